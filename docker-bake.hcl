@@ -1,0 +1,51 @@
+# How `./ship build` builds: the Dockerfile's arguments from the commit, and an OCI layout whose bytes depend on
+# nothing else. Run by hand: VERSION=1.0.0 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) docker buildx bake
+
+variable "VERSION" {
+  default = "0.0.0"
+}
+
+variable "REVISION" {
+  default = "unknown"
+}
+
+variable "CREATED" {
+  default = "1970-01-01T00:00:00Z"
+}
+
+variable "MODEL_FORMAT" {
+  default = "onnx"
+}
+
+# Empty: the Dockerfile's own, pinned by digest.
+variable "PYTHON_IMAGE" {
+  default = ""
+}
+
+# The host's certificate authorities, for a build behind a TLS-intercepting proxy. Empty: the base image's own.
+variable "CA_BUNDLE" {
+  default = ""
+}
+
+variable "DESTINATION" {
+  default = "build/image"
+}
+
+group "default" {
+  targets = ["image"]
+}
+
+target "image" {
+  context = "."
+  args = {
+    VERSION      = VERSION
+    REVISION     = REVISION
+    CREATED      = CREATED
+    MODEL_FORMAT = MODEL_FORMAT
+    PYTHON_IMAGE = PYTHON_IMAGE != "" ? PYTHON_IMAGE : null
+  }
+  secret = CA_BUNDLE != "" ? ["id=ca,src=${CA_BUNDLE}"] : []
+  # Attestations carry the time of the build: they hang beside the image, never inside its digest.
+  attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
+  output = ["type=oci,dest=${DESTINATION},tar=false,rewrite-timestamp=true"]
+}

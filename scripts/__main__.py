@@ -1,0 +1,157 @@
+"""The command line: `./ship [STAGE]`."""
+
+# ruff: noqa: PLC0415 - each command imports its own stage: `./ship --help` and `./ship down` need no other.
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import click
+
+from scripts import terminal
+from scripts.failure import Failure
+from scripts.project import BUILD
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--again", is_flag=True, help="Run lint, unit and integration even where nothing changed.")
+@click.pass_context
+def ship(context: click.Context, *, again: bool) -> None:
+    r"""From a table of data to one tested image in every registry.
+
+    Without a STAGE, the whole way: setup, lint, unit, build, integration, publish. What passed for the same files and
+    the same image is not repeated. Each stage can be run by its name, and is what the workflows on GitHub run.
+
+    \b
+    Environment:
+      REGISTRIES      repositories to publish to, separated by spaces, such as
+                      "docker.io/me/house-price ghcr.io/me/house-price"
+                      (default: two local registries that stand for these)
+      PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
+      REGISTRY_IMAGE  image of the local registries
+      PORT            port of ./ship up (default: 5000)
+    """
+    if context.invoked_subcommand:
+        return
+    from scripts import pipeline
+    from scripts.publish import check_publishable, published
+
+    check_publishable()
+    pipeline.pipeline(pipeline.SHIP, again=again)
+    terminal.say(f"Shipped. To run it: ./ship up, or docker run --rm -p 5000:5000 {published()}")
+
+
+@ship.command()
+def test() -> None:
+    """Set up, lint, unit tests, build, and the image's integration tests: all of it, every time."""
+    from scripts import pipeline
+
+    pipeline.pipeline(pipeline.TEST, again=True)
+
+
+@ship.command()
+def setup() -> None:
+    """Provide the Docker engine, its tools and the images to start from; keeps what is there."""
+    from scripts.setup import setup as work
+
+    _stage("setup", work)
+
+
+@ship.command()
+def lint() -> None:
+    """Read every file with the linter made for it."""
+    from scripts.lint import lint as work
+
+    _stage("lint", work)
+
+
+@ship.command()
+def unit() -> None:
+    """Run the unit tests: no network, no Docker."""
+    from scripts.unit import unit as work
+
+    _stage("unit", work)
+
+
+@ship.command()
+@click.option("--model-format", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
+@click.option("--no-cache", is_flag=True, help="Run every step again, as on a machine that never built before.")
+def build(model_format: str, *, no_cache: bool) -> None:
+    """Build the image into build/image/ (an OCI layout) and describe it in build/image.json."""
+    from scripts.build import build as work
+
+    _stage("build", lambda: work(model_format=model_format, cache=not no_cache))
+
+
+@ship.command()
+def integration() -> None:
+    """Start the built image by its digest and test it from outside."""
+    from scripts.integration import integration as work
+
+    _stage("integration", work)
+
+
+@ship.command()
+def publish() -> None:
+    """Copy the built image to every registry under its version; never moves a version."""
+    from scripts.publish import publish as work
+
+    _stage("publish", work)
+
+
+@ship.command()
+def up() -> None:
+    """Run the published image on this machine."""
+    from scripts.environment import up as work
+
+    _stage("up", work)
+
+
+@ship.command()
+def down() -> None:
+    """Stop what `up` started."""
+    from scripts.environment import down as work
+
+    _stage("down", work)
+
+
+@ship.command()
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that pyproject.toml allows.")
+def lock(*, upgrade: bool) -> None:
+    """Write the hash-locked requirements files from pyproject.toml."""
+    from scripts.lock import lock as work
+
+    _stage("lock", lambda: work(upgrade=upgrade))
+
+
+def _stage(name: str, work: Callable[[], str]) -> None:
+    """Run one stage in the open, and keep its result for the table of `./ship`."""
+    with terminal.stage(name) as result:
+        result.append(work())
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / f"{name}.result").write_text(result[0])
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the command line and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        ship(prog_name="./ship", standalone_mode=False)
+    except Failure as failure:
+        terminal.report(failure)
+        return 1
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        terminal.say("Interrupted. What was begun has been cleaned up; run it again to go on.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

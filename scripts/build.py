@@ -1,0 +1,85 @@
+"""`./ship build`: the image, as an OCI layout whose digest is its name."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scripts import engine, images
+from scripts.failure import Failure
+from scripts.layout import Layout
+from scripts.process import output, run
+from scripts.project import BUILD, commit, version
+from scripts.terminal import size
+
+IMAGE = BUILD / "image"
+RECORD = BUILD / "image.json"
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build/image.json` says of the image in `build/image/`."""
+
+    digest: str
+    platforms: dict[str, str]
+    size: int
+    """Compressed bytes of all layers."""
+    version: str
+    revision: str
+    model_format: str
+    base: str
+    """The base image: by digest where it was pulled, by local name and image id where it was made."""
+
+
+def build(*, model_format: str = "onnx", cache: bool = True) -> str:
+    """Build the image of this checkout into `build/image/` and describe it in `build/image.json`.
+
+    Both are replaced only when the build succeeded.
+    """
+    at, fresh = commit(), BUILD / "image.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.parent.mkdir(exist_ok=True)
+    base = images.reference(images.PYTHON)
+    environment = {
+        "VERSION": version(),
+        "REVISION": at.revision,
+        "CREATED": at.created,
+        "SOURCE_DATE_EPOCH": str(at.epoch),
+        "MODEL_FORMAT": model_format,
+        "PYTHON_IMAGE": base,
+        "CA_BUNDLE": str(CA_BUNDLE) if CA_BUNDLE.exists() else "",
+        "DESTINATION": str(fresh),
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+    }
+    bake = ["docker", "buildx", "bake", "--builder", engine.builder()]
+    run(
+        *bake,
+        *([] if cache else ["--no-cache"]),
+        "image",
+        env=environment,
+        remedy="./ship setup, when the base image is missing",
+    )
+    layout = Layout(fresh)
+    built = Built(layout.digest, layout.platforms, layout.size, version(), at.revision, model_format, _identified(base))
+    shutil.rmtree(IMAGE, ignore_errors=True)
+    fresh.rename(IMAGE)
+    RECORD.write_text(json.dumps(asdict(built), indent=2) + "\n")
+    return f"{built.digest} ({size(built.size)})"
+
+
+def built() -> Built:
+    """Return what was built last. Raises Failure when nothing was, or when the layout is another image."""
+    try:
+        record = Built(**json.loads(RECORD.read_bytes()))
+    except (OSError, ValueError, TypeError) as unreadable:
+        raise Failure("nothing is built yet", "./ship build") from unreadable
+    if Layout(IMAGE).digest != record.digest:
+        raise Failure(f"{IMAGE} is not the image that {RECORD.name} describes", "./ship build")
+    return record
+
+
+def _identified(base: str) -> str:
+    if "@sha256:" in base:
+        return base
+    return f"{base}@{output('docker', 'image', 'inspect', '--format', '{{.Id}}', base)}"

@@ -1,0 +1,123 @@
+"""Debian and Ubuntu packages: what can be installed here, from which suite, and a root file system made of them."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.failure import Failure
+from scripts.process import output, run
+
+# The suite that base images are made from, and that an older Debian borrows its Docker engine from.
+SUITE = "trixie"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+
+
+@dataclass(frozen=True)
+class System:
+    """What /etc/os-release says of this machine."""
+
+    name: str
+    has_apt: bool
+    is_root: bool
+
+
+def system() -> System:
+    """Return what this machine is."""
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        lines = []
+    fields = dict(line.split("=", 1) for line in lines if "=" in line)
+    return System(
+        name=fields.get("PRETTY_NAME", os.uname().sysname).strip('"'),
+        has_apt=shutil.which("apt-get") is not None,
+        is_root=os.geteuid() == 0,
+    )
+
+
+def update() -> None:
+    """Fetch the lists of packages."""
+    run("apt-get", "update", "-q", env=QUIET)
+
+
+def has_candidate(package: str) -> bool:
+    """Return whether the suites of this machine hold `package`."""
+    lines = output("apt-cache", "policy", package, env=QUIET).splitlines()
+    return any("Candidate:" in line and "(none)" not in line for line in lines)
+
+
+def install(packages: Sequence[str], *, borrowed: Sequence[str] = ()) -> None:
+    """Install `packages` from this machine's suites and `borrowed` from SUITE.
+
+    apt checks the signatures of both. The machine's own list of sources stays as it is: SUITE is added for this call
+    only, at a priority at which nothing but the `borrowed` packages is taken from it.
+    """
+    with _sources(with_suite=bool(borrowed)) as options:
+        if borrowed:
+            run("apt-get", *options, "update", "-q", env=QUIET)
+        wanted = [*packages, *(f"{package}/{SUITE}" for package in borrowed)]
+        run("apt-get", *options, "install", "-q", "-y", "--no-install-recommends", *wanted, env=QUIET)
+
+
+@contextlib.contextmanager
+def _sources(*, with_suite: bool) -> Iterator[list[str]]:
+    if not with_suite:
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Path(folder, "sources.list.d")
+        shutil.copytree("/etc/apt/sources.list.d", parts)
+        Path(parts, "shipshape.list").write_text("".join(f"{line}\n" for line in suite_sources()))
+        preferences = Path(folder, "preferences")
+        preferences.write_text(f"Package: *\nPin: release n={SUITE}*\nPin-Priority: 100\n")
+        # apt drops to a user of its own to download, who must be able to read these.
+        for path in (Path(folder), parts):
+            path.chmod(0o755)
+        yield ["-o", f"Dir::Etc::SourceParts={parts}", "-o", f"Dir::Etc::Preferences={preferences}"]
+
+
+def suite_sources() -> list[str]:
+    """Return apt's source lines for SUITE and its security updates, from the mirror that this machine uses."""
+    if not KEYRING.exists():
+        raise Failure(
+            f"{KEYRING} is missing: it holds the keys that Debian signs with", "apt-get install debian-archive-keyring"
+        )
+    mirror, security = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
+    for line in output("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines():
+        uri = line.rstrip("/")
+        if uri.endswith("/debian"):
+            mirror = uri
+        elif uri.endswith("/debian-security"):
+            security = uri
+    signed = f"deb [signed-by={KEYRING}]"
+    return [
+        f"{signed} {mirror} {SUITE} main",
+        f"{signed} {mirror} {SUITE}-updates main",
+        f"{signed} {security} {SUITE}-security main",
+    ]
+
+
+def root_file_system(variant: str, packages: Sequence[str], tar: Path) -> None:
+    """Write a tar archive of SUITE with `packages`, the same bytes for the same packages.
+
+    `variant` is mmdebstrap's: `minbase` can run apt, `extract` holds nothing but the packages and their dependencies.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        sources = Path(folder, "sources.list")
+        sources.write_text("".join(f"{line}\n" for line in suite_sources()))
+        include = f"--include={','.join(packages)}"
+        run(
+            "mmdebstrap",
+            "--quiet",
+            f"--variant={variant}",
+            include,
+            SUITE,
+            str(tar),
+            str(sources),
+            env={**QUIET, "SOURCE_DATE_EPOCH": "1"},
+        )

@@ -1,0 +1,155 @@
+"""The Docker engine: found as it is, or installed from the distribution's packages and started."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from scripts import debian
+from scripts.failure import Failure
+from scripts.process import attempt, output, run, succeeds
+from scripts.terminal import say
+
+# The release of BuildKit that builds every image wherever a container registry can be reached: the same builder,
+# the same bytes. Elsewhere the engine's own BuildKit does.
+BUILDKIT_IMAGE = "moby/buildkit:v0.33.1@sha256:cec9f139f45e93c5c69c60f8b07cfad9f43f4ef6b6a6cd917527fea5ff2e3dea"
+BUILDER = "shipshape"
+MANUAL = "https://docs.docker.com/engine/install/"
+# Images are kept with their manifests, so that the engine can write an OCI layout and knows images by their digest.
+DAEMON_JSON = {"features": {"containerd-snapshotter": True}}
+START_SECONDS = 60
+
+
+def running() -> bool:
+    """Return whether an engine answers."""
+    return succeeds("docker", "version", "--format", "{{.Server.Version}}")
+
+
+def missing() -> list[str]:
+    """Return which of the programs that the pipeline drives are not here, by name."""
+    checks = {
+        "docker": ("docker", "--version"),
+        "dockerd": ("docker", "info") if running() else ("dockerd", "--version"),
+        "buildx": ("docker", "buildx", "version"),
+        "compose": ("docker", "compose", "version"),
+        "skopeo": ("skopeo", "--version"),
+    }
+    return [name for name, command in checks.items() if not succeeds(*command)]
+
+
+def provide() -> str:
+    """Make sure that an engine answers, with buildx, compose and skopeo; return its version.
+
+    Raises Failure, with what to install, on a system that is not Debian or Ubuntu, or without root.
+    """
+    lacking = missing()
+    if lacking:
+        _install(lacking)
+    if not running():
+        _start()
+    return output("docker", "version", "--format", "{{.Server.Version}}")
+
+
+def _install(lacking: list[str]) -> None:
+    system = debian.system()
+    if not system.has_apt:
+        raise Failure(
+            f"missing on {system.name}: {', '.join(lacking)}",
+            f"install Docker with buildx and compose ({MANUAL}) and skopeo, start it, then run ./ship setup again",
+        )
+    if system.is_root:
+        debian.update()
+    own, borrowed = _packages()
+    if not system.is_root:
+        raise Failure(
+            f"missing: {', '.join(lacking)}; installing them needs root",
+            f"sudo ./ship setup (it installs {' '.join([*own, *borrowed])})",
+        )
+    say(f"  installing {', '.join(lacking)} from the distribution's packages")
+    config = Path("/etc/docker/daemon.json")
+    if not config.exists():
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(json.dumps(DAEMON_JSON, indent=2) + "\n")
+    debian.install(own, borrowed=borrowed)
+
+
+def _packages() -> tuple[list[str], list[str]]:
+    """Return the packages to take from this machine's suites, and those that only a newer Debian has."""
+    if debian.has_candidate("docker-compose-v2"):  # Ubuntu
+        return ["docker.io", "docker-buildx", "docker-compose-v2", "skopeo", "iptables"], []
+    engine = ["docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd"]
+    if debian.has_candidate("docker-buildx"):  # Debian 13 and later
+        return [*engine, "skopeo", "iptables"], []
+    # Debian 12: its engine is too old. The newer ones are Go programs that run on its C library; runc and skopeo
+    # would not, so those two stay its own.
+    return ["runc", "skopeo", "iptables"], engine
+
+
+def _start() -> None:
+    if Path("/run/systemd/system").is_dir():
+        run("systemctl", "enable", "--now", "docker", remedy="journalctl -u docker")
+        log = "journalctl -u docker"
+    elif os.geteuid() == 0 and shutil.which("dockerd"):
+        log = "/var/log/dockerd.log"
+        say(f"  starting dockerd (its log is {log})")
+        with Path(log).open("ab") as sink:
+            subprocess.Popen(
+                ["dockerd"], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, cwd="/"
+            )
+    else:
+        raise Failure("the Docker engine does not answer", f"start it, and see that you may use it: {MANUAL}")
+    deadline = time.monotonic() + START_SECONDS
+    while not running():
+        if time.monotonic() > deadline:
+            raise Failure(f"the Docker engine did not answer within {START_SECONDS} s", f"look into {log}")
+        time.sleep(0.2)
+
+
+def provide_builder(*, registry_reachable: bool) -> str:
+    """Make sure that something can build into an OCI layout; return its name as `--builder` takes it."""
+    if registry_reachable:
+        if not succeeds("docker", "buildx", "inspect", BUILDER):
+            run("docker", "buildx", "create", "--name", BUILDER, "--driver", "docker-container",
+                "--driver-opt", f"image={BUILDKIT_IMAGE},network=host")  # fmt: skip
+        run("docker", "buildx", "inspect", "--bootstrap", BUILDER)
+    elif "io.containerd.snapshotter" not in output("docker", "info", "--format", "{{json .DriverStatus}}"):
+        raise Failure(
+            "this engine does not use the containerd image store, so it cannot write an OCI layout, "
+            "and no container registry can be reached to fetch another builder from",
+            f"put {json.dumps(DAEMON_JSON)} into /etc/docker/daemon.json and restart the engine",
+        )
+    return builder()
+
+
+def builder() -> str:
+    """Return the builder to build with: the pinned one where it was made, else the engine's own."""
+    return BUILDER if succeeds("docker", "buildx", "inspect", BUILDER) else "default"
+
+
+def has_image(reference: str) -> bool:
+    """Return whether the engine holds the image `reference`."""
+    return attempt("docker", "image", "inspect", reference).returncode == 0
+
+
+def await_answer(url: str, container: str) -> None:
+    """Wait until `url` answers with success.
+
+    Raises Failure, with the log's last words, when `container` dies or START_SECONDS pass.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - the callers' urls are http on this machine
+                return
+        except OSError as refused:
+            state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", container)
+            if state.stdout.strip() != "true" or time.monotonic() > deadline:
+                logs = attempt("docker", "logs", "--tail", "5", container)
+                raise Failure(
+                    f"{container} does not answer at {url}: {(logs.stdout + logs.stderr).strip()}",
+                    f"docker logs {container}",
+                ) from refused
+            time.sleep(0.1)

@@ -1,0 +1,116 @@
+"""The images that others made and this pipeline starts from: Python to build on, a registry to publish to.
+
+Pulled by digest where a container registry can be reached, else made from Debian's packages under a local name.
+"""
+
+import os
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import debian
+from scripts.engine import has_image
+from scripts.failure import Failure
+from scripts.process import output, run
+from scripts.project import ROOT
+from scripts.terminal import say
+
+
+@dataclass(frozen=True)
+class Image:
+    """One such image."""
+
+    variable: str
+    """Environment variable that names another image to use in its place."""
+    pinned: str
+    local: str
+    variant: str
+    packages: tuple[str, ...]
+    changes: tuple[str, ...]
+    """Dockerfile instructions that make the local one answer as the pinned one does."""
+
+
+def _dockerfile_pin() -> str:
+    """Return the base image that a plain `docker build .` uses: the Dockerfile is the one place that names it."""
+    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    if not found:
+        raise Failure("Dockerfile has no line ARG PYTHON_IMAGE=…")
+    return found[1]
+
+
+PYTHON = Image(
+    variable="PYTHON_IMAGE",
+    pinned=_dockerfile_pin(),
+    local="shipshape/python:3.13-trixie",
+    variant="minbase",
+    packages=("python3", "python3-venv", "ca-certificates"),
+    changes=('CMD ["python3"]',),
+)
+REGISTRY = Image(
+    variable="REGISTRY_IMAGE",
+    pinned="registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33",
+    local="shipshape/registry:trixie",
+    variant="extract",
+    packages=("docker-registry", "ca-certificates"),
+    changes=(
+        'ENTRYPOINT ["docker-registry", "serve", "/etc/docker/registry/config.yml"]',
+        "ENV REGISTRY_AUTH={} REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/var/lib/registry",
+        "VOLUME /var/lib/registry",
+        "EXPOSE 5000",
+    ),
+)
+ALL = (PYTHON, REGISTRY)
+HUB = "https://registry-1.docker.io/v2/"
+
+
+def registry_reachable() -> bool:
+    """Return whether Docker Hub answers, in whatever words."""
+    try:
+        with urllib.request.urlopen(HUB, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True  # 401 is how it says hello
+    except OSError:
+        return False
+
+
+def reference(image: Image) -> str:
+    """Return the name to use for `image` on this machine."""
+    named = os.environ.get(image.variable)
+    if named:
+        return named
+    return image.local if has_image(image.local) else image.pinned
+
+
+def provide(image: Image, *, reachable: bool) -> str:
+    """Make sure that the engine holds `image`; return its name."""
+    name = reference(image)
+    if has_image(name):
+        return name
+    if reachable or name != image.pinned:
+        run("docker", "pull", "--quiet", name)
+        return name
+    say(f"  no container registry can be reached: making {image.local} from Debian's packages")
+    if not output("sh", "-c", "command -v mmdebstrap || true"):
+        _install_mmdebstrap()
+    with tempfile.TemporaryDirectory() as folder:
+        tar = Path(folder, "root.tar")
+        debian.root_file_system(image.variant, image.packages, tar)
+        changes = [option for change in image.changes for option in ("--change", change)]
+        output("docker", "import", *changes, str(tar), image.local)
+    return image.local
+
+
+def _install_mmdebstrap() -> None:
+    system = debian.system()
+    if not (system.has_apt and system.is_root):
+        raise Failure(
+            f"{system.name}: making a base image needs mmdebstrap and root",
+            f"install mmdebstrap and run sudo ./ship setup, or name an image that can be pulled: "
+            f"{PYTHON.variable}=… {REGISTRY.variable}=… ./ship setup",
+        )
+    debian.update()
+    debian.install(["mmdebstrap", "debian-archive-keyring"])

@@ -1,0 +1,85 @@
+"""`./ship lint`: every file that a tool can read is read by one, offline, and all findings are shown at once."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from scripts.failure import Failure
+from scripts.lock import LOCKS, compile_lock
+from scripts.process import TOOLS
+from scripts.project import ROOT
+from scripts.terminal import say
+
+PYTHON = ("app", "training", "scripts", "tests")
+SHELL = ("ship", ".ci/run")
+CHECKS: dict[str, tuple[str, ...]] = {
+    "hadolint": ("hadolint", "--failure-threshold", "style", "Dockerfile"),
+    "ruff check": ("ruff", "check", "--quiet", *PYTHON),
+    "ruff format": ("ruff", "format", "--quiet", "--diff", *PYTHON),
+    "mypy": ("mypy",),
+    "yamllint": ("yamllint", "--strict", "."),
+    "workflows": ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", "WORKFLOWS"),
+    "zizmor": ("zizmor", "--offline", "--quiet", "--pedantic", ".github"),
+    "compose": ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"),
+    "shellcheck": ("shellcheck", *SHELL),
+}
+
+
+def lint() -> str:
+    """Run every check. Raises Failure that names the checks that found something."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        findings = dict(zip(CHECKS, pool.map(_check, CHECKS.values()), strict=True))
+        findings["pins"] = "\n".join(unpinned((ROOT / "Dockerfile").read_text()))
+        findings["lock files"] = "\n".join(filter(None, pool.map(_out_of_step, LOCKS)))
+    for name, text in findings.items():
+        say(f"  {'found' if text else 'clean'}  {name}")
+        if text:
+            say(text)
+    failed = [name for name, text in findings.items() if text]
+    if failed:
+        raise Failure(f"findings in {', '.join(failed)}", "mend them; `ruff format` and `./ship lock` write files anew")
+    return f"{len(findings)} checks clean"
+
+
+def unpinned(dockerfile: str) -> list[str]:
+    """Return a finding for each image in `dockerfile` that a registry could change under its name.
+
+    What a FROM or a COPY --from names must be an earlier stage, `scratch`, or an image by digest; an ARG stands for
+    its default.
+    """
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile, re.MULTILINE))
+    stages = {"scratch", *re.findall(r"^FROM .+ AS (\S+)", dockerfile, re.MULTILINE | re.IGNORECASE)}
+    findings = []
+    for number, line in enumerate(dockerfile.splitlines(), 1):
+        found = re.match(r"FROM (?:--\S+ )*(\S+)", line, re.IGNORECASE) or re.search(r"from=([^\s,]+)", line)
+        if not found:
+            continue
+        image = re.sub(r"\$\{?(\w+)\}?", lambda name: arguments.get(name[1], name[0]), found[1])
+        if image not in stages and not re.search(r"@sha256:[0-9a-f]{64}$", image):
+            findings.append(f"Dockerfile:{number} {image} is not pinned: name it as image:tag@sha256:…")
+    return findings
+
+
+def _check(command: tuple[str, ...]) -> str:
+    """Return what `command` has to say, nothing when it is content."""
+    arguments = [str(TOOLS / command[0])]
+    for word in command[1:]:
+        arguments += sorted(map(str, ROOT.glob(".github/workflows/*.yml"))) if word == "WORKFLOWS" else [word]
+    done = subprocess.run(arguments, cwd=ROOT, check=False, capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip() or "failed without a word" if done.returncode else ""
+
+
+def _out_of_step(name: str) -> str:
+    """Return a finding when the lock file `name` is not what pyproject.toml asks for."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder, name)
+        shutil.copy(ROOT / name, fresh)
+        try:
+            compile_lock(name, fresh)
+        except Failure as failure:
+            return f"{name}: {failure.reason}"
+        same = fresh.read_bytes() == (ROOT / name).read_bytes()
+    return "" if same else f"{name} is not in step with pyproject.toml: ./ship lock"

@@ -1,0 +1,41 @@
+"""`./ship lock`: the hash-locked requirements files, written from pyproject.toml."""
+
+from pathlib import Path
+
+from scripts.process import TOOLS, output
+from scripts.project import ROOT
+from scripts.terminal import say
+
+# What each lock file holds. The first holds everything, and the others take their versions from it, so that what is
+# tested is what is shipped.
+ALL = "requirements-dev.txt"
+BOOTSTRAP = ("--group", "bootstrap")
+LOCKS = {
+    ALL: ("pyproject.toml", "--all-extras", *BOOTSTRAP),
+    "requirements.txt": ("pyproject.toml", "--extra", "onnx"),
+    "requirements-joblib.txt": ("pyproject.toml", "--extra", "joblib"),
+    "requirements-training.txt": ("pyproject.toml", "--extra", "onnx", "--extra", "joblib", "--extra", "training"),
+    "requirements-uv.txt": BOOTSTRAP,
+}
+
+
+def lock(*, upgrade: bool = False) -> str:
+    """Write every lock file; with `upgrade`, at the newest versions that pyproject.toml allows."""
+    for name in LOCKS:
+        say(f"  {name}")
+        compile_lock(name, ROOT / name, upgrade=upgrade)
+    return f"{len(LOCKS)} files written"
+
+
+def compile_lock(name: str, path: Path, *, upgrade: bool = False) -> None:
+    """Write the lock file `name` to `path`; versions already in `path` stay unless they must change."""
+    options = [*LOCKS[name]]
+    if name != ALL:
+        options += ["--constraint", ALL]
+    if upgrade:
+        options.append("--upgrade")
+    output(
+        str(TOOLS / "uv"), "pip", "compile", *options, "--output-file", str(path),
+        "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-emit-find-links",
+        "--quiet", "--custom-compile-command", "./ship lock",
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""`./ship` and `./ship test`: the stages in order, side by side where that is faster, and a table at the end.
+
+Each stage runs as a process of its own, exactly as if its name had been typed, and its output is kept in
+`build/logs/`. On a terminal its last line is shown while it works; elsewhere all of it is passed on.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from scripts import process
+from scripts.failure import Failure
+from scripts.project import BUILD, ROOT, fingerprint
+from scripts.terminal import console, duration
+
+LOGS = BUILD / "logs"
+PASSED = BUILD / "passed.json"
+TEST: tuple[tuple[str, ...], ...] = (("setup",), ("lint", "unit", "build"), ("integration",))
+SHIP = (*TEST, ("publish",))
+# Stages that say nothing new about files and an image that passed them before.
+REPEATABLE = {"lint", "unit", "integration"}
+
+
+@dataclass
+class Run:
+    """One stage on its way."""
+
+    name: str
+    state: str = "waiting"
+    result: str = ""
+    seconds: float = 0.0
+    last_line: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+
+def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> list[Run]:
+    """Run `waves` of stages one after another, the stages of one side by side; return how each ended.
+
+    With `again`, stages that passed for the same files and image run once more. Raises Failure, after the table, when
+    one failed.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    runs = [[Run(name) for name in wave] for wave in waves]
+    flat = [run for wave in runs for run in wave]
+    for wave in runs:
+        _run_wave(wave, flat, again=again)
+        if any(run.state == "failed" for run in wave):
+            break
+    console.print(_table(flat))
+    failed = [run.name for run in flat if run.state == "failed"]
+    if failed:
+        raise Failure(f"{' and '.join(failed)} failed: see above, or build/logs/", f"./ship {failed[0]}")
+    return flat
+
+
+def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
+    key = _key()
+    todo = []
+    for run in wave:
+        if run.name in REPEATABLE and not again and _passed().get(run.name, {}).get("key") == key:
+            run.state, run.result = "unchanged", _passed()[run.name]["result"]
+        else:
+            todo.append(run)
+    if console.is_terminal:
+        with Live(get_renderable=lambda: _table(everything), console=console, refresh_per_second=4, transient=True):
+            _run_side_by_side(todo)
+    else:
+        _run_side_by_side(todo)
+    for run in todo:
+        if run.state == "passed" and run.name in REPEATABLE:
+            PASSED.write_text(json.dumps({**_passed(), run.name: {"key": key, "result": run.result}}, indent=2))
+        elif run.state == "failed" and console.is_terminal:
+            console.print(Text((LOGS / f"{run.name}.log").read_text()))
+
+
+def _run_side_by_side(wave: list[Run]) -> None:
+    children: dict[str, subprocess.Popen[str]] = {}
+    threads = []
+    try:
+        for run in wave:
+            children[run.name] = child = _start(run)
+            thread = threading.Thread(target=_follow, args=(run, child, len(wave) > 1))
+            thread.start()
+            threads.append(thread)
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        for child in children.values():
+            process.stop(child)
+        for thread in threads:
+            thread.join()
+        raise
+
+
+def _start(run: Run) -> "subprocess.Popen[str]":
+    run.state, run.started = "running", time.monotonic()
+    (BUILD / f"{run.name}.result").unlink(missing_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts", run.name],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # so that Ctrl-C reaches it once, from here
+    )
+
+
+def _follow(run: Run, child: "subprocess.Popen[str]", beside_others: bool) -> None:  # noqa: FBT001
+    """Log what `child` prints, show it, and note how it ended."""
+    assert child.stdout is not None  # noqa: S101 - PIPE was asked for
+    with (LOGS / f"{run.name}.log").open("w") as log:
+        for line in child.stdout:
+            log.write(line)
+            run.last_line = line.strip() or run.last_line
+            if not console.is_terminal:
+                sys.stdout.write(f"{run.name:<6}│ {line}" if beside_others else line)
+                sys.stdout.flush()
+    run.state = "failed" if child.wait() else "passed"
+    run.seconds = time.monotonic() - run.started
+    result = BUILD / f"{run.name}.result"
+    run.result = result.read_text() if result.exists() else run.last_line
+
+
+def _table(runs: Sequence[Run]) -> Table:
+    colours = {"failed": "bold red", "passed": "green", "running": "cyan", "unchanged": "dim", "waiting": "dim"}
+    table = Table("stage", "", "time", "result", title_justify="left")
+    for run in runs:
+        running = run.state == "running"
+        seconds = time.monotonic() - run.started if running else run.seconds
+        words = run.last_line[: max(20, console.width - 40)] if running else run.result
+        table.add_row(run.name, Text(run.state, colours[run.state]), duration(seconds) if seconds else "", Text(words))
+    return table
+
+
+def _key() -> str:
+    """Return what the outcome of a stage depends on: every file of the project, this Python, and the image."""
+    image = BUILD / "image.json"
+    built = json.loads(image.read_bytes())["digest"] if image.exists() else ""
+    return f"{fingerprint()} {sys.version.split()[0]} {built}"
+
+
+def _passed() -> dict[str, dict[str, str]]:
+    try:
+        return dict(json.loads(PASSED.read_bytes()))
+    except (OSError, ValueError):
+        return {}

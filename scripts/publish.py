@@ -1,0 +1,133 @@
+"""`./ship publish`: the tested digest, byte for byte, in every registry under its version tags.
+
+Order is what makes it safe to break off. Every registry is asked first, and nothing is pushed while one of them is
+down or holds the version with another digest. Then the bytes go everywhere under `sha-<commit>`, then the version
+tag, and only then the tags that move. Wherever it stops, running it again goes on from there.
+"""
+
+import json
+from collections.abc import Iterable
+
+from packaging.version import InvalidVersion, Version
+from rich.table import Table
+
+from scripts import registry
+from scripts.build import IMAGE, built
+from scripts.failure import Failure
+from scripts.layout import Layout
+from scripts.project import BUILD, commit, version
+from scripts.terminal import console, say
+
+RECORD = BUILD / "published.json"
+
+
+def publish() -> str:
+    """Publish what `build/image/` holds, and return its version and digest.
+
+    Raises Failure when the work tree is dirty or is not what was built, when a registry is down, when the version or
+    the commit is tagged with another digest already, and when a registry does not answer with the digest afterwards.
+    """
+    check_publishable()
+    image = built()
+    revision = commit().revision
+    if image.revision != revision:
+        raise Failure(f"the image was built from {image.revision[:12]}, and {revision[:12]} is checked out", "./ship")
+    Layout(IMAGE).check()
+    repositories = registry.repositories()
+    if repositories == registry.local_repositories():
+        registry.start_local()
+    fixed = [f"sha-{revision}", image.version]
+    _refuse_to_move(repositories, fixed, image.digest)
+    wanted = {repository: [*fixed, *_moving(image.version, repository)] for repository in repositories}
+    try:
+        _push(wanted, image.digest)
+    finally:
+        arrived = _show(wanted, image.digest)
+    if not arrived:
+        raise Failure("a registry does not give back the digest that was pushed", "./ship publish")
+    record = {"version": image.version, "digest": image.digest, "tags": wanted}
+    RECORD.write_text(json.dumps(record, indent=2) + "\n")
+    return f"{image.version} is {image.digest} in {len(repositories)} registries"
+
+
+def published() -> str:
+    """Return the reference, by digest, of what was published from here last. Raises Failure when nothing was."""
+    try:
+        record = json.loads(RECORD.read_bytes())
+    except OSError as missing:
+        raise Failure("nothing was published from here yet", "./ship") from missing
+    return f"{next(iter(record['tags']))}@{record['digest']}"
+
+
+def check_publishable() -> None:
+    """Raise Failure when this checkout cannot publish: uncommitted changes, or a version that is none."""
+    if commit().dirty:
+        raise Failure(
+            "the work tree has uncommitted changes, so no commit would rebuild this image",
+            "git commit them; ./ship test builds and tests without publishing",
+        )
+    try:
+        Version(version())
+    except InvalidVersion as invalid:
+        raise Failure(f"pyproject.toml: version {version()!r} is not MAJOR.MINOR.PATCH") from invalid
+
+
+def _refuse_to_move(repositories: Iterable[str], fixed: Iterable[str], digest: str) -> None:
+    """Raise Failure when a tag that must never move is taken by another digest, in any registry."""
+    for repository in repositories:
+        for tag in fixed:
+            taken = registry.digest(f"{repository}:{tag}")
+            if taken not in {None, digest}:
+                raise Failure(
+                    f"{repository}:{tag} is {taken} already, and this image is {digest}; nothing was pushed",
+                    "raise the version in pyproject.toml and commit, then ./ship",
+                )
+
+
+def _moving(released: str, repository: str) -> list[str]:
+    """Return the tags that follow the newest release, as far as `released` is the newest they could point to."""
+    mine = Version(released)
+    if mine.is_prerelease:
+        return []
+    others = [Version(tag) for tag in registry.tags(repository) if tag.count(".") == 2 and _is_release(tag)]
+    aliases = {f"{mine.major}.{mine.minor}": 2, f"{mine.major}": 1, "latest": 0}
+    return [
+        alias
+        for alias, shared in aliases.items()
+        if all(other <= mine for other in others if other.release[:shared] == mine.release[:shared])
+    ]
+
+
+def _is_release(tag: str) -> bool:
+    try:
+        return not Version(tag).is_prerelease
+    except InvalidVersion:
+        return False
+
+
+def _push(wanted: dict[str, list[str]], digest: str) -> None:
+    """Push tag by tag, each to every registry before the next; a tag that is right already costs one question."""
+    for place in range(max(len(tags) for tags in wanted.values())):
+        for repository, tags in wanted.items():
+            for tag in tags[place : place + 1]:
+                reference = f"{repository}:{tag}"
+                if registry.digest(reference) == digest:
+                    continue
+                say(f"  {reference}")
+                registry.push(IMAGE, reference)
+
+
+def _show(wanted: dict[str, list[str]], digest: str) -> bool:
+    """Ask every registry again, show what is where, and return whether all of it is `digest`."""
+    table = Table("registry", "tag", "digest", "")
+    right = True
+    for repository, tags in wanted.items():
+        for tag in tags:
+            try:
+                found = registry.digest(f"{repository}:{tag}") or "not there"
+            except Failure:
+                found = "no answer"
+            right = right and found == digest
+            table.add_row(repository, tag, found[:26], "same" if found == digest else "MISSING OR OTHER")
+    console.print(table)
+    return right

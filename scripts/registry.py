@@ -1,0 +1,90 @@
+"""Container registries: what a tag points to, which tags there are, and copying a layout there byte for byte.
+
+skopeo does the talking, with the credentials that `docker login` stored. On a machine without any, two local
+registries stand for Docker Hub and GHCR; the code path is the same.
+"""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from scripts import engine, images
+from scripts.failure import Failure
+from scripts.process import attempt, output, run
+from scripts.project import NAME
+
+# Port on this machine and name of the container, by the registry that it stands for.
+LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
+# What registries answer for a tag or a repository that is not there (OCI distribution-spec v1.1, error codes).
+ABSENT = re.compile(r"manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN|not found", re.IGNORECASE)
+
+
+def repositories() -> list[str]:
+    """Return the repositories to publish to: REGISTRIES, separated by spaces or commas, else the two local ones."""
+    named = [name for name in re.split(r"[\s,]+", os.environ.get("REGISTRIES", "")) if name]
+    return named or local_repositories()
+
+
+def local_repositories() -> list[str]:
+    """Return the repositories in the two local registries."""
+    return [f"localhost:{port}/{NAME}" for port, _ in LOCAL.values()]
+
+
+def digest(reference: str) -> str | None:
+    """Return the digest of the manifest or index that `reference` points to, None when there is none.
+
+    It is computed here, from the bytes that the registry gives. Raises Failure when the registry does not answer.
+    """
+    done = attempt("skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}")
+    if done.returncode == 0:
+        return f"sha256:{hashlib.sha256(done.stdout.encode()).hexdigest()}"
+    _require_absence(reference, done.stderr)
+    return None
+
+
+def tags(repository: str) -> list[str]:
+    """Return every tag of `repository`; none when it does not exist yet."""
+    done = attempt("skopeo", "list-tags", *_tls("", repository), f"docker://{repository}")
+    if done.returncode == 0:
+        return list(json.loads(done.stdout)["Tags"])
+    _require_absence(repository, done.stderr)
+    return []
+
+
+def push(layout: Path, reference: str) -> None:
+    """Copy every blob and manifest of `layout` to `reference`, digests unchanged."""
+    copy = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
+    output(*copy, *_tls("dest-", reference), f"oci:{layout}", f"docker://{reference}")
+
+
+def start_local() -> None:
+    """Start the two local registries, where they are not running. Their content stays when they stop."""
+    for port, container in LOCAL.values():
+        state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", container)
+        if state.stdout.strip() == "false":
+            output("docker", "start", container)
+        elif state.returncode:
+            run("docker", "run", "--detach", "--name", container, "--restart", "unless-stopped",
+                "--publish", f"127.0.0.1:{port}:5000", "--volume", f"{container}:/var/lib/registry",
+                images.reference(images.REGISTRY), remedy="./ship setup")  # fmt: skip
+        engine.await_answer(f"http://localhost:{port}/v2/", container)
+
+
+def _require_absence(reference: str, error: str) -> None:
+    """Raise Failure unless `error` says that `reference` does not exist: then the registry did not answer at all."""
+    if ABSENT.search(error):
+        return
+    words = error.strip().splitlines()[-1:] or ["no answer"]
+    raise Failure(f"{_registry(reference)} cannot be asked about {reference}: {words[0]}")
+
+
+def _tls(side: str, reference: str) -> list[str]:
+    """Return skopeo's flag for a registry on this machine, which speaks plain HTTP."""
+    host = _registry(reference).rsplit(":", 1)[0]
+    return [f"--{side}tls-verify=false"] if host in {"localhost", "127.0.0.1"} else []
+
+
+def _registry(reference: str) -> str:
+    return reference.split("/", maxsplit=1)[0]

@@ -1,0 +1,67 @@
+"""Clones of this project, in which `./ship` runs as it would on somebody else's machine."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.program import ROOT, run
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A clone of this project at one commit, in a directory of its own."""
+
+    path: Path
+
+    def ship(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run `./ship ARGUMENTS` there, with the packages of the tests."""
+        return subprocess.run(
+            [sys.executable, "-m", "scripts", *arguments],
+            cwd=self.path,
+            env={**os.environ, **environment},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    @property
+    def image(self) -> dict[str, Any]:
+        return dict(json.loads((self.path / "build" / "image.json").read_bytes()))
+
+    @property
+    def layout(self) -> Path:
+        return self.path / "build" / "image"
+
+
+def clone_of_the_work_tree(path: Path) -> Checkout:
+    """A clone of this project as its files are now: its commit, or one made of what is not committed yet."""
+    run("git", "clone", "--quiet", str(ROOT), str(path))
+    names = run("git", "ls-files", "-coz", "--exclude-standard").split("\0")
+    for name in filter(None, names):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, path / name)
+        else:
+            (path / name).unlink()
+    if run("git", "status", "--porcelain", cwd=path):
+        run("git", "add", "--all", cwd=path)
+        author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        run("git", *author, "commit", "--quiet", "--message", "the work tree", cwd=path)
+    return Checkout(path)
+
+
+def build(checkout: Checkout, *options: str) -> Checkout:
+    done = checkout.ship("build", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout
+
+
+def clone(checkout: Checkout, path: Path) -> Checkout:
+    """Return a clone of `checkout`, at the same commit, in `path`."""
+    run("git", "clone", "--quiet", str(checkout.path), str(path))
+    return Checkout(path)

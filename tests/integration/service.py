@@ -1,0 +1,74 @@
+"""The image, running as production runs it."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from testcontainers.core.container import DockerContainer
+
+from tests.integration.container import await_answer
+
+# See compose.yaml.
+HARDENED: dict[str, Any] = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "mem_limit": "512m",
+    "pids_limit": 256,
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running container of the image."""
+
+    port: int
+    """Of this machine."""
+    container: DockerContainer
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model card inside the image."""
+        return dict(json.loads(self.file("/model/card.json")))
+
+    def file(self, path: str) -> bytes:
+        """Return the content of one file in the container."""
+        chunks, _ = self.container.get_wrapped_container().get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            member = archive.extractfile(archive.getmembers()[0])
+            assert member is not None
+            return member.read()
+
+    def predict(self, features: object) -> requests.Response:
+        return requests.post(f"{self.url}/predict", json={"features": features}, timeout=10)
+
+    def python(self, code: str) -> str:
+        """Return what `code` prints, run by the Python of the image in this container."""
+        done = self.container.exec(["python3", "-c", code])
+        assert done.exit_code == 0, done.output.decode()
+        return done.output.decode().strip()
+
+    @property
+    def log(self) -> str:
+        return b"".join(self.container.get_logs()).decode()
+
+
+@contextmanager
+def started_service(
+    reference: str, *, environment: dict[str, str] | None = None, port: int = 5000
+) -> Iterator[Service]:
+    """Run the image `reference` as production would, and wait until it is ready."""
+    container = DockerContainer(reference, env=environment, **HARDENED).with_exposed_ports(port)
+    with container:
+        service = Service(container.get_exposed_port(port), container)
+        await_answer(container, f"{service.url}/readyz")
+        yield service

@@ -1,0 +1,65 @@
+"""What is in the image, and what is not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.program import run
+from tests.integration.service import Service
+
+
+@pytest.fixture(scope="module")
+def config(candidate: str) -> dict[str, Any]:
+    return dict(json.loads(run("docker", "image", "inspect", candidate))[0])
+
+
+def test_the_candidate_is_the_digest_that_was_built(config: dict[str, Any], built: dict[str, Any]) -> None:
+    assert any(reference.endswith(f"@{built['digest']}") for reference in config["RepoDigests"])
+
+
+def test_labels_name_the_commit_and_the_version(config: dict[str, Any], built: dict[str, Any]) -> None:
+    labels = config["Config"]["Labels"]
+
+    assert labels["org.opencontainers.image.revision"] == built["revision"]
+    assert labels["org.opencontainers.image.version"] == built["version"]
+
+
+def test_it_runs_as_a_numeric_user_that_is_not_root(service: Service, config: dict[str, Any]) -> None:
+    user = config["Config"]["User"]
+
+    assert all(part.isdigit() and int(part) > 0 for part in user.split(":"))
+    assert service.python("import os; print(os.getuid(), os.getgid())") == user.replace(":", " ")
+
+
+@pytest.mark.parametrize("module", ["pip", "ensurepip", "pytest", "sklearn", "pandas", "skl2onnx", "onnx", "training"])
+def test_what_only_builds_need_is_not_in_it(service: Service, module: str) -> None:
+    found = service.python(f"import importlib.util; print(importlib.util.find_spec({module!r}))")
+
+    assert found == "None"
+
+
+def test_no_compiler_no_tests_and_no_package_cache(service: Service) -> None:
+    look = """
+import os, shutil
+programs = [name for name in ("gcc", "cc", "make", "pip", "pip3", "curl", "wget", "git") if shutil.which(name)]
+tests = [path for path, _, _ in os.walk("/opt") if os.path.basename(path) in ("tests", "test", "__tests__")]
+caches = [path for path in ("/root/.cache", "/var/lib/apt/lists") if os.path.exists(path)]
+print(programs + tests + caches)
+"""
+    assert service.python(look) == "[]"
+
+
+def test_every_module_is_compiled_so_that_nothing_is_at_start(service: Service) -> None:
+    look = """
+import importlib.util, pathlib
+sources = [path for top in ("/opt/service", "/opt/packages") for path in pathlib.Path(top).rglob("*.py")]
+print(len(sources) > 100, [str(path) for path in sources
+                           if not pathlib.Path(importlib.util.cache_from_source(path)).exists()])
+"""
+    assert service.python(look) == "True []"
+
+
+def test_nothing_of_the_build_is_left_in_its_configuration(service: Service, config: dict[str, Any]) -> None:
+    assert service.python("import os; print(os.path.exists('/run/secrets'))") == "False"
+    assert not [name for name in config["Config"]["Env"] if "CERT" in name or "PIP" in name or "TOKEN" in name]

@@ -1,0 +1,190 @@
+"""`POST /predict`, asked as users ask it, against the predictions that the model's card promises."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from tests.integration.service import Service
+
+TOLERANCE = 1e-6  # of the predicted price; the card's golden rows come from scikit-learn itself
+HEADERS = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def card(service: Service) -> dict[str, Any]:
+    return service.card
+
+
+@pytest.fixture(scope="module")
+def rows(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The golden rows, as objects by feature name."""
+    return [golden["features"] for golden in card["golden_rows"]]
+
+
+@pytest.fixture(scope="module")
+def prices(card: dict[str, Any]) -> list[float]:
+    return [golden["prediction"] for golden in card["golden_rows"]]
+
+
+def values(card: dict[str, Any], row: dict[str, Any]) -> list[Any]:
+    """Return a row as a list, in the order of the card's features."""
+    return [row[feature["name"]] for feature in card["features"]]
+
+
+def changed(row: dict[str, Any], **features: Any) -> dict[str, Any]:
+    return {**row, **features}
+
+
+def test_one_object(service: Service, rows: list[dict[str, Any]], prices: list[float]) -> None:
+    for row, price in zip(rows, prices, strict=True):
+        assert service.predict(row).json()["prediction"] == pytest.approx([price], rel=TOLERANCE)
+
+
+def test_one_list(service: Service, card: dict[str, Any], rows: list[dict[str, Any]], prices: list[float]) -> None:
+    assert service.predict(values(card, rows[0])).json()["prediction"] == pytest.approx(prices[:1], rel=TOLERANCE)
+
+
+def test_many_objects(service: Service, rows: list[dict[str, Any]], prices: list[float]) -> None:
+    assert service.predict(rows).json()["prediction"] == pytest.approx(prices, rel=TOLERANCE)
+
+
+def test_many_lists(service: Service, card: dict[str, Any], rows: list[dict[str, Any]], prices: list[float]) -> None:
+    matrix = [values(card, row) for row in rows]
+
+    assert service.predict(matrix).json()["prediction"] == pytest.approx(prices, rel=TOLERANCE)
+
+
+def test_the_answer_says_what_it_is(service: Service, card: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    answer = service.predict(rows[0]).json()
+    [[low, high]] = answer["interval"]
+
+    assert low < answer["prediction"][0] < high
+    assert answer["unit"] == card["target"]["unit"]
+    assert answer["model"] == {"name": card["name"], "version": card["version"]}
+    assert isinstance(answer["warnings"], list)
+
+
+def test_a_missing_value_where_the_card_allows_one(
+    service: Service, card: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    optional = next(feature["name"] for feature in card["features"] if feature["missing"])
+
+    assert service.predict(changed(rows[0], **{optional: None})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"price?",
+        b"",
+        b'{"features": [',
+        b'{"features": [NaN, 1, 2]}',
+        b'{"features": [Infinity, 1, 2]}',
+        b'{"features": [1e400, 1, 2]}',
+        b"\xff\xfe",
+        b"[]",
+        b'{"rows": []}',
+        b'{"features": []}',
+        b'{"features": [[]]}',
+        b'{"features": null}',
+        b'{"features": "all of them"}',
+        b'{"features": [1, [2]]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_body_of_another_shape_is_a_400_that_says_so(service: Service, body: bytes) -> None:
+    problem(requests.post(f"{service.url}/predict", data=body, headers=HEADERS, timeout=10), 400)
+
+
+def test_another_length_is_a_400_that_counts(service: Service, card: dict[str, Any], rows: list[Any]) -> None:
+    [fault] = problem(service.predict(values(card, rows[0])[:-1]), 400)["errors"]
+
+    assert fault["row"] == 0
+    assert str(len(card["features"])) in fault["wanted"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("area", "large", "large"),
+        ("area", None, "null"),
+        ("area", True, "true"),
+        ("area", [80], "[80]"),
+        ("area", {}, "{}"),
+        ("area", -1, "-1"),
+        ("rooms", 2.5, "2.5"),
+        ("rooms", 10**400, "1"),
+        ("city", "Atlantis", "Atlantis"),
+        ("city", 3, "3"),
+        ("city", None, "null"),
+        ("colour", "red", ""),
+    ],
+)
+def test_a_bad_value_is_a_400_that_names_row_and_field(
+    service: Service, rows: list[dict[str, Any]], name: str, value: object, found: str
+) -> None:
+    answer = service.predict([rows[0], changed(rows[1], **{name: value})])
+    [fault] = problem(answer, 400)["errors"]
+
+    assert (fault["row"], fault["field"]) == (1, name)
+    assert found in json.dumps(fault["found"])
+    assert fault["wanted"]
+
+
+def test_a_missing_name_is_a_400_that_names_it(service: Service, rows: list[dict[str, Any]]) -> None:
+    [fault] = problem(service.predict({name: value for name, value in rows[0].items() if name != "area"}), 400)[
+        "errors"
+    ]
+
+    assert (fault["row"], fault["field"]) == (0, "area")
+
+
+def test_all_faults_are_told_at_once(service: Service, rows: list[dict[str, Any]]) -> None:
+    bad = changed(rows[0], area="large", city="Atlantis")
+
+    assert {fault["field"] for fault in problem(service.predict(bad), 400)["errors"]} == {"area", "city"}
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "in chunks"])
+def test_a_body_of_50_mb_is_a_413_that_names_the_limit(service: Service, *, chunked: bool) -> None:
+    chunk = b" " * 1_000_000
+    body = (chunk for _ in range(50)) if chunked else chunk * 50
+
+    problem(requests.post(f"{service.url}/predict", data=body, headers=HEADERS, timeout=30), 413)
+    assert service.predict({}).status_code == 400  # and the service goes on
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/predict", HEADERS, 405),
+        ("POST", "/predict", {"Content-Type": "text/plain"}, 415),
+        ("GET", "/nowhere", HEADERS, 404),
+    ],
+)
+def test_other_mistakes_have_their_own_status(
+    service: Service, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    problem(requests.request(method, f"{service.url}{path}", data=b"{}", headers=headers, timeout=10), status)
+
+
+def test_probes_and_version(service: Service, built: dict[str, Any], card: dict[str, Any]) -> None:
+    version = requests.get(f"{service.url}/version", timeout=10).json()
+
+    assert requests.get(f"{service.url}/healthz", timeout=10).ok
+    assert requests.get(f"{service.url}/readyz", timeout=10).ok
+    assert (version["version"], version["revision"]) == (built["version"], built["revision"])
+    assert version["model"]["sha256"] == card["sha256"]
+
+
+def problem(reply: requests.Response, status: int) -> dict[str, Any]:
+    """Return the problem document (RFC 9457) that `reply` must be."""
+    assert reply.status_code == status, reply.text
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    assert len(reply.content) < 10_000
+    document = reply.json()
+    assert document["status"] == status
+    assert document["title"]
+    return dict(document)
