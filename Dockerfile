@@ -16,7 +16,6 @@ RUN python3 -m venv /opt/pip
 ENV PATH=/opt/pip/bin:$PATH \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_COMPILE=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_REQUIRE_HASHES=1 \
     PIP_ROOT_USER_ACTION=ignore
@@ -27,7 +26,7 @@ FROM pip AS training
 COPY requirements-training.txt ./
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
-    pip install --quiet -r requirements-training.txt
+    pip install --quiet --no-compile -r requirements-training.txt
 WORKDIR /src
 COPY app/__init__.py app/
 COPY app/model/ app/model/
@@ -59,10 +58,10 @@ done
 rm -rf usr/local/bin/pip* usr/local/bin/idle* usr/local/bin/pydoc* usr/share/python-wheels
 rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/include usr/local/include
 rm -rf var/cache/* var/log/* var/lib/apt/lists tmp/* root/.cache
-rm -f etc/machine-id etc/hostname etc/hosts etc/resolv.conf
+rm -rf dev/* etc/machine-id etc/hostname etc/hosts etc/resolv.conf
 find . -name __pycache__ -type d -prune -exec rm -r {} +
 for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
-    [ ! -d "$lib" ] || python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / "$lib"
+    [ ! -d "$lib" ] || python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / "/layer/$lib"
 done
 find . -exec touch --no-dereference --date=@315532800 {} +
 EOF
@@ -86,19 +85,19 @@ case "$TARGETARCH" in
     arm64) machine=aarch64 ;;
     *) echo "no wheels for the architecture '$TARGETARCH'; there are for amd64 and arm64" >&2; exit 2 ;;
 esac
-pip install --quiet --target /layer/opt/packages --python-version 3.13 --implementation cp \
+pip install --quiet --no-compile --target /layer/opt/packages --python-version 3.13 --implementation cp \
     --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" --platform "manylinux2014_$machine" \
     -r "$lock"
 cd /layer/opt/packages
 rm -rf bin
 find . -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
-python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / .
+python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer
 find /layer -exec touch --no-dereference --date=@315532800 {} +
 EOF
 
 FROM python AS code
 COPY app/ /layer/opt/service/app/
-RUN cd /layer && python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / . \
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer \
     && find /layer -exec touch --no-dereference --date=@315532800 {} +
 
 

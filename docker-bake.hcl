@@ -1,5 +1,5 @@
 # How `./ship build` builds: the Dockerfile's arguments from the commit, and an OCI layout whose bytes depend on
-# nothing else. Run by hand: VERSION=1.0.0 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) docker buildx bake
+# nothing else. Run by hand: VERSION=1.0.0 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) docker buildx bake -f docker-bake.hcl
 
 variable "VERSION" {
   default = "0.0.0"

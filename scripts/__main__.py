@@ -1,9 +1,11 @@
 """The command line: `./ship [STAGE]`."""
 
 # ruff: noqa: PLC0415 - each command imports its own stage: `./ship --help` and `./ship down` need no other.
+import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -92,11 +94,12 @@ def integration() -> None:
 
 
 @ship.command()
-def publish() -> None:
+@click.option("--unless-released", is_flag=True, help="Where the version is out already, tag sha-<commit> only.")
+def publish(*, unless_released: bool) -> None:
     """Copy the built image to every registry under its version; never moves a version."""
     from scripts.publish import publish as work
 
-    _stage("publish", work)
+    _stage("publish", lambda: work(unless_released=unless_released))
 
 
 @ship.command()
@@ -125,11 +128,23 @@ def lock(*, upgrade: bool) -> None:
 
 
 def _stage(name: str, work: Callable[[], str]) -> None:
-    """Run one stage in the open, and keep its result for the table of `./ship`."""
-    with terminal.stage(name) as result:
-        result.append(work())
+    """Run one stage in the open, and keep its result for the table of `./ship` and the summary of a workflow."""
+    try:
+        with terminal.stage(name) as result:
+            result.append(work())
+    except Failure as failure:
+        _summarize(f"**{name}** failed: {failure.reason}")
+        raise
     BUILD.mkdir(exist_ok=True)
     (BUILD / f"{name}.result").write_text(result[0])
+    _summarize(f"**{name}**: {result[0]}")
+
+
+def _summarize(line: str) -> None:
+    """Add `line` to the summary that GitHub shows of a job, where there is one."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a") as summary:
+            summary.write(f"{line}\n\n")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -52,7 +52,7 @@ def build(*, model_format: str = "onnx", cache: bool = True) -> str:
         "DESTINATION": str(fresh),
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
     }
-    bake = ["docker", "buildx", "bake", "--builder", engine.builder()]
+    bake = ["docker", "buildx", "bake", "--file", "docker-bake.hcl", "--builder", engine.builder()]
     run(
         *bake,
         *([] if cache else ["--no-cache"]),

@@ -32,4 +32,4 @@ def _example(container: str) -> str:
     """Return a request for this very model: the first golden row on its card."""
     output("docker", "cp", "--quiet", f"{container}:/model/card.json", str(BUILD / "card.json"))
     card = json.loads((BUILD / "card.json").read_bytes())
-    return json.dumps({"features": card["golden_rows"][0]["features"]})
+    return json.dumps({"features": card["golden"][0]["features"]})

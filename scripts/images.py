@@ -54,7 +54,7 @@ REGISTRY = Image(
     pinned="registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33",
     local="shipshape/registry:trixie",
     variant="extract",
-    packages=("docker-registry", "ca-certificates"),
+    packages=("base-files", "docker-registry", "ca-certificates"),
     changes=(
         'ENTRYPOINT ["docker-registry", "serve", "/etc/docker/registry/config.yml"]',
         "ENV REGISTRY_AUTH={} REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/var/lib/registry",
@@ -62,7 +62,6 @@ REGISTRY = Image(
         "EXPOSE 5000",
     ),
 )
-ALL = (PYTHON, REGISTRY)
 HUB = "https://registry-1.docker.io/v2/"
 
 

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from rich.table import Table
 
 from scripts import registry
-from scripts.build import IMAGE, built
+from scripts.build import IMAGE, Built, built
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.project import BUILD, commit, version
@@ -21,8 +21,11 @@ from scripts.terminal import console, say
 RECORD = BUILD / "published.json"
 
 
-def publish() -> str:
+def publish(*, unless_released: bool = False) -> str:
     """Publish what `build/image/` holds, and return its version and digest.
+
+    With `unless_released`, a version that every registry holds with one and the same other digest is left alone, and
+    the image goes out under `sha-<commit>` only: a branch may move on without a new version.
 
     Raises Failure when the work tree is dirty or is not what was built, when a registry is down, when the version or
     the commit is tagged with another digest already, and when a registry does not answer with the digest afterwards.
@@ -36,9 +39,14 @@ def publish() -> str:
     repositories = registry.repositories()
     if repositories == registry.local_repositories():
         registry.start_local()
-    fixed = [f"sha-{revision}", image.version]
+    fixed = [f"sha-{revision}"]
+    if not (unless_released and _released(repositories, image)):
+        fixed.append(image.version)
     _refuse_to_move(repositories, fixed, image.digest)
-    wanted = {repository: [*fixed, *_moving(image.version, repository)] for repository in repositories}
+    wanted = {
+        repository: [*fixed, *(moving_tags(image.version, registry.tags(repository)) if image.version in fixed else [])]
+        for repository in repositories
+    }
     try:
         _push(wanted, image.digest)
     finally:
@@ -47,7 +55,24 @@ def publish() -> str:
         raise Failure("a registry does not give back the digest that was pushed", "./ship publish")
     record = {"version": image.version, "digest": image.digest, "tags": wanted}
     RECORD.write_text(json.dumps(record, indent=2) + "\n")
-    return f"{image.version} is {image.digest} in {len(repositories)} registries"
+    return f"{fixed[-1]} is {image.digest} in {' and '.join(repositories)}"
+
+
+def moving_tags(released: str, tags: Iterable[str]) -> list[str]:
+    """Return the tags that follow the newest release, as far as `released` is the newest they could point to.
+
+    `tags` are those of the repository. A pre-release moves none.
+    """
+    mine = Version(released)
+    if mine.is_prerelease:
+        return []
+    others = [Version(tag) for tag in tags if tag.count(".") == 2 and _is_release(tag)]
+    aliases = {f"{mine.major}.{mine.minor}": 2, f"{mine.major}": 1, "latest": 0}
+    return [
+        alias
+        for alias, shared in aliases.items()
+        if all(other <= mine for other in others if other.release[:shared] == mine.release[:shared])
+    ]
 
 
 def published() -> str:
@@ -84,18 +109,10 @@ def _refuse_to_move(repositories: Iterable[str], fixed: Iterable[str], digest: s
                 )
 
 
-def _moving(released: str, repository: str) -> list[str]:
-    """Return the tags that follow the newest release, as far as `released` is the newest they could point to."""
-    mine = Version(released)
-    if mine.is_prerelease:
-        return []
-    others = [Version(tag) for tag in registry.tags(repository) if tag.count(".") == 2 and _is_release(tag)]
-    aliases = {f"{mine.major}.{mine.minor}": 2, f"{mine.major}": 1, "latest": 0}
-    return [
-        alias
-        for alias, shared in aliases.items()
-        if all(other <= mine for other in others if other.release[:shared] == mine.release[:shared])
-    ]
+def _released(repositories: Iterable[str], image: Built) -> bool:
+    """Return whether every registry holds this version with one digest, and it is that of another commit."""
+    found = {registry.digest(f"{repository}:{image.version}") for repository in repositories}
+    return len(found) == 1 and not found & {None, image.digest}
 
 
 def _is_release(tag: str) -> bool:

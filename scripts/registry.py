@@ -22,9 +22,19 @@ ABSENT = re.compile(r"manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOW
 
 
 def repositories() -> list[str]:
-    """Return the repositories to publish to: REGISTRIES, separated by spaces or commas, else the two local ones."""
-    named = [name for name in re.split(r"[\s,]+", os.environ.get("REGISTRIES", "")) if name]
-    return named or local_repositories()
+    """Return the repositories to publish to: REGISTRIES, separated by spaces or commas, else the two local ones.
+
+    In lower case, as registries want them, whatever the owner on GitHub is called. Raises Failure when REGISTRIES is
+    set and names none.
+    """
+    if "REGISTRIES" not in os.environ:
+        return local_repositories()
+    named = [name for name in re.split(r"[\s,]+", os.environ["REGISTRIES"].lower()) if name]
+    if not named:
+        raise Failure(
+            "REGISTRIES is set and names no repository", "unset it, or REGISTRIES='docker.io/me/house-price …'"
+        )
+    return named
 
 
 def local_repositories() -> list[str]:

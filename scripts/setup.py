@@ -9,7 +9,9 @@ def setup() -> str:
     version = engine.provide()
     say(f"  engine {version}")
     reachable = images.registry_reachable()
-    names = [images.provide(image, reachable=reachable) for image in images.ALL]
+    # The pinned builder pulls the base image itself; the engine's own needs it to be here.
+    wanted = [images.REGISTRY] if reachable else [images.REGISTRY, images.PYTHON]
+    names = [images.provide(image, reachable=reachable) for image in wanted]
     for name in names:
         say(f"  image {name}")
     builder = engine.provide_builder(registry_reachable=reachable)

@@ -15,7 +15,7 @@ def test_the_joblib_image_gives_the_golden_predictions(checkout: Checkout, regis
 
     with started_service(reference) as service:
         card = service.card
-        answer = service.predict([golden["features"] for golden in card["golden_rows"]]).json()
+        answer = service.predict([golden["features"] for golden in card["golden"]]).json()
 
     assert card["format"] == other.image["model_format"] == "joblib"
-    assert answer["prediction"] == pytest.approx([golden["prediction"] for golden in card["golden_rows"]], rel=1e-6)
+    assert answer["prediction"] == pytest.approx([golden["prediction"] for golden in card["golden"]], rel=1e-6)

@@ -49,13 +49,13 @@ def test_it_refuses_another_model_file(candidate: str, model: Path) -> None:
 
 
 def test_it_refuses_a_golden_row_that_disagrees(candidate: str, model: Path) -> None:
-    edit(model, lambda card: card["golden_rows"][0].update(prediction=1.0))
+    edit(model, lambda card: card["golden"][0].update(prediction=1.0))
 
     assert "golden" in refusal(candidate, model)
 
 
 def test_it_refuses_another_version_of_a_library(candidate: str, model: Path) -> None:
-    edit(model, lambda card: card["libraries"].update(onnxruntime="0.1"))
+    edit(model, lambda card: card["runtime"].update(onnxruntime="0.1"))
 
     assert "onnxruntime" in refusal(candidate, model)
 
@@ -116,7 +116,7 @@ class Client(threading.Thread):
 
 def test_docker_stop_loses_no_request(candidate: str) -> None:
     with started_service(candidate) as service:
-        row = service.card["golden_rows"][0]["features"]
+        row = service.card["golden"][0]["features"]
         clients = [Client(service.url, row, keep_alive=number % 2 == 0) for number in range(8)]
         for client in clients:
             client.start()
@@ -135,7 +135,7 @@ def test_docker_stop_loses_no_request(candidate: str) -> None:
 
 def test_a_request_that_is_half_sent_at_the_stop_is_answered(candidate: str) -> None:
     with started_service(candidate) as service:
-        body = json.dumps({"features": service.card["golden_rows"][0]["features"]}).encode()
+        body = json.dumps({"features": service.card["golden"][0]["features"]}).encode()
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         with socket.create_connection(("localhost", service.port), timeout=GRACE_SECONDS) as connection:
             connection.sendall(f"{head}\r\n".encode() + body[:10])
