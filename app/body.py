@@ -1,0 +1,42 @@
+"""Reads the body of a request, up to a limit."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from flask import Request
+
+_STEP = 1 << 16
+_DISCARDED_BYTES = 1 << 28
+_DISCARD_SECONDS = 10
+
+
+def read(request: Request, limit: int) -> bytes:
+    """Give the whole body.
+
+    Raises RequestEntityTooLarge when it is longer than `limit` bytes, BadRequest when it breaks off or is chunked
+    wrongly: the server finds that out only while it is read, and each server has exceptions of its own for it.
+    """
+    try:
+        if (request.content_length or 0) <= limit:
+            content = request.stream.read(limit + 1)
+            if len(content) <= limit:
+                return content
+        _discard(request.stream)
+    except Exception as error:
+        raise BadRequest("The body could not be read to its end.") from error
+    raise RequestEntityTooLarge(f"The body is longer than {limit} bytes: send fewer rows at a time.")
+
+
+def _discard(stream: IO[bytes]) -> None:
+    """Take in what the client still sends: most clients read no answer before they have sent it all."""
+    deadline = time.monotonic() + _DISCARD_SECONDS
+    for _ in range(_DISCARDED_BYTES // _STEP):
+        if time.monotonic() > deadline or not stream.read(_STEP):
+            return

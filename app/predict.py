@@ -1,0 +1,97 @@
+"""POST /predict: rows in, predictions and their intervals out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+import numpy as np
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from app import body
+from app.model import Finding
+
+if TYPE_CHECKING:
+    from app.model import Predictor, Schema
+    from app.settings import Settings
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row, as a list in feature order or an object by name, or a list of rows."""
+
+    features: list[object] | dict[str, object]
+
+
+class Model(msgspec.Struct, frozen=True):
+    """Who answers."""
+
+    name: str
+    version: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Predictions and 90 % intervals, one for each row, in `unit`; warnings name values unlike those of training."""
+
+    prediction: list[float]
+    interval: list[list[float]]
+    unit: str | None
+    model: Model
+    warnings: list[Finding]
+
+
+_decoder = msgspec.json.Decoder(Question)
+_encoder = msgspec.json.Encoder()
+
+
+def blueprint(settings: Settings, predictor: Predictor) -> Blueprint:
+    """Give the route /predict."""
+    card, schema = predictor.card, predictor.schema
+    bounds = np.array([card.interval.lower, card.interval.upper])
+    model = Model(card.name, card.version)
+    routes = Blueprint("predict", __name__)
+
+    @routes.post("/predict")
+    def predict() -> Response:
+        content = body.read(request, settings.max_body_bytes)
+        if not request.is_json:
+            raise UnsupportedMediaType("The body's content type is not JSON: send Content-Type: application/json.")
+        try:
+            rows = _rows(_decoder.decode(content))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            _refuse(content, schema, error)
+        if len(rows) > settings.max_rows:
+            raise RequestEntityTooLarge(f"{len(rows)} rows, at most {settings.max_rows} are taken at a time.")
+        matrix = schema.encode(rows)
+        prediction = predictor.predict(matrix)
+        answer = Answer(
+            prediction.tolist(),
+            (prediction[:, None] + bounds).tolist(),
+            card.target.unit,
+            model,
+            schema.extrapolations(matrix),
+        )
+        return Response(_encoder.encode(answer), content_type="application/json")
+
+    return routes
+
+
+def _rows(question: Question) -> list[object]:
+    features = question.features
+    several = isinstance(features, list) and (not features or isinstance(features[0], list | dict))
+    return features if several else [features]  # type: ignore[return-value]
+
+
+def _refuse(content: bytes, schema: Schema, error: Exception) -> NoReturn:
+    """Refuse a body that is not the JSON wanted.
+
+    Python's own parser takes NaN, Infinity and 1e400: where only they are wrong, the schema can name row and field.
+    """
+    try:
+        question = msgspec.convert(json.loads(content), Question)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    else:
+        schema.encode(_rows(question))
+    raise BadRequest(f'The body is not {{"features": [...]}} in JSON: {str(error)[:200]}.') from error

@@ -1,0 +1,107 @@
+"""A model directory that is not what its card says must not be served."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from app.__main__ import main
+from app.model import Card, ModelError, Predictor, RowsError, Schema
+
+
+@pytest.fixture
+def copy(onnx_dir: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(onnx_dir, tmp_path / "model"))
+
+
+def change(directory: Path, **fields: object) -> None:
+    card = Card.read(directory / "card.json")
+    msgspec.structs.replace(card, **fields).write(directory / "card.json")
+
+
+def test_an_altered_model_file(copy: Path) -> None:
+    content = bytearray((copy / "model.onnx").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.onnx").write_bytes(content)
+
+    with pytest.raises(ModelError, match=r"model\.onnx has sha256 .* but its card says"):
+        Predictor.load(copy)
+
+
+def test_a_golden_row_that_disagrees(copy: Path, card: Card) -> None:
+    golden = [*card.golden]
+    golden[3] = msgspec.structs.replace(golden[3], prediction=golden[3].prediction * 1.000001)
+    change(copy, golden=tuple(golden))
+
+    with pytest.raises(ModelError, match="golden row 3 gives"):
+        Predictor.load(copy)
+
+
+def test_golden_rows_of_another_model(copy: Path, card: Card) -> None:
+    change(copy, features=card.features[1:])
+
+    with pytest.raises(ModelError, match="golden rows of the card cannot be predicted"):
+        Predictor.load(copy)
+
+
+@pytest.mark.parametrize("form", ["onnx", "joblib"])
+def test_another_version_of_a_library(form: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    directory = Path(shutil.copytree(request.getfixturevalue(f"{form}_dir"), tmp_path / "model"))
+    change(directory, runtime={"numpy": "1.0.0"})
+
+    with pytest.raises(ModelError, match=r"checked with numpy 1\.0\.0, but .* is installed"):
+        Predictor.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("card.json", None, "card.json cannot be read: No such file"),
+        ("model.onnx", None, "model.onnx cannot be read: No such file"),
+        ("card.json", b"{}", "card.json is not a model card: .*missing required field"),
+        ("card.json", b"\xff", "card.json is not a model card"),
+    ],
+)
+def test_a_file_missing_or_damaged(name: str, content: bytes | None, words: str, copy: Path) -> None:
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+
+    with pytest.raises(ModelError, match=words):
+        Predictor.load(copy)
+
+
+def test_the_service_says_in_a_sentence_why_it_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "none"))
+
+    assert main([]) == f"Not started: {tmp_path}/none/card.json cannot be read: No such file or directory."
+
+
+def test_a_prediction_that_is_not_finite_is_the_rows_fault(predictor: Predictor) -> None:
+    matrix = Schema(predictor.card.features).encode([predictor.card.golden[0].features] * 2)
+    matrix[1, 3] = 1e308
+
+    with np.errstate(over="ignore"), pytest.raises(RowsError) as caught:
+        predictor.predict(matrix)
+
+    assert caught.value.findings[0].row == 1
+
+
+def test_the_onnx_path_loads_neither_scikit_learn_nor_pandas_nor_flask(onnx_dir: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from app.model import Predictor; Predictor.load(Path(sys.argv[1]));"
+        "print([name for name in ('sklearn', 'joblib', 'scipy', 'pandas', 'flask') if name in sys.modules])"
+    )
+    root = Path(__file__).parents[3]
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program, onnx_dir], cwd=root, check=True, capture_output=True, text=True
+    )
+
+    assert loaded.stdout.strip() == "[]"

@@ -1,0 +1,57 @@
+"""What surrounds the prediction: health, version, errors of every kind."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.drain import Drain
+from app.model import Card
+
+
+def test_alive_and_ready(client: FlaskClient) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_while_draining_it_is_alive_and_answers_but_is_not_ready(
+    client: FlaskClient, drain: Drain, row: dict[str, object]
+) -> None:
+    drain.start()
+
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
+    assert client.post("/predict", json={"features": row}).status_code == 200
+
+
+def test_version(client: FlaskClient, card: Card) -> None:
+    assert client.get("/version").json == {
+        "version": "1.4.0",
+        "revision": "abc123",
+        "model": {"name": "house-price", "version": "1.0.0", "format": "onnx", "sha256": card.sha256},
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("GET", "/predict", 405), ("POST", "/healthz", 405), ("BREW", "/predict", 405)],
+)
+def test_errors_are_problem_documents(method: str, path: str, status: int, client: FlaskClient) -> None:
+    response = client.open(path, method=method)
+
+    assert (response.status_code, response.content_type) == (status, "application/problem+json")
+    assert response.json
+    assert response.json["status"] == status
+    assert status != 405 or "Allow" in response.headers
+
+
+def test_a_fault_of_the_service_shows_nothing_of_its_inside(application: Flask) -> None:
+    @application.get("/broken")
+    def broken() -> str:
+        raise RuntimeError("secret")
+
+    response = application.test_client().get("/broken")
+
+    assert (response.status_code, response.content_type) == (500, "application/problem+json")
+    assert b"secret" not in response.data

@@ -1,0 +1,125 @@
+"""`./ship` as it is typed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.project import ROOT
+
+STAGES = ["setup", "lint", "unit", "build", "integration", "publish", "up", "down", "test", "lock"]
+
+
+def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "scripts", *arguments],
+        cwd=root,
+        env={**os.environ, **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def git(root: Path, *arguments: str) -> None:
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *author, *arguments], cwd=root, check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository of the pipeline alone, with one commit."""
+    root = tmp_path / "project"
+    shutil.copytree(ROOT / "scripts", root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Dockerfile", "pyproject.toml", ".gitignore"):
+        shutil.copy(ROOT / name, root)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "first")
+    return root
+
+
+@pytest.fixture
+def bare_path(tmp_path: Path) -> str:
+    """A PATH on which there is git, and neither Docker nor a package manager."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "git").symlink_to(str(shutil.which("git")))
+    return str(folder)
+
+
+def test_help_names_every_stage() -> None:
+    done = ship("--help")
+
+    assert done.returncode == 0
+    assert all(f"  {stage} " in done.stdout for stage in STAGES)
+    assert "REGISTRIES" in done.stdout
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_a_help_of_its_own(stage: str) -> None:
+    done = ship(stage, "--help")
+
+    assert done.returncode == 0
+    assert f"Usage: ./ship {stage}" in done.stdout
+
+
+def test_an_unknown_stage_is_wrong_usage() -> None:
+    done = ship("deploy")
+
+    assert done.returncode == 2
+    assert "deploy" in done.stderr
+
+
+def test_without_docker_and_without_apt_setup_says_what_to_install(project: Path, bare_path: str) -> None:
+    done = ship("setup", root=project, PATH=bare_path)
+
+    assert done.returncode == 1
+    assert "docker, dockerd, buildx, compose, skopeo" in done.stdout
+    assert "https://docs.docker.com/engine/install/" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_failed_stage_ends_the_job_and_the_table_says_which(project: Path, bare_path: str) -> None:
+    done = ship("test", root=project, PATH=bare_path)
+    rows = [line.split() for line in done.stdout.splitlines()]
+
+    assert done.returncode == 1
+    assert any({"setup", "failed"} <= set(row) for row in rows)
+    assert any({"integration", "waiting"} <= set(row) for row in rows)
+    assert (project / "build" / "logs" / "setup.log").read_text()
+
+
+def test_the_job_refuses_uncommitted_changes_before_it_works(project: Path) -> None:
+    (project / "later.txt").write_text("")
+    done = ship(root=project)
+
+    assert done.returncode == 1
+    assert "uncommitted" in done.stdout
+    assert not (project / "build").exists()
+
+
+def test_outside_a_commit_there_is_nothing_to_build(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    git(project, "init", "--quiet")
+    done = ship("build", root=project)
+
+    assert done.returncode == 1
+    assert "at least one commit" in done.stdout
+
+
+def test_up_before_anything_was_published_says_what_to_type(project: Path) -> None:
+    done = ship("up", root=project)
+
+    assert done.returncode == 1
+    assert "next: ./ship" in done.stdout
+
+
+def test_a_stage_adds_its_outcome_to_the_summary_of_a_workflow(project: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    ship("up", root=project, GITHUB_STEP_SUMMARY=str(summary))
+
+    assert summary.read_text() == "**up** failed: nothing was published from here yet\n\n"

@@ -1,0 +1,44 @@
+"""The pins lint: nothing in the Dockerfile that a registry could change under its name."""
+
+import pytest
+
+from scripts.lint import unpinned
+from scripts.project import ROOT
+
+DIGEST = "sha256:" + "7c" * 32
+
+
+def test_this_project_s_dockerfile_is_pinned() -> None:
+    assert unpinned((ROOT / "Dockerfile").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "dockerfile",
+    [
+        f"FROM python:3.13@{DIGEST}",
+        f"ARG BASE=python:3.13@{DIGEST}\nFROM --platform=$BUILDPLATFORM ${{BASE}} AS base\nFROM base AS next",
+        "FROM scratch AS empty\nCOPY --from=empty / /",
+        f"FROM scratch\nCOPY --from=busybox@{DIGEST} / /",
+        "FROM scratch AS empty\nRUN --mount=type=bind,from=empty,target=/empty true",
+    ],
+)
+def test_digests_stages_and_scratch_are_fine(dockerfile: str) -> None:
+    assert unpinned(dockerfile) == []
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "finding"),
+    [
+        ("FROM python:3.13", "Dockerfile:1 python:3.13 "),
+        ("FROM python", "Dockerfile:1 python "),
+        ("ARG BASE=python:3.13\nFROM $BASE", "Dockerfile:2 python:3.13 "),
+        ("ARG BASE\nFROM ${BASE}", "Dockerfile:2 ${BASE} "),
+        ("FROM scratch\nCOPY --from=busybox:1 / /", "Dockerfile:2 busybox:1 "),
+        ("FROM scratch\nRUN --mount=type=bind,from=busybox,target=/b true", "Dockerfile:2 busybox "),
+        ("from --platform=linux/amd64 python:3.13 as base", "Dockerfile:1 python:3.13 "),
+    ],
+)
+def test_a_name_that_can_change_is_found_where_it_stands(dockerfile: str, finding: str) -> None:
+    [found] = unpinned(dockerfile)
+
+    assert found.startswith(finding)

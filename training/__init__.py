@@ -1,0 +1,1 @@
+"""Makes a model directory from a table."""

@@ -1,0 +1,69 @@
+"""The estimator: a linear model behind imputation, scaling and one-hot encoding, on the schema's float matrix."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.model import Feature, Matrix, Vector
+
+_DIGITS = 10
+
+
+def make(features: Sequence[Feature]) -> Pipeline:
+    """Give the unfitted pipeline for a matrix (rows, features)."""
+    numbers = [column for column, feature in enumerate(features) if feature.type != "category"]
+    categories = [column for column, feature in enumerate(features) if feature.type == "category"]
+    # A missing category becomes -1 and gets a coefficient of its own.
+    codes = [list(range(-features[column].missing, len(features[column].categories))) for column in categories]
+    parts = [
+        (
+            "numbers",
+            make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()),
+            numbers,
+        ),
+        (
+            "categories",
+            make_pipeline(
+                SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True),
+                OneHotEncoder(categories=codes, sparse_output=False),
+            ),
+            categories,
+        ),
+    ]
+    # One-hot columns sum up to one another: of the solvers, SVD loses the fewest digits to that.
+    ridge = Ridge(alpha=1.0, solver="svd")
+    return make_pipeline(ColumnTransformer([part for part in parts if part[2]]), ridge)
+
+
+def fit(features: Sequence[Feature], matrix: Matrix, goal: Vector) -> Pipeline:
+    """Fit on a matrix (rows, features) and a target (rows,), to the same coefficients on every machine.
+
+    Processors and BLAS builds add up in different orders and so differ in the last digits. Ten digits are more than
+    the data carries, and rounding to them makes the fitted model, and every file made from it, the same everywhere.
+    """
+    pipeline = make(features).fit(matrix, goal)
+    transformer, ridge = pipeline[0], pipeline[-1]
+    if "numbers" in transformer.named_transformers_:
+        scaler = transformer.named_transformers_["numbers"][-1]
+        scaler.mean_, scaler.scale_, scaler.var_ = map(rounded, (scaler.mean_, scaler.scale_, scaler.var_))
+    # Coefficients share the target's unit: what is nothing beside the largest of them is nothing.
+    largest = max(np.abs(ridge.coef_).max(), abs(ridge.intercept_)) or 1
+    decimals = _DIGITS - math.ceil(math.log10(largest))
+    ridge.coef_, ridge.intercept_ = ridge.coef_.round(decimals) + 0.0, ridge.intercept_.round(decimals)
+    return pipeline
+
+
+def rounded(values: Vector, digits: int = _DIGITS) -> Vector:
+    """Round each value of a vector to so many significant digits."""
+    return np.array([float(f"{value:.{digits}g}") for value in values])
