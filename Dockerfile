@@ -13,6 +13,7 @@ FROM ${PYTHON_IMAGE} AS target
 FROM python AS pip
 # A virtual environment is the one way to a pip that every Python image shares, Debian's included.
 RUN python3 -m venv /opt/pip
+# No option that pip reads from here turns a default off: PIP_NO_COMPILE=1 would mean "compile".
 ENV PATH=/opt/pip/bin:$PATH \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -23,17 +24,19 @@ ENV PATH=/opt/pip/bin:$PATH \
 
 # The model: trained, measured against its gate, exported, and compared with scikit-learn on every hold-out row.
 FROM pip AS training
+WORKDIR /src
 COPY requirements-training.txt ./
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
     pip install --quiet --no-compile -r requirements-training.txt
-WORKDIR /src
 COPY app/__init__.py app/
 COPY app/model/ app/model/
 COPY training/ training/
 ARG MODEL_FORMAT=onnx
 ARG VERSION=0.0.0
-RUN python -m training --data training/data/houses.csv --target price --out /layer/model \
+ARG DATA=training/data/houses.csv
+ARG TARGET=price
+RUN python -m training --data "$DATA" --target "$TARGET" --out /layer/model \
     --format "$MODEL_FORMAT" --version "$VERSION" \
     && find /layer -exec touch --no-dereference --date=@315532800 {} +
 
@@ -43,12 +46,11 @@ RUN python -m training --data training/data/houses.csv --target price --out /lay
 
 # The target's base, without what only builds, tests and people need.
 FROM python AS base
+WORKDIR /layer
 RUN --mount=type=bind,from=target,target=/target \
     <<'EOF'
 set -eu
-mkdir /layer
-cp -a /target/. /layer
-cd /layer
+cp -a /target/. .
 for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
     [ -d "$lib" ] || continue
     for unused in ensurepip idlelib pydoc_data site-packages test tkinter turtledemo; do
@@ -70,6 +72,7 @@ EOF
 FROM pip AS dependencies
 ARG MODEL_FORMAT=onnx
 ARG TARGETARCH
+WORKDIR /src
 COPY requirements.txt requirements-joblib.txt ./
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
@@ -88,9 +91,8 @@ esac
 pip install --quiet --no-compile --target /layer/opt/packages --python-version 3.13 --implementation cp \
     --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" --platform "manylinux2014_$machine" \
     -r "$lock"
-cd /layer/opt/packages
-rm -rf bin
-find . -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
+rm -rf /layer/opt/packages/bin
+find /layer -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
 python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer
 find /layer -exec touch --no-dereference --date=@315532800 {} +
 EOF
@@ -123,6 +125,7 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     MODEL_DIR=/model \
     IMAGE_VERSION="$VERSION" \
     IMAGE_REVISION="$REVISION"

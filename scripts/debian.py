@@ -42,7 +42,7 @@ def system() -> System:
 
 def update() -> None:
     """Fetch the lists of packages."""
-    run("apt-get", "update", "-q", env=QUIET)
+    run("apt-get", "update", "-qq", env=QUIET)
 
 
 def has_candidate(package: str) -> bool:
@@ -59,9 +59,20 @@ def install(packages: Sequence[str], *, borrowed: Sequence[str] = ()) -> None:
     """
     with _sources(with_suite=bool(borrowed)) as options:
         if borrowed:
-            run("apt-get", *options, "update", "-q", env=QUIET)
+            run("apt-get", *options, "update", "-qq", env=QUIET)
         wanted = [*packages, *(f"{package}/{SUITE}" for package in borrowed)]
-        run("apt-get", *options, "install", "-q", "-y", "--no-install-recommends", *wanted, env=QUIET)
+        run(
+            "apt-get",
+            *options,
+            "install",
+            "-qq",
+            "-o",
+            "Dpkg::Use-Pty=0",
+            "-y",
+            "--no-install-recommends",
+            *wanted,
+            env=QUIET,
+        )
 
 
 @contextlib.contextmanager

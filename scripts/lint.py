@@ -16,7 +16,7 @@ from scripts.terminal import say
 PYTHON = ("app", "training", "scripts", "tests")
 SHELL = ("ship", ".ci/run")
 CHECKS: dict[str, tuple[str, ...]] = {
-    "hadolint": ("hadolint", "--failure-threshold", "style", "Dockerfile"),
+    "hadolint": ("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile"),
     "ruff check": ("ruff", "check", "--quiet", *PYTHON),
     "ruff format": ("ruff", "format", "--quiet", "--diff", *PYTHON),
     "mypy": ("mypy",),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from scripts import process
@@ -135,7 +135,7 @@ def _follow(run: Run, child: "subprocess.Popen[str]", beside_others: bool) -> No
 
 def _table(runs: Sequence[Run]) -> Table:
     colours = {"failed": "bold red", "passed": "green", "running": "cyan", "unchanged": "dim", "waiting": "dim"}
-    table = Table("stage", "", "time", "result", title_justify="left")
+    table = Table("stage", "", "time", Column("result", overflow="fold"))
     for run in runs:
         running = run.state == "running"
         seconds = time.monotonic() - run.started if running else run.seconds

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from scripts.failure import Failure
 
-# Colours only on a terminal: rich looks at the stream, NO_COLOR and TERM.
-console = Console(highlight=False, soft_wrap=True)
+# Colours only on a terminal: rich looks at the stream, NO_COLOR and TERM. In a log, lines are as long as they are.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def say(text: str) -> None:
