@@ -133,18 +133,17 @@ def _stage(name: str, work: Callable[[], str]) -> None:
         with terminal.stage(name) as result:
             result.append(work())
     except Failure as failure:
-        _summarize(f"**{name}** failed: {failure.reason}")
+        _keep(name, f"failed: {failure.reason}")
         raise
+    _keep(name, result[0])
+
+
+def _keep(name: str, result: str) -> None:
     BUILD.mkdir(exist_ok=True)
-    (BUILD / f"{name}.result").write_text(result[0])
-    _summarize(f"**{name}**: {result[0]}")
-
-
-def _summarize(line: str) -> None:
-    """Add `line` to the summary that GitHub shows of a job, where there is one."""
+    (BUILD / f"{name}.result").write_text(result)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a") as summary:
-            summary.write(f"{line}\n\n")
+            summary.write(f"**{name}**: {result}\n\n")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

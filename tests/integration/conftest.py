@@ -34,9 +34,10 @@ def built() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def candidate(registry: Registry, built: dict[str, Any]) -> str:
-    """The built image, by its digest, pulled from a registry as every environment would pull it."""
-    return pulled(registry, ROOT / "build" / "image", str(built["digest"]))
+def candidate(registry: Registry, built: dict[str, Any]) -> Iterator[str]:
+    """The built image, by its digest."""
+    with pulled(registry, ROOT / "build" / "image", str(built["digest"])) as reference:
+        yield reference
 
 
 @pytest.fixture(scope="session")

@@ -58,9 +58,13 @@ def push(layout: Path, reference: str) -> None:
     run(*copy, f"oci:{layout}", f"docker://{reference}")
 
 
-def pulled(registry: Registry, layout: Path, digest: str) -> str:
-    """Push `layout`, pull it by `digest` and return that reference."""
+@contextmanager
+def pulled(registry: Registry, layout: Path, digest: str) -> Iterator[str]:
+    """Push `layout`, pull it by `digest` as every environment would, and give that reference; remove it in the end."""
     push(layout, f"{registry.host}/candidate:latest")
     reference = f"{registry.host}/candidate@{digest}"
     run("docker", "pull", "--quiet", reference)
-    return reference
+    try:
+        yield reference
+    finally:
+        run("docker", "image", "rm", "--force", reference)

@@ -11,9 +11,8 @@ from tests.integration.service import started_service
 
 def test_the_joblib_image_gives_the_golden_predictions(checkout: Checkout, registry: Registry, tmp_path: Path) -> None:
     other = build(clone(checkout, tmp_path / "joblib"), "--model-format", "joblib")
-    reference = pulled(registry, other.layout, other.image["digest"])
 
-    with started_service(reference) as service:
+    with pulled(registry, other.layout, other.image["digest"]) as reference, started_service(reference) as service:
         card = service.card
         answer = service.predict([golden["features"] for golden in card["golden"]]).json()
 

@@ -122,4 +122,4 @@ def test_a_stage_adds_its_outcome_to_the_summary_of_a_workflow(project: Path, tm
     summary = tmp_path / "summary.md"
     ship("up", root=project, GITHUB_STEP_SUMMARY=str(summary))
 
-    assert summary.read_text() == "**up** failed: nothing was published from here yet\n\n"
+    assert summary.read_text() == "**up**: failed: nothing was published from here yet\n\n"
