@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from scripts import process
+from scripts.build import built
 from scripts.failure import Failure
 from scripts.project import BUILD, ROOT, fingerprint
 from scripts.terminal import console, duration
@@ -26,8 +27,8 @@ LOGS = BUILD / "logs"
 PASSED = BUILD / "passed.json"
 TEST: tuple[tuple[str, ...], ...] = (("setup",), ("lint", "unit", "build"), ("integration",))
 SHIP = (*TEST, ("publish",))
-# Stages that say nothing new about files and an image that passed them before.
-REPEATABLE = {"lint", "unit", "integration"}
+# Stages that say nothing new about the same files, or the same files and image: whether the image matters.
+REPEATABLE = {"lint": False, "unit": False, "integration": True}
 
 
 @dataclass
@@ -63,11 +64,11 @@ def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> list[Run]:
 
 
 def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
-    key = _key()
     todo = []
     for run in wave:
-        if run.name in REPEATABLE and not again and _passed().get(run.name, {}).get("key") == key:
-            run.state, run.result = "unchanged", _passed()[run.name]["result"]
+        before = _passed().get(run.name, {})
+        if not again and run.name in REPEATABLE and before.get("key") == _key(run.name):
+            run.state, run.result = "unchanged", before["result"]
         else:
             todo.append(run)
     if console.is_terminal:
@@ -77,7 +78,8 @@ def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
         _run_side_by_side(todo)
     for run in todo:
         if run.state == "passed" and run.name in REPEATABLE:
-            PASSED.write_text(json.dumps({**_passed(), run.name: {"key": key, "result": run.result}}, indent=2))
+            entry = {"key": _key(run.name), "result": run.result}
+            PASSED.write_text(json.dumps({**_passed(), run.name: entry}, indent=2))
         elif run.state == "failed" and console.is_terminal:
             console.print(Text((LOGS / f"{run.name}.log").read_text()))
 
@@ -144,11 +146,10 @@ def _table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def _key() -> str:
-    """Return what the outcome of a stage depends on: every file of the project, this Python, and the image."""
-    image = BUILD / "image.json"
-    built = json.loads(image.read_bytes())["digest"] if image.exists() else ""
-    return f"{fingerprint()} {sys.version.split()[0]} {built}"
+def _key(stage: str) -> str:
+    """Return what the outcome of a repeatable stage depends on: every file of the project, Python, and the image."""
+    key = f"{fingerprint()} {sys.version.split()[0]}"
+    return f"{key} {built().digest}" if REPEATABLE[stage] else key
 
 
 def _passed() -> dict[str, dict[str, str]]:

@@ -30,6 +30,10 @@ def to_onnx(pipeline: Pipeline, width: int) -> bytes:
         custom_conversion_functions={SimpleImputer: _convert_imputer},
         custom_shape_calculators={SimpleImputer: _shape_imputer},
     )
+    # skl2onnx lists the operator sets in the order of a Python set, which differs from run to run.
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +56,17 @@ def test_the_same_table_gives_the_same_files_from_anywhere(
 
     assert result.exit_code == 0
     assert contents(Path("elsewhere")) == contents(request.getfixturevalue(f"{form}_dir"))
+
+
+@pytest.mark.parametrize("seed", [1, 30])  # 30 once turned a set inside skl2onnx around
+def test_the_same_table_gives_the_same_file_whatever_the_order_of_python_s_sets(
+    seed: int, table: Path, onnx_dir: Path, tmp_path: Path
+) -> None:
+    arguments = ["--data", table, "--target", "price", "--out", tmp_path / "model"]
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    subprocess.run([sys.executable, "-m", "training", *map(str, arguments)], env=environment, check=True)
+
+    assert contents(tmp_path / "model") == contents(onnx_dir)
 
 
 def test_both_formats_predict_the_same(onnx_dir: Path, joblib_dir: Path) -> None:
