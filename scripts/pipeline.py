@@ -115,7 +115,7 @@ def _start(run: Run) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # so that Ctrl-C reaches it once, from here
+        start_new_session=True,  # as in scripts.process
     )
 
 

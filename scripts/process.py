@@ -48,15 +48,28 @@ def succeeds(*command: str) -> bool:
 def _start(
     command: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path, *, capture: bool
 ) -> subprocess.CompletedProcess[str]:
+    pipe = subprocess.PIPE if capture else None
     try:
-        return subprocess.run(
-            command, check=False, text=True, capture_output=capture, cwd=cwd, env={**os.environ, **(env or {})}
+        child = subprocess.Popen(
+            command,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,  # so that Ctrl-C reaches it once, from `stop`, and it has the time to clean up
         )
     except FileNotFoundError as missing:
         raise Failure(f"{command[0]} is not installed", "./ship setup") from missing
+    try:
+        out, err = child.communicate()
+    except BaseException:
+        stop(child)
+        raise
+    return subprocess.CompletedProcess(command, child.returncode, out, err)
 
 
-def stop(child: subprocess.Popen[str], grace: float = 20) -> None:
+def stop(child: subprocess.Popen[str], grace: float = 30) -> None:
     """Ask `child` and all it started to clean up and stop (as Ctrl-C does); kill what is left after `grace` seconds."""
     for request, patience in ((signal.SIGINT, grace), (signal.SIGKILL, None)):
         try:
