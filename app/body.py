@@ -1,4 +1,4 @@
-"""Reads the body of a request, up to a limit."""
+"""The body of a request: what it says it is, and its bytes, up to a limit."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 if TYPE_CHECKING:
     from typing import IO
 
-    from flask import Request
+    from app.route import Environ
 
 _STEP = 1 << 16
 _DISCARDED_BYTES = 1 << 28
 _DISCARD_SECONDS = 10
 
 
-def read(request: Request, limit: int) -> bytes:
+def read(environ: Environ, limit: int) -> bytes:
     """Give the whole body.
 
     Raises RequestEntityTooLarge when it is longer than `limit` bytes, BadRequest when it breaks off or is chunked
     wrongly: the server finds that out only while it is read, and each server has exceptions of its own for it.
     """
     try:
-        if (request.content_length or 0) <= limit:
-            content = request.stream.read(limit + 1)
+        stream: IO[bytes] = environ["wsgi.input"]
+        if int(environ.get("CONTENT_LENGTH") or 0) <= limit:
+            content = stream.read(limit + 1)
             if len(content) <= limit:
                 return content
-        _discard(request.stream)
+        _discard(stream)
     except Exception as error:
         raise BadRequest("The body could not be read to its end.") from error
     raise RequestEntityTooLarge(f"The body is longer than {limit} bytes: send fewer rows at a time.")
@@ -40,3 +41,9 @@ def _discard(stream: IO[bytes]) -> None:
     for _ in range(_DISCARDED_BYTES // _STEP):
         if time.monotonic() > deadline or not stream.read(_STEP):
             return
+
+
+def is_json(environ: Environ) -> bool:
+    """Whether the request says that its body is JSON: application/json, or a type whose name ends in +json."""
+    kind: str = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")

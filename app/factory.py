@@ -4,20 +4,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, Response, request
 
 from app import health, predict, problem
+from app.route import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication
+
     from app.drain import Drain
     from app.model import Predictor
+    from app.route import Environ, Route
     from app.settings import Settings
 
 
 def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
     """Make the application around a loaded model."""
     app = Flask(__name__, static_folder=None)
-    problem.register(app)
-    app.register_blueprint(health.blueprint(settings, predictor.card, drain))
-    app.register_blueprint(predict.blueprint(settings, predictor))
+    app.register_error_handler(Exception, lambda error: _response(problem.refuse(error)))
+    routes = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
+    for route in routes:
+        app.add_url_rule(route.path, f"{route.method} {route.path}", _view(route), methods=[route.method])
+    app.wsgi_app = Shortcut(app.wsgi_app, routes)  # type: ignore[method-assign]
     return app
+
+
+class Shortcut:
+    """Answers the routes' exact paths before Flask's dispatch, which costs more than a prediction.
+
+    Flask knows the same routes: it takes what is left, such as HEAD, other methods and unknown paths, and without this
+    middleware it would answer everything by itself, only later.
+    """
+
+    def __init__(self, application: WSGIApplication, routes: Iterable[Route]) -> None:
+        self._application = application
+        self._routes = {(route.method, route.path): route for route in routes}
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        return route(environ).send(start_response) if route else self._application(environ, start_response)
+
+
+def _view(route: Route) -> Callable[[], Response]:
+    return lambda: _response(route(request.environ))
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, reply.headers, content_type=reply.content_type)

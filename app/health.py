@@ -5,36 +5,35 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify
+import msgspec
 
 from app import problem
+from app.route import Reply, Route
 
 if TYPE_CHECKING:
     from app.drain import Drain
     from app.model import Card
+    from app.route import Environ
     from app.settings import Settings
 
 
-def blueprint(settings: Settings, card: Card, drain: Drain) -> Blueprint:
+def routes(settings: Settings, card: Card, drain: Drain) -> list[Route]:
     """Give the routes /healthz, /readyz and /version."""
-    routes = Blueprint("health", __name__)
-
-    @routes.get("/healthz")
-    def alive() -> Response:
-        return jsonify(status="alive")
-
-    @routes.get("/readyz")
-    def ready() -> Response:
-        if drain.started:
-            return problem.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping: send requests elsewhere.")
-        return jsonify(status="ready")
-
-    @routes.get("/version")
-    def version() -> Response:
-        return jsonify(
-            version=settings.image_version,
-            revision=settings.image_revision,
-            model={"name": card.name, "version": card.version, "format": card.format, "sha256": card.sha256},
+    alive = Reply(b'{"status":"alive"}')
+    ready = Reply(b'{"status":"ready"}')
+    stopping = problem.problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping: send requests elsewhere.")
+    model = {"name": card.name, "version": card.version, "format": card.format, "sha256": card.sha256}
+    version = Reply(
+        msgspec.json.encode(
+            {"version": settings.image_version, "revision": settings.image_revision, "model": model},
         )
+    )
 
-    return routes
+    def readiness(_environ: Environ) -> Reply:
+        return stopping if drain.started else ready
+
+    return [
+        Route("GET", "/healthz", lambda _environ: alive, problem.refuse),
+        Route("GET", "/readyz", readiness, problem.refuse),
+        Route("GET", "/version", lambda _environ: version, problem.refuse),
+    ]

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 import numpy as np
-from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from app import body
+from app import body, problem
 from app.model import Finding
+from app.route import Reply, Route
 
 if TYPE_CHECKING:
     from app.model import Predictor, Schema
+    from app.route import Environ
     from app.settings import Settings
 
 
@@ -45,17 +46,15 @@ _decoder = msgspec.json.Decoder(Question)
 _encoder = msgspec.json.Encoder()
 
 
-def blueprint(settings: Settings, predictor: Predictor) -> Blueprint:
+def routes(settings: Settings, predictor: Predictor) -> list[Route]:
     """Give the route /predict."""
     card, schema = predictor.card, predictor.schema
     bounds = np.array([card.interval.lower, card.interval.upper])
     model = Model(card.name, card.version)
-    routes = Blueprint("predict", __name__)
 
-    @routes.post("/predict")
-    def predict() -> Response:
-        content = body.read(request, settings.max_body_bytes)
-        if not request.is_json:
+    def predict(environ: Environ) -> Reply:
+        content = body.read(environ, settings.max_body_bytes)
+        if not body.is_json(environ):
             raise UnsupportedMediaType("The body's content type is not JSON: send Content-Type: application/json.")
         try:
             rows = _rows(_decoder.decode(content))
@@ -72,9 +71,9 @@ def blueprint(settings: Settings, predictor: Predictor) -> Blueprint:
             model,
             schema.extrapolations(matrix),
         )
-        return Response(_encoder.encode(answer), content_type="application/json")
+        return Reply(_encoder.encode(answer))
 
-    return routes
+    return [Route("POST", "/predict", predict, problem.refuse)]
 
 
 def _rows(question: Question) -> list[object]:

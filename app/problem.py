@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 import msgspec
-from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
 from app.model import Finding, RowsError
+from app.route import Reply
 
 CONTENT_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -23,33 +26,26 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     more: int = 0
 
 
-def respond(status: int, detail: str, errors: tuple[Finding, ...] = (), more: int = 0) -> Response:
-    """Answer with a problem document; its type is "about:blank", so its title is the status's own name."""
-    body = msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail, errors, more))
-    return Response(body, status=status, content_type=CONTENT_TYPE)
+def problem(status: int, detail: str, errors: tuple[Finding, ...] = (), more: int = 0) -> Reply:
+    """Make a problem document; its type is "about:blank", so its title is the status's own name."""
+    document = Problem(HTTPStatus(status).phrase, status, detail, errors, more)
+    return Reply(msgspec.json.encode(document), CONTENT_TYPE, status)
 
 
-def register(app: Flask) -> None:
-    """Make every error of the application a problem document."""
-    app.register_error_handler(RowsError, _rows)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+def refuse(error: Exception) -> Reply:
+    """Turn what a route raised into a problem document; the unexpected is logged, and shows nothing of itself."""
+    if isinstance(error, RowsError):
+        return problem(HTTPStatus.BAD_REQUEST, summary(error), error.findings, error.more)
+    if isinstance(error, HTTPException) and error.code:
+        reply = problem(error.code, error.description or "")
+        allowed = tuple((name, value) for name, value in error.get_headers() if name == "Allow")
+        return Reply(reply.body, reply.content_type, reply.status, allowed)
+    _log.error("unexpected error", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
 
 
-def _rows(error: RowsError) -> Response:
+def summary(error: RowsError) -> str:
+    """Say in a sentence how much of a request is wrong."""
     count = len(error.findings) + error.more
     noun = "value is" if count == 1 else "values are"
-    return respond(HTTPStatus.BAD_REQUEST, f"{count} {noun} not what the model takes.", error.findings, error.more)
-
-
-def _http(error: HTTPException) -> Response:
-    response = respond(error.code or HTTPStatus.INTERNAL_SERVER_ERROR, error.description or "")
-    for name, value in error.get_headers():
-        if name == "Allow":
-            response.headers[name] = value
-    return response
-
-
-def _unexpected(error: Exception) -> Response:
-    current_app.logger.error("unexpected error", exc_info=error)
-    return respond(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
+    return f"{count} {noun} not what the model takes."
