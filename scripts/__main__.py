@@ -152,7 +152,8 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the command line and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _terminated)
     try:
         ship(prog_name="./ship", standalone_mode=False)
     except Failure as failure:

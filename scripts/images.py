@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import debian
-from scripts.engine import has_image
+from scripts.engine import builder, has_image
 from scripts.failure import Failure
 from scripts.process import output, run
 from scripts.project import ROOT
@@ -81,7 +81,8 @@ def reference(image: Image) -> str:
     named = os.environ.get(image.variable)
     if named:
         return named
-    return image.local if has_image(image.local) else image.pinned
+    # Only the engine's own builder sees the images that were made here.
+    return image.local if builder() == "default" and has_image(image.local) else image.pinned
 
 
 def provide(image: Image, *, reachable: bool) -> str:

@@ -4,7 +4,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from scripts.failure import Failure
@@ -29,19 +31,20 @@ CHECKS: dict[str, tuple[str, ...]] = {
 
 
 def lint() -> str:
-    """Run every check. Raises Failure that names the checks that found something."""
+    """Run every check, and show what each found. Raises Failure that names the checks that found something."""
+    checks: dict[str, Callable[[], str]] = {name: partial(_check, command) for name, command in CHECKS.items()}
+    checks["pins"] = lambda: "\n".join(unpinned((ROOT / "Dockerfile").read_text()))
+    checks |= {f"lock {name}": partial(_out_of_step, name) for name in LOCKS}
+    failed = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        findings = dict(zip(CHECKS, pool.map(_check, CHECKS.values()), strict=True))
-        findings["pins"] = "\n".join(unpinned((ROOT / "Dockerfile").read_text()))
-        findings["lock files"] = "\n".join(filter(None, pool.map(_out_of_step, LOCKS)))
-    for name, text in findings.items():
-        say(f"  {'found' if text else 'clean'}  {name}")
-        if text:
-            say(text)
-    failed = [name for name, text in findings.items() if text]
+        for name, text in zip(checks, pool.map(lambda check: check(), checks.values()), strict=True):
+            say(f"  {'found' if text else 'clean'}  {name}")
+            if text:
+                say(text)
+                failed.append(name)
     if failed:
         raise Failure(f"findings in {', '.join(failed)}", "mend them; `ruff format` and `./ship lock` write files anew")
-    return f"{len(findings)} checks clean"
+    return f"{len(checks)} checks clean"
 
 
 def unpinned(dockerfile: str) -> list[str]:

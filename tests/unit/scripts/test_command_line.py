@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,33 @@ def test_a_stage_adds_its_outcome_to_the_summary_of_a_workflow(project: Path, tm
     ship("up", root=project, GITHUB_STEP_SUMMARY=str(summary))
 
     assert summary.read_text() == "**up**: failed: nothing was published from here yet\n\n"
+
+
+SLOW_TEST = """
+import pathlib, signal, pytest
+
+@pytest.fixture
+def container():
+    pathlib.Path("started").touch()
+    yield
+    pathlib.Path("cleaned").touch()
+
+def test_it(container):
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_stage_lets_its_tests_clean_up(project: Path, ending: signal.Signals) -> None:
+    (project / "tests" / "unit").mkdir(parents=True)
+    (project / "tests" / "unit" / "test_slow.py").write_text(SLOW_TEST)
+    with subprocess.Popen([sys.executable, "-m", "scripts", "unit"], cwd=project, stdout=subprocess.PIPE) as stage:
+        deadline = time.monotonic() + 20
+        while not (project / "started").exists():
+            assert time.monotonic() < deadline
+            assert stage.poll() is None
+        stage.send_signal(ending)
+        stage.communicate(timeout=20)
+
+    assert stage.returncode == 130
+    assert (project / "cleaned").exists()
