@@ -168,7 +168,8 @@ def test_all_faults_come_at_once_but_not_without_end(client: FlaskClient, row: d
         pytest.param(b'{"%s": 1}' % (b"x" * 10_000), "unknown field", id="a long name"),
         pytest.param(b'{"features": [%s]}' % (b"9" * 5_000), "out of range", id="5,000 digits"),
         pytest.param(b"[" * 10_000, "Expected `object`", id="deep lists"),
-        pytest.param(b'{"features": %s' % (b"[" * 10_000), "recursion", id="deep features"),
+        # Whether the depth or the missing end is noticed first depends on the Python version.
+        pytest.param(b'{"features": %s' % (b"[" * 10_000), "The body is not", id="deep features"),
     ],
 )
 def test_a_body_that_is_not_the_json_wanted(body: bytes, words: str, client: FlaskClient) -> None:
