@@ -64,10 +64,11 @@ def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> list[Run]:
 
 
 def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
+    keys = {run.name: _key(run.name) for run in wave if run.name in REPEATABLE}
     todo = []
     for run in wave:
         before = _passed().get(run.name, {})
-        if not again and run.name in REPEATABLE and before.get("key") == _key(run.name):
+        if not again and run.name in keys and before.get("key") == keys[run.name]:
             run.state, run.result = "unchanged", before["result"]
         else:
             todo.append(run)
@@ -77,8 +78,8 @@ def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
     else:
         _run_side_by_side(todo)
     for run in todo:
-        if run.state == "passed" and run.name in REPEATABLE:
-            entry = {"key": _key(run.name), "result": run.result}
+        if run.state == "passed" and run.name in keys:
+            entry = {"key": keys[run.name], "result": run.result}
             PASSED.write_text(json.dumps({**_passed(), run.name: entry}, indent=2))
         elif run.state == "failed" and console.is_terminal:
             console.print(Text((LOGS / f"{run.name}.log").read_text()))

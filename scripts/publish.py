@@ -6,19 +6,23 @@ tag, and only then the tags that move. Wherever it stops, running it again goes 
 """
 
 import json
+import re
 from collections.abc import Iterable
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from rich.table import Table
 
 from scripts import registry
 from scripts.build import IMAGE, Built, built
 from scripts.failure import Failure
+from scripts.integration import tested
 from scripts.layout import Layout
 from scripts.project import BUILD, commit, version
 from scripts.terminal import console, say
 
 RECORD = BUILD / "published.json"
+# Of the versions that Python knows (PEP 440), those that are also a tag and have three numbers to make tags of.
+RELEASE = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
 
 def publish(*, unless_released: bool = False) -> str:
@@ -27,7 +31,8 @@ def publish(*, unless_released: bool = False) -> str:
     With `unless_released`, a version that every registry holds with one and the same other digest is left alone, and
     the image goes out under `sha-<commit>` only: a branch may move on without a new version.
 
-    Raises Failure when the work tree is dirty or is not what was built, when a registry is down, when the version or
+    Raises Failure when the work tree is dirty or is not what was built, when the tests did not pass for this very
+    digest, when a registry is down, when the version or
     the commit is tagged with another digest already, and when a registry does not answer with the digest afterwards.
     """
     check_publishable()
@@ -36,6 +41,8 @@ def publish(*, unless_released: bool = False) -> str:
     if image.revision != revision:
         raise Failure(f"the image was built from {image.revision[:12]}, and {revision[:12]} is checked out", "./ship")
     Layout(IMAGE).check()
+    if tested() != image.digest:
+        raise Failure(f"{image.digest} has not passed the integration tests", "./ship integration")
     repositories = registry.repositories()
     if repositories == registry.local_repositories():
         registry.start_local()
@@ -66,7 +73,7 @@ def moving_tags(released: str, tags: Iterable[str]) -> list[str]:
     mine = Version(released)
     if mine.is_prerelease:
         return []
-    others = [Version(tag) for tag in tags if tag.count(".") == 2 and _is_release(tag)]
+    others = [other for other in map(Version, filter(RELEASE.fullmatch, tags)) if not other.is_prerelease]
     aliases = {f"{mine.major}.{mine.minor}": 2, f"{mine.major}": 1, "latest": 0}
     return [
         alias
@@ -91,10 +98,8 @@ def check_publishable() -> None:
             "the work tree has uncommitted changes, so no commit would rebuild this image",
             "git commit them; ./ship test builds and tests without publishing",
         )
-    try:
-        Version(version())
-    except InvalidVersion as invalid:
-        raise Failure(f"pyproject.toml: version {version()!r} is not MAJOR.MINOR.PATCH") from invalid
+    if not RELEASE.fullmatch(version()):
+        raise Failure(f"pyproject.toml: version {version()!r} is not MAJOR.MINOR.PATCH, or that with a1, b1 or rc1")
 
 
 def _refuse_to_move(repositories: Iterable[str], fixed: Iterable[str], digest: str) -> None:
@@ -113,13 +118,6 @@ def _released(repositories: Iterable[str], image: Built) -> bool:
     """Return whether every registry holds this version with one digest, and it is that of another commit."""
     found = {registry.digest(f"{repository}:{image.version}") for repository in repositories}
     return len(found) == 1 and not found & {None, image.digest}
-
-
-def _is_release(tag: str) -> bool:
-    try:
-        return not Version(tag).is_prerelease
-    except InvalidVersion:
-        return False
 
 
 def _push(wanted: dict[str, list[str]], digest: str) -> None:

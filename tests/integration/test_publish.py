@@ -16,9 +16,11 @@ from tests.integration.registry import Registry, push, started_registry
 
 @pytest.fixture
 def project(built_checkout: Checkout, tmp_path: Path) -> Checkout:
-    """A checkout with a built image, to do as one likes with."""
+    """A checkout with a built image that counts as tested, to do as one likes with."""
     shutil.copytree(built_checkout.path, tmp_path / "project")
-    return Checkout(tmp_path / "project")
+    project = Checkout(tmp_path / "project")
+    (project.path / "build" / "tested.json").write_text(json.dumps({"digest": project.image["digest"]}))
+    return project
 
 
 @pytest.fixture
@@ -151,6 +153,35 @@ def test_the_image_of_another_commit_cannot_be_published(
     assert done.returncode == 1
     assert "was built from" in done.stdout
     assert registry.tags(repository) == []
+
+
+@pytest.mark.parametrize("tested", [None, "sha256:" + "0" * 64], ids=["nothing", "another image"])
+def test_what_did_not_pass_the_tests_cannot_be_published(
+    project: Checkout, registry: Registry, tested: str | None
+) -> None:
+    record = project.path / "build" / "tested.json"
+    record.unlink()
+    if tested:
+        record.write_text(json.dumps({"digest": tested}))
+    done = publish(project, "untested/house-price", registry.host)
+
+    assert done.returncode == 1
+    assert "has not passed the integration tests" in done.stdout
+    assert registry.tags("untested/house-price") == []
+
+
+def test_a_version_that_is_out_stays_while_the_branch_moves_on(
+    project: Checkout, registry: Registry, other: Path, repository: str
+) -> None:
+    push(other, f"{registry.host}/{repository}:{project.image['version']}")
+    released = registry.digest(repository, project.image["version"])
+
+    done = project.ship("publish", "--unless-released", REGISTRIES=f"{registry.host}/{repository}")
+
+    assert done.returncode == 0, done.stdout
+    assert registry.tags(repository) == sorted([project.image["version"], f"sha-{revision(project)}"])
+    assert registry.digest(repository, project.image["version"]) == released
+    assert registry.digest(repository, f"sha-{revision(project)}") == project.image["digest"]
 
 
 def test_a_layout_that_was_changed_after_the_build_cannot_be_published(
