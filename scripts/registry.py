@@ -17,8 +17,11 @@ from scripts.project import NAME
 
 # Port on this machine and name of the container, by the registry that it stands for.
 LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
-# What registries answer for a tag or a repository that is not there (OCI distribution-spec v1.1, error codes).
-ABSENT = re.compile(r"manifest unknown|name unknown|NAME_UNKNOWN|MANIFEST_UNKNOWN|not found", re.IGNORECASE)
+# How skopeo words that a tag or a repository is not there (OCI distribution-spec v1.1, error codes). `denied` is what
+# Docker Hub and GHCR say of a repository that the first push will make; who may not read may not push either.
+ABSENT = re.compile(
+    r"manifest unknown|name unknown|name not known|NAME_UNKNOWN|MANIFEST_UNKNOWN|not found|denied", re.IGNORECASE
+)
 
 
 def repositories() -> list[str]:
@@ -86,8 +89,8 @@ def _require_absence(reference: str, error: str) -> None:
     """Raise Failure unless `error` says that `reference` does not exist: then the registry did not answer at all."""
     if ABSENT.search(error):
         return
-    words = error.strip().splitlines()[-1:] or ["no answer"]
-    raise Failure(f"{_registry(reference)} cannot be asked about {reference}: {words[0]}")
+    words = re.findall(r'msg="(.+)"', error) or error.strip().splitlines() or ["no answer"]
+    raise Failure(f"{_registry(reference)} cannot be asked about {reference}: {words[-1]}")
 
 
 def _tls(side: str, reference: str) -> list[str]:

@@ -45,3 +45,18 @@ def test_empty_registries_are_a_mistake_not_the_local_ones(monkeypatch: pytest.M
 
     with pytest.raises(Failure, match="REGISTRIES"):
         registry.repositories()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # skopeo 1.9 (Debian 12) and 1.18 (Debian 13), of a tag and of a repository
+        "reading manifest 1.0.0 in localhost:5001/house-price: manifest unknown: manifest unknown",
+        "reading manifest latest in localhost:5001/house-price: name unknown: repository name not known to registry",
+        "Error listing repository tags: fetching tags list: repository name not known to registry",
+        "requested access to the resource is denied",
+    ],
+)
+def test_what_is_not_there_yet_is_told_from_a_registry_that_is_down(words: str) -> None:
+    assert registry.ABSENT.search(words)
+    assert not registry.ABSENT.search("pinging container registry localhost:5001: connect: connection refused")
