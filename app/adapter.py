@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavailable
 
-from app import problem
+from app import body, problem
 from app.model.schema import describe
 from app.route import Reply
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from app.drain import Drain
     from app.model import Finding, Predictor
+    from app.route import Environ
     from app.settings import Settings
 
+    Handler = Callable[[Environ], Reply]
     Refuse = Callable[[Exception], Reply]
 
 T = TypeVar("T")
@@ -59,10 +61,38 @@ def limit_rows(count: int, settings: Settings) -> None:
         raise RequestEntityTooLarge(f"{count} rows, at most {settings.max_rows} are taken at a time.")
 
 
-def require_ready(drain: Drain) -> None:
-    """Raise ServiceUnavailable when the service is about to stop."""
-    if drain.started:
-        raise ServiceUnavailable("The service is stopping: send requests elsewhere.")
+class Instances(msgspec.Struct, frozen=True):
+    """TensorFlow Serving's request: rows, each a list in feature order or an object by name; other members are unread.
+
+    https://www.tensorflow.org/tfx/serving/api_rest
+    """
+
+    instances: list[object]
+
+
+_instances = msgspec.json.Decoder(Instances)
+_encoder = msgspec.json.Encoder()
+
+
+def instances(settings: Settings, predictor: Predictor) -> Handler:
+    """Make the answer of a route that takes {"instances": rows} and gives {"predictions": numbers}."""
+
+    def answer(environ: Environ) -> Reply:
+        question = decode(body.read(environ, settings.max_body_bytes), _instances)
+        return Reply(_encoder.encode({"predictions": predict(settings, predictor, question.instances)}))
+
+    return answer
+
+
+def while_ready(reply: Reply, drain: Drain) -> Handler:
+    """Make the answer of a route that says `reply` until the service is about to stop, and is then unavailable."""
+
+    def answer(_environ: Environ) -> Reply:
+        if drain.started:
+            raise ServiceUnavailable("The service is stopping: send requests elsewhere.")
+        return reply
+
+    return answer
 
 
 def refusal(shape: Callable[[int, str], object]) -> Refuse:
@@ -74,24 +104,28 @@ def refusal(shape: Callable[[int, str], object]) -> Refuse:
     def refuse(error: Exception) -> Reply:
         reply = problem.refuse(error)
         document = msgspec.json.decode(reply.body, type=problem.Problem)
-        content = msgspec.json.encode(shape(document.status, _text(document)))
+        content = _encoder.encode(shape(document.status, _text(document)))
         return Reply(content, status=reply.status, headers=reply.headers)
 
     return refuse
 
 
 def _text(document: problem.Problem) -> str:
-    text = document.detail
-    for index, finding in enumerate(document.errors):
-        sentence = _sentence(finding)
-        if len(text) + len(sentence) > _TEXT:
-            return f"{text} And {len(document.errors) - index + document.more} more."
-        text += f" {sentence}"
-    return text + (f" And {document.more} more." if document.more else "")
+    """Give the problem in one sentence, with as many of its errors as fit."""
+    told: list[str] = []
+    for finding in document.errors:
+        told.append(_clause(finding))
+        if sum(map(len, told)) > _TEXT:
+            break
+    if not told:
+        return document.detail
+    more = len(document.errors) - len(told) + document.more
+    told += [f"and {more} more"] if more else []
+    return f"{document.detail.removesuffix('.')}: {'; '.join(told)}."
 
 
-def _sentence(finding: Finding) -> str:
+def _clause(finding: Finding) -> str:
     place = [] if finding.row is None else [f"row {finding.row}"]
     place += [] if finding.field is None else [describe(finding.field)]
-    where = ", ".join(place)
-    return f"{where}{': ' if where else ''}found {finding.found}, wanted {finding.wanted}."
+    where = f"{', '.join(place)}: " if place else ""
+    return f"{where}found {finding.found}, wanted {finding.wanted}"

@@ -59,11 +59,7 @@ _encoder = msgspec.json.Encoder()
 def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
     """Give the routes /invocations, /ping and /health. /version is our own: MLflow's client takes any text there."""
     names, cells = list(predictor.schema.names), _cells(predictor.card)
-    healthy = Reply(b"\n")
-
-    def health(_environ: Environ) -> Reply:
-        adapter.require_ready(drain)
-        return healthy
+    health = adapter.while_ready(Reply(b"\n"), drain)
 
     def invoke(environ: Environ) -> Reply:
         content = body.read(environ, settings.max_body_bytes)

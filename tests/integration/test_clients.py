@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.integration.client import asked
-from tests.integration.service import Service
+from tests.integration.service import Service, started_service
 
 TOLERANCE = 1e-6  # of the predicted price; the card's golden rows come from scikit-learn itself
 
@@ -104,6 +104,18 @@ def test_sagemaker_s_requests(service: Service, prices: Any, question: dict[str,
 
     assert requests.get(f"{service.url}/ping", timeout=10).status_code == 200
     assert [float(line) for line in reply.text.splitlines()] == prices
+
+
+def test_vertex_s_requests(candidate: str, prices: Any, question: dict[str, Any]) -> None:
+    path = "/v1/endpoints/1/deployedModels/2"
+    named = {"AIP_HTTP_PORT": "8080", "AIP_HEALTH_ROUTE": path, "AIP_PREDICT_ROUTE": f"{path}:predict"}
+
+    with started_service(candidate, environment=named, port=8080) as service:
+        health = requests.get(f"{service.url}{path}", timeout=10)
+        reply = requests.post(f"{service.url}{path}:predict", json={"instances": question["rows"]}, timeout=10)
+
+    assert health.status_code == 200
+    assert reply.json()["predictions"] == prices
 
 
 @pytest.mark.parametrize("path", ["/v2/models/other", "/v1/models/other", "/v2/nothing"])

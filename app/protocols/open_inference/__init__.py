@@ -21,14 +21,11 @@ from app.protocols.open_inference.tensor import Rows, Tensor
 from app.route import Reply, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from app.adapter import Handler
     from app.drain import Drain
     from app.model import Card, Feature, Predictor
     from app.route import Environ
     from app.settings import Settings
-
-    Handler = Callable[[Environ], Reply]
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _PLATFORMS = {"onnx": "onnx_onnxv1", "joblib": "sklearn_joblib"}
@@ -58,38 +55,30 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
     """Give the routes under /v2: those of the server, and those of the model with and without its version."""
     card = predictor.card
     refuse = adapter.refusal(lambda _status, text: {"error": text})
-    server = _constant({"name": card.name, "version": settings.image_version, "extensions": ["binary_tensor_data"]})
-    model = f"/v2/models/{card.name}"
-    infer = _infer(settings, predictor)
+    server = _reply({"name": card.name, "version": settings.image_version, "extensions": ["binary_tensor_data"]})
+    live = _reply({"live": True})
+    # The specification leaves open which member says that a server is ready; clients read either.
+    ready = adapter.while_ready(_reply({"live": True, "ready": True}), drain)
     found = [
-        Route("GET", "/v2", server, refuse),
-        Route("GET", "/v2/", server, refuse),
-        # The specification names neither member for sure; each client reads one of them.
-        Route("GET", "/v2/health/live", _constant({"live": True, "ready": True}), refuse),
-        Route("GET", "/v2/health/ready", _while_ready({"live": True, "ready": True}, drain), refuse),
+        Route("GET", "/v2", lambda _environ: server, refuse),
+        Route("GET", "/v2/", lambda _environ: server, refuse),
+        Route("GET", "/v2/health/live", lambda _environ: live, refuse),
+        Route("GET", "/v2/health/ready", ready, refuse),
     ]
+    model = f"/v2/models/{card.name}"
+    metadata, infer = _reply(_metadata(card)), _infer(settings, predictor)
+    model_ready = adapter.while_ready(_reply({"name": card.name, "ready": True}), drain)
     for path in (model, f"{model}/versions/{card.version}"):
         found += [
-            Route("GET", path, _constant(_metadata(card)), refuse),
-            Route("GET", f"{path}/ready", _while_ready({"name": card.name, "ready": True}, drain), refuse),
+            Route("GET", path, lambda _environ: metadata, refuse),
+            Route("GET", f"{path}/ready", model_ready, refuse),
             Route("POST", f"{path}/infer", infer, refuse),
         ]
     return found
 
 
-def _constant(document: object) -> Handler:
-    reply = Reply(_encoder.encode(document))
-    return lambda _environ: reply
-
-
-def _while_ready(document: object, drain: Drain) -> Handler:
-    reply = Reply(_encoder.encode(document))
-
-    def answer(_environ: Environ) -> Reply:
-        adapter.require_ready(drain)
-        return reply
-
-    return answer
+def _reply(document: object) -> Reply:
+    return Reply(_encoder.encode(document))
 
 
 def _metadata(card: Card) -> dict[str, object]:

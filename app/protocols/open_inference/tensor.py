@@ -24,6 +24,7 @@ _INTEGERS = {
     f"{sign}INT{8 * size}": f"<{kind}{size}" for sign, kind in (("", "i"), ("U", "u")) for size in (1, 2, 4, 8)
 }
 _NUMBERS = {name: np.dtype(code) for name, code in (_FLOATS | _INTEGERS).items()}
+_LIMITS = {name: (int(np.iinfo(code).min), int(np.iinfo(code).max)) for name, code in _INTEGERS.items()}
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -172,8 +173,8 @@ def _fits(value: object, datatype: str) -> bool:
         return type(value) is str
     if datatype in _FLOATS:
         return type(value) is float or type(value) is int
-    limits = np.iinfo(_NUMBERS[datatype])
-    return type(value) is int and limits.min <= value <= limits.max
+    lowest, highest = _LIMITS[datatype]
+    return type(value) is int and lowest <= value <= highest
 
 
 def _numbers(tensor: Tensor, piece: bytes) -> list[object]:

@@ -84,7 +84,7 @@ def test_every_fault_is_named_within_bounds(client: FlaskClient, row: dict[str, 
 
     assert len(many.data) < 3_000
     assert many.json
-    assert many.json["error"].startswith("100 values are not what the model takes.")
+    assert many.json["error"].startswith("100 values are not what the model takes: row 0, ")
     assert many.json["error"].endswith(" more.")
 
 
