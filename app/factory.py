@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from app import health, predict, problem
+from app import health, predict, problem, protocols
 from app.route import Reply
 
 if TYPE_CHECKING:
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
     """Make the application around a loaded model."""
     app = Flask(__name__, static_folder=None)
-    app.register_error_handler(Exception, lambda error: _response(problem.refuse(error)))
-    routes = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
+    # A platform may name a path that is ours (AIP_PREDICT_ROUTE=/predict): the later route is the one that counts.
+    own = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
+    named = {(route.method, route.path): route for route in own + protocols.routes(settings, predictor, drain)}
+    routes = list(named.values())
+    # What no route answers is refused as the routes below the same first part of the path refuse.
+    refusals = {_top(route.path): route.refuse for route in routes}
+    app.register_error_handler(
+        Exception, lambda error: _response(refusals.get(_top(request.path), problem.refuse)(error))
+    )
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", _view(route), methods=[route.method])
     app.wsgi_app = Shortcut(app.wsgi_app, routes)  # type: ignore[method-assign]
@@ -45,6 +52,10 @@ class Shortcut:
         """Answer one request (PEP 3333)."""
         route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         return route(environ).send(start_response) if route else self._application(environ, start_response)
+
+
+def _top(path: str) -> str:
+    return path.split("/", 2)[1]
 
 
 def _view(route: Route) -> Callable[[], Response]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -35,6 +36,8 @@ class Settings:
     graceful_seconds: int = 6
     image_version: str = "unknown"
     image_revision: str = "unknown"
+    aip_health_route: str = ""
+    aip_predict_route: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -53,7 +56,16 @@ class Settings:
             graceful_seconds=int(_number(environ, "GRACEFUL_SECONDS", cls.graceful_seconds, 1, 600)),
             image_version=environ.get("IMAGE_VERSION") or cls.image_version,
             image_revision=environ.get("IMAGE_REVISION") or cls.image_revision,
+            aip_health_route=_path(environ, "AIP_HEALTH_ROUTE"),
+            aip_predict_route=_path(environ, "AIP_PREDICT_ROUTE"),
         )
+
+
+def _path(environ: Mapping[str, str], name: str) -> str:
+    path = environ.get(name, "")
+    if path and not re.fullmatch(r"/[\w/:.~@%+-]*", path, re.ASCII):
+        raise SettingsError(f"{name} is {path!r}, but a path is wanted, such as /predict.")
+    return path
 
 
 def _number(

@@ -78,7 +78,7 @@ def _check(command: tuple[str, ...]) -> str:
 def _out_of_step(name: str) -> str:
     """Return a finding when the lock file `name` is not what pyproject.toml asks for."""
     with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder, name)
+        fresh = Path(folder, Path(name).name)
         shutil.copy(ROOT / name, fresh)
         try:
             compile_lock(name, fresh)

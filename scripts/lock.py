@@ -6,16 +6,19 @@ from scripts.process import TOOLS, output
 from scripts.project import ROOT
 from scripts.terminal import say
 
-# What each lock file holds. The first holds everything, and the others take their versions from it, so that what is
-# tested is what is shipped.
+# What each lock file holds. The first holds everything of this project, and the others take their versions from it, so
+# that what is tested is what is shipped.
 ALL = "requirements-dev.txt"
 BOOTSTRAP = ("--group", "bootstrap")
+# Clients that meet the image over HTTP only: each has the versions that it asks for, whatever the image runs on.
+CLIENTS = "tests/integration/clients/"
 LOCKS = {
     ALL: ("pyproject.toml", "--all-extras", *BOOTSTRAP),
     "requirements.txt": ("pyproject.toml", "--extra", "onnx"),
     "requirements-joblib.txt": ("pyproject.toml", "--extra", "joblib"),
     "requirements-training.txt": ("pyproject.toml", "--extra", "onnx", "--extra", "joblib", "--extra", "training"),
     "requirements-uv.txt": BOOTSTRAP,
+    **{f"{CLIENTS}{name}.txt": ("--group", f"client-{name}") for name in ("triton", "kserve", "mlflow")},
 }
 
 
@@ -30,7 +33,7 @@ def lock(*, upgrade: bool = False) -> str:
 def compile_lock(name: str, path: Path, *, upgrade: bool = False) -> None:
     """Write the lock file `name` to `path`; versions already in `path` stay unless they must change."""
     options = [*LOCKS[name]]
-    if name != ALL:
+    if name != ALL and not name.startswith(CLIENTS):
         options += ["--constraint", ALL]
     if upgrade:
         options.append("--upgrade")

@@ -51,6 +51,12 @@ def test_platforms_name_the_port(environ: dict[str, str], port: int) -> None:
     assert Settings.from_environment(environ).port == port
 
 
+def test_platforms_name_paths() -> None:
+    settings = Settings.from_environment({"AIP_HEALTH_ROUTE": "/", "AIP_PREDICT_ROUTE": "/v1/endpoints/1:predict"})
+
+    assert (settings.aip_health_route, settings.aip_predict_route) == ("/", "/v1/endpoints/1:predict")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
@@ -62,6 +68,8 @@ def test_platforms_name_the_port(environ: dict[str, str], port: int) -> None:
         ("MAX_BODY_BYTES", "1MB", "a whole number"),
         ("DRAIN_SECONDS", "nan", "a number from 0"),
         ("GRACEFUL_SECONDS", "0", "a whole number from 1"),
+        ("AIP_HEALTH_ROUTE", "health", "a path is wanted"),
+        ("AIP_PREDICT_ROUTE", "/<model>", "a path is wanted"),
     ],
 )
 def test_a_wrong_value_is_named(

@@ -1,0 +1,23 @@
+"""The protocols that clients and platforms speak besides our own: every module here is one, found by being here.
+
+A protocol's module gives `routes(settings, predictor, drain)`. Delete the module, and only that protocol is gone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.drain import Drain
+    from app.model import Predictor
+    from app.route import Route
+    from app.settings import Settings
+
+
+def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
+    """Give the routes of every protocol, in the order of the modules' names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    protocols = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [route for protocol in protocols for route in protocol.routes(settings, predictor, drain)]

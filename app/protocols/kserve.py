@@ -1,0 +1,31 @@
+"""KServe's V1 protocol, which is TensorFlow Serving's REST API: {"instances": rows} to {"predictions": numbers}.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app import adapter
+from app.route import Reply, Route
+
+if TYPE_CHECKING:
+    from app.drain import Drain
+    from app.model import Predictor
+    from app.settings import Settings
+
+
+def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
+    """Give the routes under /v1/models."""
+    name = predictor.card.name
+    listing = Reply(msgspec.json.encode({"models": [name]}))
+    ready = Reply(msgspec.json.encode({"name": name, "ready": True}))
+    refuse = adapter.refusal(lambda _status, text: {"error": text})
+    return [
+        Route("GET", "/v1/models", lambda _environ: listing, refuse),
+        Route("GET", f"/v1/models/{name}", adapter.while_ready(ready, drain), refuse),
+        Route("POST", f"/v1/models/{name}:predict", adapter.instances(settings, predictor), refuse),
+    ]

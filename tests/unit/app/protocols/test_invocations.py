@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.drain import Drain
+from app.model import Card
+
+CSV = {"Content-Type": "text/csv"}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def rows(card: Card) -> list[dict[str, Any]]:
+    return [{**golden.features} for golden in card.golden]
+
+
+@pytest.fixture
+def prices(card: Card) -> Any:
+    return pytest.approx([golden.prediction for golden in card.golden], rel=1e-9)
+
+
+def table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None = None) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names or list(rows[0]))
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -> str:
+    assert (reply.status_code, reply.content_type) == (status, "application/json")
+    assert reply.json
+    assert list(reply.json) == ["error_code", "message"]
+    assert reply.json["error_code"] == code
+    assert len(reply.data) < 3_000
+    return str(reply.json["message"])
+
+
+def test_every_form_of_json(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+    names = list(rows[0])
+    values = [list(row.values()) for row in rows]
+    turned = names[::-1]
+    forms: list[dict[str, object]] = [
+        {"dataframe_split": {"index": list(range(len(rows))), "columns": names, "data": values}},
+        {"dataframe_split": {"columns": turned, "data": [row[::-1] for row in values]}},
+        {"dataframe_split": {"data": values}},
+        {"dataframe_records": rows},
+        {"instances": rows},
+        {"instances": values, "params": {"temperature": 1}},
+        {"inputs": rows},
+        {"inputs": values},
+        {"inputs": {name: [row[name] for row in rows] for name in names}},
+    ]
+
+    for form in forms:
+        assert client.post("/invocations", json=form).json == {"predictions": prices}, form
+
+
+def test_inputs_may_be_one_row(client: FlaskClient, rows: list[dict[str, Any]], card: Card) -> None:
+    reply = client.post("/invocations", json={"inputs": rows[0]})
+
+    assert reply.json == {"predictions": [pytest.approx(card.golden[0].prediction, rel=1e-9)]}
+
+
+def test_nan_is_missing_as_pandas_writes_it(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+    body = json.dumps({"dataframe_records": rows}).replace("null", "NaN")
+
+    assert "NaN" in body
+    assert client.post("/invocations", data=body, headers=JSON).json == {"predictions": prices}
+
+
+def test_csv_with_a_header_in_any_order(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+    body = table(rows, header=True, names=list(rows[0])[::-1])
+
+    reply = client.post("/invocations", data="\ufeff" + body, content_type="text/csv; charset=utf-8")
+
+    assert reply.json == {"predictions": prices}
+
+
+def test_csv_without_a_header_and_back(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+    reply = client.post("/invocations", data=table(rows, header=False), headers={**CSV, "Accept": "text/csv"})
+
+    assert reply.content_type == "text/csv; charset=utf-8"
+    assert [float(line) for line in reply.text.splitlines()] == prices
+
+
+def test_ping_and_health(client: FlaskClient, drain: Drain, rows: list[dict[str, Any]]) -> None:
+    for path in ("/ping", "/health"):
+        assert client.get(path).data == b"\n"
+
+    drain.start()
+
+    for path in ("/ping", "/health"):
+        message(client.get(path), 503, "TEMPORARILY_UNAVAILABLE")
+    assert client.post("/invocations", json={"inputs": rows}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({}, "exactly one of dataframe_split, dataframe_records, instances, inputs; it has none"),
+        ({"inputs": [], "instances": []}, "it has instances and inputs"),
+        ({"inputs": []}, "found no rows"),
+        ({"inputs": 3}, "Expected `object | array`"),
+        ({"inputs": {}}, "found nothing, wanted one of"),
+        ({"inputs": {"area": [1], "rooms": 3}}, "lists of one length"),
+        ({"inputs": {"area": [1], "rooms": [1, 2]}}, "lists of one length"),
+        ({"dataframe_records": [3]}, "Expected `object`"),
+        ({"dataframe_split": {"columns": ["area"], "data": [[1, 2]]}}, "row 0: found a list of 2 values, wanted 1"),
+        ({"dataframe_split": {"columns": ["area", "area"], "data": [[1, 2]]}}, "a name that comes twice"),
+        ({"dataframe_split": {"columns": ["\ud800"], "data": [[1]]}}, '"?": found an unknown name'),
+        ({"instances": [[float("inf")] * 10]}, "found Infinity"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said(client: FlaskClient, document: object, words: str) -> None:
+    assert words in message(client.post("/invocations", data=json.dumps(document), headers=JSON))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "found no rows"),
+        (b"\n\n", "found no rows"),
+        (b"\xff", "not CSV in UTF-8"),
+        (b'"' + b"x" * 200, "row 0: found a list of 1"),
+        (b"a\x00b", "row 0: found a list of 1"),
+        (b"area,rooms\n1", "row 0: found a list of 1 values, wanted 2"),
+        (b"area,garage\n80,1", '"garage": found an unknown name'),
+        (b"area,area\n80,1", "a name that comes twice"),
+        (b"area,rooms\nlarge,1_0", '"area": found "large"'),
+        (b"area,rooms\n80,1_0", '"rooms": found "1_0"'),
+        (b"area,rooms\ninf,1", '"area": found Infinity'),
+        (b"area,rooms\n80,\n", '"rooms": found null'),
+    ],
+)
+def test_what_is_wrong_with_csv_is_said(client: FlaskClient, body: bytes, words: str) -> None:
+    assert words in message(client.post("/invocations", data=body, headers=CSV))
+
+
+def test_a_field_longer_than_the_csv_module_takes(
+    client: FlaskClient,
+) -> None:
+    limit = csv.field_size_limit(100)
+    try:
+        assert "field larger" in message(client.post("/invocations", data=b"x" * 101, headers=CSV))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def test_another_content_type(client: FlaskClient) -> None:
+    for headers in ({}, {"Content-Type": "application/vnd.apache.parquet"}):
+        text = message(client.post("/invocations", data=b"{}", headers=headers), 415)
+        assert "application/json or text/csv" in text
+
+
+def test_limits(client: FlaskClient) -> None:
+    message(client.post("/invocations", json={"inputs": [[]] * 101}), 413)
+    message(client.post("/invocations", data=b"x" * 20_001, headers=CSV), 413)
+
+
+def test_other_methods_and_paths_below(client: FlaskClient) -> None:
+    message(client.get("/invocations"), 405)
+    message(client.post("/invocations/house-price", json={}), 404, "ENDPOINT_NOT_FOUND")
