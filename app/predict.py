@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
-import numpy as np
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from app import body, problem
@@ -36,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True):
     """Predictions and 90 % intervals, one for each row, in `unit`; warnings name values unlike those of training."""
 
     prediction: list[float]
-    interval: list[list[float]]
+    interval: list[tuple[float, float]]
     unit: str | None
     model: Model
     warnings: list[Finding]
@@ -49,7 +48,7 @@ _encoder = msgspec.json.Encoder()
 def routes(settings: Settings, predictor: Predictor) -> list[Route]:
     """Give the route /predict."""
     card, schema = predictor.card, predictor.schema
-    bounds = np.array([card.interval.lower, card.interval.upper])
+    lower, upper = card.interval.lower, card.interval.upper
     model = Model(card.name, card.version)
 
     def predict(environ: Environ) -> Reply:
@@ -63,10 +62,10 @@ def routes(settings: Settings, predictor: Predictor) -> list[Route]:
         if len(rows) > settings.max_rows:
             raise RequestEntityTooLarge(f"{len(rows)} rows, at most {settings.max_rows} are taken at a time.")
         matrix = schema.encode(rows)
-        prediction = predictor.predict(matrix)
+        prediction = predictor.predict(matrix).tolist()
         answer = Answer(
-            prediction.tolist(),
-            (prediction[:, None] + bounds).tolist(),
+            prediction,
+            [(value + lower, value + upper) for value in prediction],
             card.target.unit,
             model,
             schema.extrapolations(matrix),

@@ -14,6 +14,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from app.drain import Drain
 from app.factory import create_app
+from app.worker import PromptWorker
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -37,7 +38,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in {
             "bind": f"{settings.host}:{settings.port}",
             "workers": settings.workers,
-            "worker_class": "gthread",
+            "worker_class": PromptWorker,
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_seconds,
             "keepalive": 75,  # longer than load balancers keep a connection idle, so that they are the ones to close it

@@ -12,19 +12,21 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from app.model import Linear, Term
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.model import Feature, Matrix, Vector
 
 _DIGITS = 10
+_GAP = -1.0  # the code of a missing category, which gets a coefficient of its own
 
 
 def make(features: Sequence[Feature]) -> Pipeline:
     """Give the unfitted pipeline for a matrix (rows, features)."""
     numbers = [column for column, feature in enumerate(features) if feature.type != "category"]
     categories = [column for column, feature in enumerate(features) if feature.type == "category"]
-    # A missing category becomes -1 and gets a coefficient of its own.
     codes = [list(range(-features[column].missing, len(features[column].categories))) for column in categories]
     parts = [
         (
@@ -35,7 +37,7 @@ def make(features: Sequence[Feature]) -> Pipeline:
         (
             "categories",
             make_pipeline(
-                SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True),
+                SimpleImputer(strategy="constant", fill_value=_GAP, keep_empty_features=True),
                 OneHotEncoder(categories=codes, sparse_output=False),
             ),
             categories,
@@ -62,6 +64,23 @@ def fit(features: Sequence[Feature], matrix: Matrix, goal: Vector) -> Pipeline:
     decimals = _DIGITS - math.ceil(math.log10(largest))
     ridge.coef_, ridge.intercept_ = ridge.coef_.round(decimals) + 0.0, ridge.intercept_.round(decimals)
     return pipeline
+
+
+def linear(features: Sequence[Feature], pipeline: Pipeline) -> Linear:
+    """Write a fitted pipeline of this module as a sum over the features: scaling and coefficient make one slope."""
+    transformer, ridge = pipeline[0], pipeline[-1]
+    terms: dict[int, Term] = {}
+    intercept, coefficients = float(ridge.intercept_), iter(ridge.coef_.tolist())
+    for _, (imputer, encoder), columns in transformer.transformers_:
+        for place, column in enumerate(columns):
+            if isinstance(encoder, StandardScaler):
+                slope = next(coefficients) / float(encoder.scale_[place])
+                intercept -= slope * float(encoder.mean_[place])
+                terms[column] = Term(slope=slope, missing=slope * float(imputer.statistics_[place]))
+            else:
+                effects = dict(zip(encoder.categories_[place].tolist(), coefficients, strict=False))
+                terms[column] = Term(missing=effects.pop(_GAP, 0.0), effects=tuple(effects.values()))
+    return Linear(intercept, tuple(terms[column] for column in range(len(features))))
 
 
 def rounded(values: Vector, digits: int = _DIGITS) -> Vector:

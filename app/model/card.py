@@ -113,6 +113,21 @@ class Interval(_Part, frozen=True):
     coverage: float
 
 
+class Term(_Part, frozen=True):
+    """What one feature adds to the sum: `slope` times a number, or the effect of a category; `missing` for a gap."""
+
+    slope: float = 0.0
+    effects: tuple[float, ...] = ()
+    missing: float = 0.0
+
+
+class Linear(_Part, frozen=True):
+    """A linear model written out: the prediction is `intercept` and one term for each feature, added up."""
+
+    intercept: float
+    terms: tuple[Term, ...]
+
+
 class Golden(_Part, frozen=True):
     """Inputs by name, and the prediction of the fitted scikit-learn pipeline for them."""
 
@@ -123,9 +138,10 @@ class Golden(_Part, frozen=True):
 class Card(_Part, frozen=True):
     """The whole card.
 
-    `agreement` is a power of ten, in the target's unit: no hold-out row's prediction by the written file is
-    further than that from the fitted pipeline's. `runtime` are the library versions that must be there to serve,
-    `training` those that made the file.
+    `agreement` is a power of ten, in the target's unit: no hold-out row's prediction by the written file, or by
+    `linear`, is further than that from the fitted pipeline's. `linear` is the file's model once more, for a few rows;
+    a model that is no sum has none. `runtime` are the library versions that must be there to serve, `training` those
+    that made the file.
     """
 
     name: str
@@ -144,6 +160,7 @@ class Card(_Part, frozen=True):
     runtime: dict[str, str]
     training: dict[str, str]
     golden: tuple[Golden, ...]
+    linear: Linear | None = None
 
     @property
     def model_file(self) -> str:

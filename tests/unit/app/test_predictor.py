@@ -59,6 +59,40 @@ def test_another_version_of_a_library(form: str, tmp_path: Path, request: pytest
         Predictor.load(directory)
 
 
+def test_a_sum_that_disagrees(copy: Path, card: Card) -> None:
+    assert card.linear
+    change(copy, linear=msgspec.structs.replace(card.linear, intercept=card.linear.intercept * 1.000001))
+
+    with pytest.raises(ModelError, match=r"golden row \d gives"):
+        Predictor.load(copy)
+
+
+@pytest.mark.parametrize("terms", [0, 9])
+def test_a_sum_of_another_model(terms: int, copy: Path, card: Card) -> None:
+    assert card.linear
+    change(copy, linear=msgspec.structs.replace(card.linear, terms=card.linear.terms[:terms]))
+
+    with pytest.raises(ModelError, match="golden rows of the card cannot be predicted"):
+        Predictor.load(copy)
+
+
+def test_a_model_that_is_no_sum_is_served_all_the_same(copy: Path, card: Card) -> None:
+    change(copy, linear=None)
+    rows = [golden.features for golden in card.golden]
+
+    predictor = Predictor.load(copy)
+
+    assert predictor.predict(predictor.schema.encode(rows[:1])) == pytest.approx([card.golden[0].prediction], rel=1e-9)
+
+
+def test_few_rows_and_many_get_the_same_predictions(predictor: Predictor) -> None:
+    matrix = predictor.schema.encode([golden.features for golden in predictor.card.golden] * 10)
+
+    alone = [predictor.predict(matrix[row : row + 1])[0] for row in range(len(matrix))]
+
+    assert predictor.predict(matrix) == pytest.approx(alone, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -159,15 +159,16 @@ def test_a_perturbed_coefficient_fails_the_agreement(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("way", [0, 1], ids=["the file", "the sum"])
 def test_a_disagreement_beside_the_golden_rows_is_found_too(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: int, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Drifting(Predictor):
-        def predict(self, matrix: Any) -> Any:
-            prediction = super().predict(matrix)
+        def every_way(self, matrix: Any) -> Any:
+            predictions = super().every_way(matrix)
             if len(matrix) > len(self.card.golden):
-                prediction[-1] += 0.01
-            return prediction
+                predictions[way][-1] += 0.01
+            return predictions
 
     monkeypatch.setattr(build, "Predictor", Drifting)
     result = train("--data", table, "--target", "price", "--out", tmp_path / "model")
