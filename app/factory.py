@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from app import health, openapi, predict, problem
+from app import health, openapi, pages, predict, problem
 from app.route import Reply
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
     app.register_error_handler(Exception, lambda error: _response(problem.refuse(error)))
     routes = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
     document = openapi.document(settings, predictor.card, routes)
-    routes.append(openapi.route(document))
+    routes += [openapi.route(document), *pages.routes(settings, predictor.card, document)]
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", _view(route), methods=[route.method])
     app.wsgi_app = Shortcut(app.wsgi_app, routes)  # type: ignore[method-assign]

@@ -78,12 +78,13 @@ def _prediction(settings: Settings, card: Card, route: Route) -> Document:
     }
     wrong = {"features": {**rows[0], card.features[0].name: True}}
     problems = {
-        400: "The body is no JSON of this shape, or values are not what the model takes: `errors` names each.",
+        400: "The body is no JSON of this shape, or values are not what the model takes; errors names each of them.",
         413: f"More than {settings.max_rows} rows, or a body of more than {settings.max_body_bytes} bytes.",
         415: "The content type is not JSON.",
     }
     responses = {str(status): _refusal(text) for status, text in problems.items()}
     responses["400"]["content"][problem.CONTENT_TYPE]["examples"] = {"a wrong value": {"value": _answer(route, wrong)}}
+    interval = f"{card.interval.level * 100:.0f} % interval"
     answers = {name: {"value": _answer(route, question)} for name, question in questions.items()}
     return {
         "operationId": "predict",
@@ -99,7 +100,7 @@ def _prediction(settings: Settings, card: Card, route: Route) -> Document:
         },
         "responses": {
             "200": {
-                "description": f"A prediction and its {card.interval.level:.0%} interval for each row, in their order.",
+                "description": f"A prediction and its {interval} for each row, in their order.",
                 "content": {"application/json": {"schema": _reference("Answer"), "examples": answers}},
             },
             **responses,
