@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from app import health, predict, problem, protocols
+from app import health, openapi, pages, predict, problem, protocols
 from app.route import Reply
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
     """Make the application around a loaded model."""
     app = Flask(__name__, static_folder=None)
-    # A platform may name a path that is ours (AIP_PREDICT_ROUTE=/predict): the later route is the one that counts.
     own = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
+    document = openapi.document(settings, predictor.card, own)
+    own += [openapi.route(document), *pages.routes(settings, predictor.card, document)]
+    # A platform may name a path that is ours (AIP_PREDICT_ROUTE=/predict): the later route is the one that counts.
     named = {(route.method, route.path): route for route in own + protocols.routes(settings, predictor, drain)}
     routes = list(named.values())
     # What no route answers is refused as the routes below the same first part of the path refuse.

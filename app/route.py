@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -36,12 +36,16 @@ STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HT
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`answer` for one method and one exact path; what it raises becomes a reply by `refuse`."""
+    """`answer` for one method and one exact path; what it raises becomes a reply by `refuse`.
+
+    `operation` describes it in /openapi.json (an Operation Object of OpenAPI 3.1).
+    """
 
     method: str
     path: str
     answer: Callable[[Environ], Reply]
     refuse: Callable[[Exception], Reply]
+    operation: Mapping[str, Any] | None = None
 
     def __call__(self, environ: Environ) -> Reply:
         """Answer, whatever happens."""

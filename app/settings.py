@@ -30,7 +30,7 @@ class Settings:
     model_dir: Path = Path("/model")
     workers: int = 1
     threads: int = 4
-    max_body_bytes: int = 1 << 20
+    max_body_bytes: int = 4 << 20
     max_rows: int = 10_000
     drain_seconds: float = 2.0
     graceful_seconds: int = 6

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -109,3 +110,9 @@ def test_processors_come_from_the_quota_of_the_container(
 
     assert cpu.quota(tmp_path) == quota
     assert cpu.available(tmp_path) == (8 if quota is None else max(1, int(quota)))
+
+
+def test_as_many_rows_as_are_taken_fit_into_a_body(row: dict[str, object]) -> None:
+    body = json.dumps({"features": [row] * Settings.max_rows})
+
+    assert len(body) <= Settings.max_body_bytes
