@@ -6,45 +6,32 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from app import health, predict, problem
+from app import health, metrics, predict, problem
+from app.door import Door
+from app.metrics import Meter
 from app.route import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIApplication
+    from collections.abc import Callable
 
     from app.drain import Drain
     from app.model import Predictor
-    from app.route import Environ, Route
+    from app.route import Route
     from app.settings import Settings
 
 
 def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
-    """Make the application around a loaded model."""
+    """Make the application around a loaded model; its meter is in `extensions`, for the server."""
     app = Flask(__name__, static_folder=None)
     app.register_error_handler(Exception, lambda error: _response(problem.refuse(error)))
     routes = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
+    meter = Meter([("GET", metrics.PATH), *((route.method, route.path) for route in routes)], settings.workers)
+    routes += metrics.routes(settings, predictor.card, meter)
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", _view(route), methods=[route.method])
-    app.wsgi_app = Shortcut(app.wsgi_app, routes)  # type: ignore[method-assign]
+    app.extensions["meter"] = meter
+    app.wsgi_app = Door(app.wsgi_app, routes, meter, settings)  # type: ignore[method-assign]
     return app
-
-
-class Shortcut:
-    """Answers the routes' exact paths before Flask's dispatch, which costs more than a prediction.
-
-    Flask knows the same routes: it takes what is left, such as HEAD, other methods and unknown paths, and without this
-    middleware it would answer everything by itself, only later.
-    """
-
-    def __init__(self, application: WSGIApplication, routes: Iterable[Route]) -> None:
-        self._application = application
-        self._routes = {(route.method, route.path): route for route in routes}
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
-        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        return route(environ).send(start_response) if route else self._application(environ, start_response)
 
 
 def _view(route: Route) -> Callable[[], Response]:

@@ -26,10 +26,16 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     more: int = 0
 
 
-def problem(status: int, detail: str, errors: tuple[Finding, ...] = (), more: int = 0) -> Reply:
+def problem(
+    status: int,
+    detail: str,
+    errors: tuple[Finding, ...] = (),
+    more: int = 0,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Reply:
     """Make a problem document; its type is "about:blank", so its title is the status's own name."""
     document = Problem(HTTPStatus(status).phrase, status, detail, errors, more)
-    return Reply(msgspec.json.encode(document), CONTENT_TYPE, status)
+    return Reply(msgspec.json.encode(document), CONTENT_TYPE, status, headers)
 
 
 def refuse(error: Exception) -> Reply:
@@ -37,9 +43,8 @@ def refuse(error: Exception) -> Reply:
     if isinstance(error, RowsError):
         return problem(HTTPStatus.BAD_REQUEST, summary(error), error.findings, error.more)
     if isinstance(error, HTTPException) and error.code:
-        reply = problem(error.code, error.description or "")
         allowed = tuple((name, value) for name, value in error.get_headers() if name == "Allow")
-        return Reply(reply.body, reply.content_type, reply.status, allowed)
+        return problem(error.code, error.description or "", headers=allowed)
     _log.error("unexpected error", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
 
