@@ -103,6 +103,15 @@ class Door:
         start_response(STATUS_LINES[reply.status], headers)
         return () if method == "HEAD" else (body,)
 
+    def misunderstood(self, reply: Reply) -> str:
+        """Count and log an answer to what was no HTTP request, and give it its id."""
+        identity = request_id({})
+        self._meter.enter()
+        self._meter.leave(self._stranger.series, reply.status, 0, 0)
+        if self._log:
+            self._log(identity, "", "", reply.status, 0, 0, len(reply.body))
+        return identity
+
     def _admit(self, entry: _Entry, environ: Environ) -> Reply | None:
         """Give the answer to a request that does not get as far as its route."""
         if self._cors and (preflight := self._cors.preflight(environ)):

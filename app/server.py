@@ -17,11 +17,11 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from app import log
 from app.drain import Drain
 from app.factory import create_app
+from app.worker import Worker
 
 if TYPE_CHECKING:
     from flask import Flask
     from gunicorn.config import Config  # type: ignore[import-untyped]
-    from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
     from app.metrics import Meter
     from app.model import Predictor
@@ -45,7 +45,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in {
             "bind": f"{settings.host}:{settings.port}",
             "workers": settings.workers,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_seconds,
             "keepalive": 75,  # longer than load balancers keep a connection idle, so that they are the ones to close it
