@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ print(open(path if os.path.exists(path) else "/sys/fs/cgroup/cpu/cpu.stat").read
 
 @pytest.mark.parametrize(("cpus", "workers"), [(1.5, 1), (0.5, 1)])
 def test_it_fits_into_the_container(candidate: str, cpus: float, workers: int) -> None:
-    limits = {"nano_cpus": int(cpus * 1e9), "mem_limit": "256m", "memswap_limit": "256m"}
+    limits: dict[str, Any] = {"nano_cpus": int(cpus * 1e9), "mem_limit": "256m", "memswap_limit": "256m"}
     with started_service(candidate, **limits) as service:
         body = {"features": [service.card["golden"][0]["features"]] * 200}
 
@@ -68,8 +69,8 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 )
 def test_clients_that_stall_do_not_keep_the_others_out(candidate: str, sent: bytes, answer: bytes) -> None:
     environment = {"WORKERS": "1", "THREADS": "2", "REQUEST_SECONDS": "1"}
-    with started_service(candidate, environment=environment) as service:
-        slow = [socket.create_connection(("localhost", service.port), timeout=20) for _ in range(4)]
+    with started_service(candidate, environment=environment) as service, ExitStack() as stack:
+        slow = [stack.enter_context(connected(service)) for _ in range(4)]
         for connection in slow:
             connection.sendall(sent)
 
@@ -78,18 +79,16 @@ def test_clients_that_stall_do_not_keep_the_others_out(candidate: str, sent: byt
 
 
 def test_a_client_that_trickles_is_too_slow_as_well(candidate: str) -> None:
-    with started_service(candidate, environment={"REQUEST_SECONDS": "1"}) as service:
-        with socket.create_connection(("localhost", service.port), timeout=20) as connection:
-            connection.sendall(HEAD)
-            deadline = time.monotonic() + 20
-            connection.settimeout(0.1)
-            reply = b""
-            while not reply and time.monotonic() < deadline:
-                connection.sendall(b" ")
-                try:
-                    reply = connection.recv(4096)
-                except TimeoutError:
-                    continue
+    environment = {"REQUEST_SECONDS": "1"}
+    with started_service(candidate, environment=environment) as service, connected(service) as connection:
+        connection.sendall(HEAD)
+        connection.settimeout(0.1)
+        deadline = time.monotonic() + 20
+        reply = b""
+        while not reply and time.monotonic() < deadline:
+            connection.sendall(b" ")
+            with suppress(TimeoutError):
+                reply = connection.recv(4096)
 
     assert reply.startswith(b"HTTP/1.1 408 ")
 
@@ -108,7 +107,7 @@ def test_a_client_that_trickles_is_too_slow_as_well(candidate: str) -> None:
 def test_a_head_beyond_the_limits_is_refused_as_everything_else(
     service: Service, lines: list[str], status: int
 ) -> None:
-    with socket.create_connection(("localhost", service.port), timeout=20) as connection:
+    with connected(service) as connection:
         connection.sendall("\r\n".join([*lines, "Host: x", "", ""]).encode())
         head, _, body = read(connection).partition(b"\r\n\r\n")
 
@@ -116,6 +115,10 @@ def test_a_head_beyond_the_limits_is_refused_as_everything_else(
     assert b"Content-Type: application/problem+json" in head
     assert b"X-Request-ID: " in head
     assert json.loads(body)["status"] == status
+
+
+def connected(service: Service) -> socket.socket:
+    return socket.create_connection(("localhost", service.port), timeout=20)
 
 
 def read(connection: socket.socket) -> bytes:

@@ -129,7 +129,7 @@ def test_with_keys_only_their_bearers_are_answered(candidate: str, tmp_path: Pat
     (tmp_path / "keys").write_text(f"{FILED_KEY}\n")
     (tmp_path / "keys").chmod(0o644)
     environment = {"API_KEYS": KEY, "API_KEYS_FILE": "/run/keys"}
-    volumes = {str(tmp_path / "keys"): {"bind": "/run/keys", "mode": "ro"}}
+    volumes = [(str(tmp_path / "keys"), "/run/keys", "ro")]
     with started_service(candidate, environment=environment, volumes=volumes) as service:
         row = service.card["golden"][0]["features"]
         nobody = service.predict(row)
