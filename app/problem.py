@@ -8,7 +8,7 @@ from http import HTTPStatus
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from app.model import Finding, RowsError
+from app.model import Finding, PredictionError, RowsError
 from app.route import Reply
 
 CONTENT_TYPE = "application/problem+json"
@@ -41,7 +41,9 @@ def problem(
 def refuse(error: Exception) -> Reply:
     """Turn what a route raised into a problem document; the unexpected is logged, and shows nothing of itself."""
     if isinstance(error, RowsError):
-        return problem(HTTPStatus.BAD_REQUEST, summary(error), error.findings, error.more)
+        unpredictable = isinstance(error, PredictionError)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if unpredictable else HTTPStatus.BAD_REQUEST
+        return problem(status, summary(error), error.findings, error.more)
     if isinstance(error, HTTPException) and error.code:
         allowed = tuple((name, value) for name, value in error.get_headers() if name == "Allow")
         return problem(error.code, error.description or "", headers=allowed)

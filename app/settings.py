@@ -126,7 +126,7 @@ class Settings:
     max_rows: int = _set_by(_number(1, 10_000_000), 10_000, "most rows in one request; more are a 413")
     request_seconds: float = _set_by(
         _number(0.1, 3600, whole=False),
-        30.0,
+        30,
         "time that a client has to send a request, and as much again to take the answer",
     )
     api_keys: tuple[bytes, ...] = _set_by(
@@ -153,7 +153,7 @@ class Settings:
     )
     drain_seconds: float = _set_by(
         _number(0, 600, whole=False),
-        2.0,
+        2,
         "time between the stop signal, when /readyz turns to 503, and the end of new connections",
     )
     graceful_seconds: int = _set_by(_number(1, 600), 6, "time after that for requests under way")

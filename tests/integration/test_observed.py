@@ -35,6 +35,7 @@ def test_metrics_add_up_over_four_workers_also_after_one_was_killed(candidate: s
     with started_service(candidate, environment={"WORKERS": str(WORKERS)}) as service:
         row = service.card["golden"][0]["features"]
 
+        until(lambda: service.metrics["shipshape_workers{}"] == WORKERS)
         ask(service, row, "first")
         assert service.python(KILL_A_WORKER) == str(WORKERS)
         until(lambda: service.metrics["shipshape_worker_starts_total{}"] == WORKERS + 1)
@@ -80,6 +81,7 @@ def ask(service: Service, row: object, turn: str) -> None:
 def test_a_worker_killed_under_load_costs_no_count_of_what_was_answered(candidate: str) -> None:
     with started_service(candidate, environment={"WORKERS": "2", "ACCESS_LOG": "off"}) as service:
         body = {"features": service.card["golden"][0]["features"]}
+        until(lambda: service.metrics["shipshape_workers{}"] == 2)
         tally: dict[str, int] = {"sent": 0, "answered": 0}
         lock, over = threading.Lock(), threading.Event()
 
@@ -89,7 +91,7 @@ def test_a_worker_killed_under_load_costs_no_count_of_what_was_answered(candidat
                     tally["sent"] += 1
                 try:
                     reply = requests.post(f"{service.url}/predict", json=body, timeout=10)
-                except requests.ConnectionError:
+                except requests.RequestException:  # broken off, at any point
                     continue
                 assert reply.status_code == 200
                 with lock:

@@ -90,6 +90,10 @@ def test_platforms_name_the_port(environ: dict[str, str], port: int) -> None:
         ("MAX_BODY_BYTES", "1MB", "a whole number"),
         ("DRAIN_SECONDS", "nan", "a number from 0"),
         ("GRACEFUL_SECONDS", "0", "a whole number from 1"),
+        ("REQUEST_SECONDS", "0", "a number from 0.1"),
+        ("LOG_LEVEL", "loud", "one of debug, info, warning, error is"),
+        ("ACCESS_LOG", "true", "one of on, off is"),
+        ("API_KEYS_FILE", "/nowhere", "that file cannot be read"),
     ],
 )
 def test_a_wrong_value_is_named(
@@ -101,6 +105,40 @@ def test_a_wrong_value_is_named(
     monkeypatch.setenv(name, value)
     assert main(["serve"]) == 2
     assert capsys.readouterr().err.startswith(f"{name} is '{value}'")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("API_KEYS", "secret", "API_KEYS cannot be used: key 1 is shorter"),
+        ("API_KEYS", " , ", "API_KEYS cannot be used: there is no key in it"),
+        ("API_KEYS_FILE", "/dev/null", "API_KEYS_FILE cannot be used: there is no key in it"),
+        ("CORS_ORIGINS", "example.com", "CORS_ORIGINS has 'example.com', but origins such as https://example.com"),
+        ("CORS_ORIGINS", "https://example.com/page", "but origins such as"),
+    ],
+)
+def test_a_value_that_would_open_or_break_a_door_is_refused(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({name: value})
+
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_keys_do_not_show_when_settings_are_printed() -> None:
+    settings = Settings.from_environment({"API_KEYS": "a-key-that-is-long"})
+
+    assert "key" not in repr(settings)
+
+
+def test_help_and_the_page_tell_of_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs/service.md").read_text("utf-8")
+
+    assert main(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for name, default, meaning in Settings.variables():
+        assert f"{name} {meaning} (default: {default or 'none'})" in said
+        assert f"| `{name}` | {default} | {meaning} |" in page
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
