@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, RequestTimeout
 
 if TYPE_CHECKING:
     from typing import IO
@@ -20,19 +20,29 @@ _DISCARD_SECONDS = 10
 def read(environ: Environ, limit: int) -> bytes:
     """Give the whole body.
 
-    Raises RequestEntityTooLarge when it is longer than `limit` bytes, BadRequest when it breaks off or is chunked
-    wrongly: the server finds that out only while it is read, and each server has exceptions of its own for it.
+    Raises RequestEntityTooLarge when it is longer than `limit` bytes, RequestTimeout when the server did not wait for
+    the rest (app.worker then calls the stream late), BadRequest when it breaks off or is chunked wrongly: the server
+    finds that out only while it is read, and each server has exceptions of its own for it.
     """
+    stream: IO[bytes] = environ["wsgi.input"]
     try:
-        stream: IO[bytes] = environ["wsgi.input"]
-        if int(environ.get("CONTENT_LENGTH") or 0) <= limit:
-            content = stream.read(limit + 1)
-            if len(content) <= limit:
-                return content
-        _discard(stream)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        content = stream.read(limit + 1) if length <= limit else b""
+        if max(length, len(content)) > limit:
+            _discard(stream)
     except Exception as error:
-        raise BadRequest("The body could not be read to its end.") from error
-    raise RequestEntityTooLarge(f"The body is longer than {limit} bytes: send fewer rows at a time.")
+        raise _broken(stream) from error
+    if max(length, len(content)) > limit:
+        raise RequestEntityTooLarge(f"The body is longer than {limit} bytes: send fewer rows at a time.")
+    if len(content) < length:
+        raise _broken(stream)
+    return content
+
+
+def _broken(stream: IO[bytes]) -> HTTPException:
+    if getattr(stream, "late", False):
+        return RequestTimeout("The body took too long: send it faster, or less of it at a time.")
+    return BadRequest("The body could not be read to its end.")
 
 
 def _discard(stream: IO[bytes]) -> None:

@@ -6,28 +6,30 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
-from app import health, openapi, pages, predict, problem, protocols
+from app import health, metrics, openapi, pages, predict, problem, protocols
+from app.door import Door
+from app.metrics import Meter
 from app.route import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIApplication
+    from collections.abc import Callable
 
     from app.drain import Drain
     from app.model import Predictor
-    from app.route import Environ, Route
+    from app.route import Route
     from app.settings import Settings
 
 
 def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
-    """Make the application around a loaded model."""
+    """Make the application around a loaded model; its meter is in `extensions`, for the server."""
     app = Flask(__name__, static_folder=None)
     own = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
     document = openapi.document(settings, predictor.card, own)
     own += [openapi.route(document), *pages.routes(settings, predictor.card, document)]
     # A platform may name a path that is ours (AIP_PREDICT_ROUTE=/predict): the later route is the one that counts.
     named = {(route.method, route.path): route for route in own + protocols.routes(settings, predictor, drain)}
-    routes = list(named.values())
+    meter = Meter([("GET", metrics.PATH), *named], settings.workers)
+    routes = [*named.values(), *metrics.routes(settings, predictor.card, meter)]
     # What no route answers is refused as the routes below the same first part of the path refuse.
     refusals = {_top(route.path): route.refuse for route in routes}
     app.register_error_handler(
@@ -35,25 +37,9 @@ def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
     )
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", _view(route), methods=[route.method])
-    app.wsgi_app = Shortcut(app.wsgi_app, routes)  # type: ignore[method-assign]
+    app.extensions["meter"] = meter
+    app.wsgi_app = Door(app.wsgi_app, routes, meter, settings)  # type: ignore[method-assign]
     return app
-
-
-class Shortcut:
-    """Answers the routes' exact paths before Flask's dispatch, which costs more than a prediction.
-
-    Flask knows the same routes: it takes what is left, such as HEAD, other methods and unknown paths, and without this
-    middleware it would answer everything by itself, only later.
-    """
-
-    def __init__(self, application: WSGIApplication, routes: Iterable[Route]) -> None:
-        self._application = application
-        self._routes = {(route.method, route.path): route for route in routes}
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
-        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        return route(environ).send(start_response) if route else self._application(environ, start_response)
 
 
 def _top(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,11 @@ def routes(settings: Settings, card: Card, drain: Drain) -> list[Route]:
     """Give the routes /healthz, /readyz and /version."""
     alive = Reply(b'{"status":"alive"}')
     ready = Reply(b'{"status":"ready"}')
-    stopping = problem.problem(HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping: send requests elsewhere.")
+    stopping = problem.problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The service is stopping: send requests elsewhere.",
+        headers=(("Retry-After", str(math.ceil(settings.drain_seconds) + settings.graceful_seconds)),),
+    )
     model = {"name": card.name, "version": card.version, "format": card.format, "sha256": card.sha256}
     version = Reply(
         msgspec.json.encode(
@@ -33,7 +38,7 @@ def routes(settings: Settings, card: Card, drain: Drain) -> list[Route]:
         return stopping if drain.started else ready
 
     return [
-        Route("GET", "/healthz", lambda _environ: alive, problem.refuse),
-        Route("GET", "/readyz", readiness, problem.refuse),
-        Route("GET", "/version", lambda _environ: version, problem.refuse),
+        Route("GET", "/healthz", lambda _environ: alive, problem.refuse, probe=True),
+        Route("GET", "/readyz", readiness, problem.refuse, probe=True),
+        Route("GET", "/version", lambda _environ: version, problem.refuse, offers=("application/json",)),
     ]

@@ -70,9 +70,9 @@ def routes(settings: Settings, predictor: Predictor) -> list[Route]:
             model,
             schema.extrapolations(matrix),
         )
-        return Reply(_encoder.encode(answer))
+        return Reply(_encoder.encode(answer), rows=len(rows))
 
-    return [Route("POST", "/predict", predict, problem.refuse)]
+    return [Route("POST", "/predict", predict, problem.refuse, offers=("application/json",))]
 
 
 def _rows(question: Question) -> list[object]:

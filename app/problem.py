@@ -8,7 +8,7 @@ from http import HTTPStatus
 import msgspec
 from werkzeug.exceptions import HTTPException
 
-from app.model import Finding, RowsError
+from app.model import Finding, PredictionError, RowsError
 from app.route import Reply
 
 CONTENT_TYPE = "application/problem+json"
@@ -26,20 +26,27 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     more: int = 0
 
 
-def problem(status: int, detail: str, errors: tuple[Finding, ...] = (), more: int = 0) -> Reply:
+def problem(
+    status: int,
+    detail: str,
+    errors: tuple[Finding, ...] = (),
+    more: int = 0,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Reply:
     """Make a problem document; its type is "about:blank", so its title is the status's own name."""
     document = Problem(HTTPStatus(status).phrase, status, detail, errors, more)
-    return Reply(msgspec.json.encode(document), CONTENT_TYPE, status)
+    return Reply(msgspec.json.encode(document), CONTENT_TYPE, status, headers)
 
 
 def refuse(error: Exception) -> Reply:
     """Turn what a route raised into a problem document; the unexpected is logged, and shows nothing of itself."""
     if isinstance(error, RowsError):
-        return problem(HTTPStatus.BAD_REQUEST, summary(error), error.findings, error.more)
+        unpredictable = isinstance(error, PredictionError)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if unpredictable else HTTPStatus.BAD_REQUEST
+        return problem(status, summary(error), error.findings, error.more)
     if isinstance(error, HTTPException) and error.code:
-        reply = problem(error.code, error.description or "")
         allowed = tuple((name, value) for name, value in error.get_headers() if name == "Allow")
-        return Reply(reply.body, reply.content_type, reply.status, allowed)
+        return problem(error.code, error.description or "", headers=allowed)
     _log.error("unexpected error", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse
+from typing import Any
 
 Environ = dict[str, Any]
 """A WSGI environment (PEP 3333)."""
@@ -17,21 +12,13 @@ Environ = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP response, whole."""
+    """One HTTP response, whole; `rows` is how many were predicted for it."""
 
     body: bytes
     content_type: str = "application/json"
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-
-    def send(self, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a WSGI server."""
-        length = ("Content-Length", str(len(self.body)))
-        start_response(STATUS_LINES[self.status], [("Content-Type", self.content_type), length, *self.headers])
-        return (self.body,)
-
-
-STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +26,9 @@ class Route:
     """`answer` for one method and one exact path; what it raises becomes a reply by `refuse`.
 
     `operation` describes it in /openapi.json (an Operation Object of OpenAPI 3.1).
+    A `probe` is asked by a platform, over and over: it needs no API key and leaves no line in the log.
+    `offers` are the media types that the route answers with; a request that accepts none of them gets a 406.
+    Where it is empty, the Accept header is ignored, as RFC 9110 (12.5.1) allows.
     """
 
     method: str
@@ -46,6 +36,8 @@ class Route:
     answer: Callable[[Environ], Reply]
     refuse: Callable[[Exception], Reply]
     operation: Mapping[str, Any] | None = None
+    probe: bool = False
+    offers: tuple[str, ...] = ()
 
     def __call__(self, environ: Environ) -> Reply:
         """Answer, whatever happens."""

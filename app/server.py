@@ -6,19 +6,24 @@ import gc
 import queue
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from app import log
 from app.drain import Drain
 from app.factory import create_app
-from app.worker import PromptWorker
+from app.worker import Worker
 
 if TYPE_CHECKING:
     from flask import Flask
+    from gunicorn.config import Config  # type: ignore[import-untyped]
 
+    from app.metrics import Meter
     from app.model import Predictor
     from app.settings import Settings
 
@@ -26,9 +31,11 @@ if TYPE_CHECKING:
 class Server(BaseApplication):  # type: ignore[misc]
     """The service as one gunicorn application."""
 
-    def __init__(self, settings: Settings, predictor: Predictor) -> None:
+    def __init__(self, settings: Settings, predictor: Predictor, began: float) -> None:
+        """Take what to serve, and when (time.monotonic) the process began."""
         self.settings = settings
         self.predictor = predictor
+        self.began = began
         self.drain = Drain()
         super().__init__()
 
@@ -38,21 +45,29 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in {
             "bind": f"{settings.host}:{settings.port}",
             "workers": settings.workers,
-            "worker_class": PromptWorker,
+            "worker_class": Worker,
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_seconds,
             "keepalive": 75,  # longer than load balancers keep a connection idle, so that they are the ones to close it
             "preload_app": True,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - memory, for heartbeats
             "control_socket_disable": True,
-            "loglevel": "warning",
+            "logger_class": ServerLog,
+            "errorlog": None,
+            # What gunicorn calls info, such as each worker's start, is for debugging here.
+            "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
             "when_ready": lambda _arbiter: self._announce(),
+            "pre_fork": self._give_slot,
+            "post_fork": lambda _arbiter, worker: self.meter.use(worker.slot),
+            "child_exit": lambda _arbiter, worker: self.meter.release(worker.slot),
         }.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
         """Give the application, once, to the process that forks the workers."""
-        return create_app(self.settings, self.predictor, self.drain)
+        application = create_app(self.settings, self.predictor, self.drain)
+        self.meter: Meter = application.extensions["meter"]
+        return application
 
     def run(self) -> None:
         """Serve until a signal stops it."""
@@ -63,11 +78,30 @@ class Server(BaseApplication):  # type: ignore[misc]
         gc.collect()
         gc.freeze()
         card, settings = self.predictor.card, self.settings
-        print(  # noqa: T201 - the one line that says it is up
-            f"{card.name} {card.version} ({card.format}) answers on {settings.host}:{settings.port} "
-            f"with {settings.workers} workers of {settings.threads} threads",
-            flush=True,
+        seconds = round(time.monotonic() - self.began, 3)
+        address = f"{settings.host}:{settings.port}"
+        message = (
+            f"{card.name} {card.version} ({card.format}, sha256 {card.sha256[:12]}) answers on {address} with "
+            f"{settings.workers} x {settings.threads} threads: {settings.workers_because}; ready after {seconds} s"
         )
+        log.write(
+            log.Started(
+                *(datetime.now(UTC), "info", message, card.name, card.version, card.format, card.sha256[:12]),
+                *(settings.workers, settings.workers_because, settings.threads, address, seconds),
+            )
+        )
+
+    def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
+        worker.slot = self.meter.claim()
+
+
+class ServerLog(Logger):  # type: ignore[misc]
+    """Hands gunicorn's own messages on to the process's log."""
+
+    def setup(self, cfg: Config) -> None:
+        """Set up, also after a reload."""
+        super().setup(cfg)
+        self.error_log.propagate = True
 
 
 class DrainingArbiter(Arbiter):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from app.model.card import (
     Value,
 )
 from app.model.predictor import TOLERANCE, Predictor, disagreement, runtime_versions
-from app.model.schema import Finding, Matrix, RowsError, Schema, Vector
+from app.model.schema import Finding, Matrix, PredictionError, RowsError, Schema, Vector
 
 __all__ = [
     "CARD_FILE",
@@ -38,6 +38,7 @@ __all__ = [
     "Matrix",
     "Metrics",
     "ModelError",
+    "PredictionError",
     "Predictor",
     "RowsError",
     "Schema",

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.model.card import CARD_FILE, Card, Format, ModelError
 from app.model.linear import Sum
-from app.model.schema import Finding, Matrix, RowsError, Schema, Vector
+from app.model.schema import Finding, Matrix, PredictionError, Schema, Vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,13 +61,14 @@ class Predictor:
     def predict(self, matrix: Matrix) -> Vector:
         """Predict from a matrix (rows, features) of `schema`; gives a vector (rows,) in the target's unit.
 
-        Raises RowsError for a row so far out that its prediction is no finite number.
+        Raises PredictionError for a row so far out that its prediction is no finite number.
         """
         run = self._sum if self._sum and len(matrix) <= Sum.ROWS else self._run
         prediction = run(matrix)
         if not np.isfinite(prediction).all():
             row = int(np.argmin(np.isfinite(prediction)))
-            raise RowsError([Finding(row, None, "values that give no finite prediction", "values as in training")])
+            finding = Finding(row, None, "values that give no finite prediction", "values as in training")
+            raise PredictionError([finding])
         return prediction
 
     def every_way(self, matrix: Matrix) -> list[Vector]:

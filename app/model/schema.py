@@ -43,6 +43,10 @@ class RowsError(ValueError):
         self.more = more
 
 
+class PredictionError(RowsError):
+    """Rows of valid values for which the model still gives no finite number."""
+
+
 class _UnfitError(Exception):
     """A cell or a row that does not fit; what is wrong with it is worked out only then."""
 

@@ -76,8 +76,8 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
 
     return [
         Route("POST", "/invocations", invoke, _refuse),
-        Route("GET", "/ping", health, _refuse),
-        Route("GET", "/health", health, _refuse),
+        Route("GET", "/ping", health, _refuse, probe=True),
+        Route("GET", "/health", health, _refuse, probe=True),
     ]
 
 

@@ -26,6 +26,6 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
     refuse = adapter.refusal(lambda _status, text: {"error": text})
     return [
         Route("GET", "/v1/models", lambda _environ: listing, refuse),
-        Route("GET", f"/v1/models/{name}", adapter.while_ready(ready, drain), refuse),
+        Route("GET", f"/v1/models/{name}", adapter.while_ready(ready, drain), refuse, probe=True),
         Route("POST", f"/v1/models/{name}:predict", adapter.instances(settings, predictor), refuse),
     ]

@@ -21,7 +21,7 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
     """Give the routes that the environment names, which may be one path, and may be one that is ours elsewhere."""
     refuse = adapter.refusal(lambda _status, text: {"error": text})
     found = [
-        Route("GET", settings.aip_health_route, adapter.while_ready(Reply(b"{}"), drain), refuse),
+        Route("GET", settings.aip_health_route, adapter.while_ready(Reply(b"{}"), drain), refuse, probe=True),
         Route("POST", settings.aip_predict_route, adapter.instances(settings, predictor), refuse),
     ]
     return [route for route in found if route.path]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.container import DockerContainer
 
 from tests.integration.container import await_answer
@@ -58,16 +59,26 @@ class Service:
         return done.output.decode().strip()
 
     @property
+    def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics, as `name{label values in the order of the labels' names}`."""
+        text = requests.get(f"{self.url}/metrics", timeout=10).text
+        return {
+            f"{sample.name}{{{','.join(value for _, value in sorted(sample.labels.items()))}}}": sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    @property
     def log(self) -> str:
         return b"".join(self.container.get_logs()).decode()
 
 
 @contextmanager
 def started_service(
-    reference: str, *, environment: dict[str, str] | None = None, port: int = 5000
+    reference: str, *, environment: dict[str, str] | None = None, port: int = 5000, **limits: Any
 ) -> Iterator[Service]:
-    """Run the image `reference` as production would, and wait until it is ready."""
-    container = DockerContainer(reference, env=environment, **HARDENED).with_exposed_ports(port)
+    """Run the image `reference` as production would, within `limits` of docker run, and wait until it is ready."""
+    container = DockerContainer(reference, env=environment, **HARDENED | limits).with_exposed_ports(port)
     with container:
         service = Service(container.get_exposed_port(port), container)
         await_answer(container, f"{service.url}/readyz")

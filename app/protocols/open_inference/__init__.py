@@ -62,8 +62,8 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
     found = [
         Route("GET", "/v2", lambda _environ: server, refuse),
         Route("GET", "/v2/", lambda _environ: server, refuse),
-        Route("GET", "/v2/health/live", lambda _environ: live, refuse),
-        Route("GET", "/v2/health/ready", ready, refuse),
+        Route("GET", "/v2/health/live", lambda _environ: live, refuse, probe=True),
+        Route("GET", "/v2/health/ready", ready, refuse, probe=True),
     ]
     model = f"/v2/models/{card.name}"
     metadata, infer = _reply(_metadata(card)), _infer(settings, predictor)
@@ -71,7 +71,7 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
     for path in (model, f"{model}/versions/{card.version}"):
         found += [
             Route("GET", path, lambda _environ: metadata, refuse),
-            Route("GET", f"{path}/ready", model_ready, refuse),
+            Route("GET", f"{path}/ready", model_ready, refuse, probe=True),
             Route("POST", f"{path}/infer", infer, refuse),
         ]
     return found

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from app import problem
 from app.__main__ import main
-from app.model import Card, ModelError, Predictor, RowsError, Schema
+from app.model import Card, ModelError, PredictionError, Predictor, Schema
 
 
 @pytest.fixture
@@ -121,10 +122,11 @@ def test_a_prediction_that_is_not_finite_is_the_rows_fault(predictor: Predictor)
     matrix = Schema(predictor.card.features).encode([predictor.card.golden[0].features] * 2)
     matrix[1, 3] = 1e308
 
-    with np.errstate(over="ignore"), pytest.raises(RowsError) as caught:
+    with np.errstate(over="ignore"), pytest.raises(PredictionError) as caught:
         predictor.predict(matrix)
 
     assert caught.value.findings[0].row == 1
+    assert problem.refuse(caught.value).status == 422
 
 
 def test_the_onnx_path_loads_neither_scikit_learn_nor_pandas_nor_flask(onnx_dir: Path) -> None:

@@ -20,7 +20,10 @@ def test_while_draining_it_is_alive_and_answers_but_is_not_ready(
 ) -> None:
     drain.start()
 
-    assert client.get("/readyz").status_code == 503
+    unready = client.get("/readyz")
+
+    assert unready.status_code == 503
+    assert unready.headers["Retry-After"] == "8"
     assert client.get("/healthz").status_code == 200
     assert client.post("/predict", json={"features": row}).status_code == 200
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -19,24 +20,55 @@ def test_defaults() -> None:
     assert settings.drain_seconds + settings.graceful_seconds < 10
 
 
-def test_every_variable() -> None:
-    settings = Settings.from_environment(
-        {
-            "HOST": "127.0.0.1",
-            "PORT": "8080",
-            "MODEL_DIR": "/srv/model",
-            "WORKERS": "3",
-            "THREADS": "2",
-            "MAX_BODY_BYTES": "2048",
-            "MAX_ROWS": "7",
-            "DRAIN_SECONDS": "0.5",
-            "GRACEFUL_SECONDS": "20",
-            "IMAGE_VERSION": "1.4.0",
-            "IMAGE_REVISION": "abc123",
-        }
-    )
+def test_every_variable(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("# rotated in May\nanother-key-in-a-file\n")
+    environ = {
+        "HOST": "127.0.0.1",
+        "PORT": "8080",
+        "MODEL_DIR": "/srv/model",
+        "WORKERS": "3",
+        "THREADS": "2",
+        "MAX_BODY_BYTES": "2048",
+        "MAX_ROWS": "7",
+        "REQUEST_SECONDS": "12.5",
+        "API_KEYS": f"a-key-that-is-long, sha256:{'0' * 64}",
+        "API_KEYS_FILE": str(tmp_path / "keys"),
+        "CORS_ORIGINS": "https://a.example, http://localhost:8080",
+        "LOG_LEVEL": "Warning",
+        "ACCESS_LOG": "off",
+        "DRAIN_SECONDS": "0.5",
+        "GRACEFUL_SECONDS": "20",
+        "AIP_HEALTH_ROUTE": "/alive",
+        "AIP_PREDICT_ROUTE": "/ask",
+        "IMAGE_VERSION": "1.4.0",
+        "IMAGE_REVISION": "abc123",
+    }
 
-    assert settings == Settings("127.0.0.1", 8080, Path("/srv/model"), 3, 2, 2048, 7, 0.5, 20, "1.4.0", "abc123")
+    settings = Settings.from_environment(environ)
+
+    assert settings == Settings(
+        host="127.0.0.1",
+        port=8080,
+        model_dir=Path("/srv/model"),
+        workers=3,
+        threads=2,
+        max_body_bytes=2048,
+        max_rows=7,
+        request_seconds=12.5,
+        api_keys=(hashlib.sha256(b"a-key-that-is-long").digest(), bytes(32)),
+        api_keys_file=(hashlib.sha256(b"another-key-in-a-file").digest(),),
+        cors_origins=("https://a.example", "http://localhost:8080"),
+        log_level="warning",
+        access_log=False,
+        drain_seconds=0.5,
+        graceful_seconds=20,
+        aip_health_route="/alive",
+        aip_predict_route="/ask",
+        image_version="1.4.0",
+        image_revision="abc123",
+        workers_because="set by WORKERS",
+    )
+    assert set(environ) == {variable.name for variable in Settings.variables()}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +103,10 @@ def test_platforms_name_paths() -> None:
         ("GRACEFUL_SECONDS", "0", "a whole number from 1"),
         ("AIP_HEALTH_ROUTE", "health", "a path is wanted"),
         ("AIP_PREDICT_ROUTE", "/<model>", "a path is wanted"),
+        ("REQUEST_SECONDS", "0", "a number from 0.1"),
+        ("LOG_LEVEL", "loud", "one of debug, info, warning, error is"),
+        ("ACCESS_LOG", "true", "one of on, off is"),
+        ("API_KEYS_FILE", "/nowhere", "that file cannot be read"),
     ],
 )
 def test_a_wrong_value_is_named(
@@ -84,35 +120,73 @@ def test_a_wrong_value_is_named(
     assert capsys.readouterr().err.startswith(f"{name} is '{value}'")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("API_KEYS", "secret", "API_KEYS cannot be used: key 1 is shorter"),
+        ("API_KEYS", " , ", "API_KEYS cannot be used: there is no key in it"),
+        ("API_KEYS_FILE", "/dev/null", "API_KEYS_FILE cannot be used: there is no key in it"),
+        ("CORS_ORIGINS", "example.com", "CORS_ORIGINS has 'example.com', but origins such as https://example.com"),
+        ("CORS_ORIGINS", "https://example.com/page", "but origins such as"),
+    ],
+)
+def test_a_value_that_would_open_or_break_a_door_is_refused(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({name: value})
+
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_keys_do_not_show_when_settings_are_printed() -> None:
+    settings = Settings.from_environment({"API_KEYS": "a-key-that-is-long"})
+
+    assert "key" not in repr(settings)
+
+
+def test_help_and_the_page_tell_of_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs/service.md").read_text("utf-8")
+
+    assert main(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for name, default, meaning in Settings.variables():
+        assert f"{name} {meaning} (default: {default or 'none'})" in said
+        assert f"| `{name}` | {default} | {meaning} |" in page
+
+
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dance"]) == 2
     assert "usage" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("files", "quota"),
+    ("files", "share"),
     [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "50000 100000\n"}, 0.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
+        ({"cpu.max": "150000 100000\n"}, (1, "a quota of 1.5 processors (cgroup v2)")),
+        ({"cpu.max": "50000 100000\n"}, (1, "a quota of 0.5 processors (cgroup v2)")),
+        ({"cpu.max": "900000 100000\n"}, (8, "8 processors by affinity")),
+        ({"cpu.max": "max 100000\n"}, (8, "8 processors by affinity")),
+        (
+            {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"},
+            (2, "a quota of 2 processors (cgroup v1)"),
+        ),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, (8, "8 processors by affinity")),
+        ({}, (8, "8 processors by affinity")),
     ],
 )
 def test_processors_come_from_the_quota_of_the_container(
-    files: dict[str, str], quota: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: dict[str, str], share: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    assert cpu.quota(tmp_path) == quota
-    assert cpu.available(tmp_path) == (8 if quota is None else max(1, int(quota)))
+    assert cpu.share(tmp_path) == share
 
 
 def test_as_many_rows_as_are_taken_fit_into_a_body(row: dict[str, object]) -> None:
-    body = json.dumps({"features": [row] * Settings.max_rows})
+    settings = Settings()
+    body = json.dumps({"features": [row] * settings.max_rows})
 
-    assert len(body) <= Settings.max_body_bytes
+    assert len(body) <= settings.max_body_bytes

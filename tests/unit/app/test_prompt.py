@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.worker import is_prompt
+from app.prompt import is_prompt
 
 Ends = tuple[socket.socket, socket.socket]
 

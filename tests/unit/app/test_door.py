@@ -1,0 +1,188 @@
+"""What every request passes: its id, its line in the log, keys, negotiation, headers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.drain import Drain
+from app.factory import create_app
+from app.model import Predictor
+from app.settings import Settings
+
+KEY = "a-key-of-some-length"
+DIGEST = hashlib.sha256(KEY.encode()).digest()
+
+
+def client_of(predictor: Predictor, **settings: Any) -> FlaskClient:
+    return create_app(replace(Settings(), **settings), predictor, Drain()).test_client()
+
+
+def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+
+def test_the_id_comes_back_and_stands_in_the_log(
+    client: FlaskClient, row: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    reply = client.post("/predict", json={"features": [row, row]}, headers={"X-Request-ID": "order-17"})
+
+    [line] = lines(capfd)
+    assert reply.headers["X-Request-ID"] == line["id"] == "order-17"
+    assert (line["method"], line["path"], line["status"], line["rows"]) == ("POST", "/predict", 200, 2)
+    assert line["bytes"] == len(reply.data)
+    assert line["duration_ms"] > 0
+    assert line["level"] == "info"
+
+
+def test_every_answer_has_its_headers(client: FlaskClient) -> None:
+    for reply in (client.get("/version"), client.get("/nowhere"), client.get("/healthz"), client.post("/predict")):
+        assert reply.headers["X-Request-ID"]
+        assert reply.headers["X-Content-Type-Options"] == "nosniff"
+        assert reply.headers["Cache-Control"] == "no-store"
+        assert len(reply.headers.getlist("Content-Type")) == len(reply.headers.getlist("Content-Length")) == 1
+
+
+def test_a_page_loads_nothing_from_elsewhere(application: Flask) -> None:
+    @application.get("/page")
+    def page() -> str:
+        return "<p>page</p>"
+
+    reply = application.test_client().get("/page")
+
+    assert "default-src 'self'" in reply.headers["Content-Security-Policy"]
+    assert reply.headers["Referrer-Policy"] == "no-referrer"
+    assert reply.text == "<p>page</p>"
+
+
+def test_a_head_is_a_get_without_its_body(client: FlaskClient) -> None:
+    get, head = client.get("/version"), client.head("/version")
+
+    assert head.status_code == 200
+    assert head.data == b""
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+
+
+def test_the_log_is_quiet_for_probes(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert client.get(path).status_code == client.head(path).status_code == 200
+
+    assert lines(capfd) == []
+
+
+def test_the_level_is_the_status_s_and_the_path_is_bounded(
+    client: FlaskClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client.get("/" + "x" * 3_000 + "?key=secret")
+
+    [line] = lines(capfd)
+    assert (line["level"], line["status"]) == ("warning", 404)
+    assert len(line["path"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "levels"),
+    [
+        ({"log_level": "info"}, ["info", "warning"]),
+        ({"log_level": "warning"}, ["warning"]),
+        ({"log_level": "error"}, []),
+        ({"access_log": False}, []),
+    ],
+)
+def test_the_log_can_be_turned_down(
+    settings: dict[str, Any], levels: list[str], predictor: Predictor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = client_of(predictor, **settings)
+    client.get("/version")
+    client.get("/nowhere")
+
+    assert [line["level"] for line in lines(capfd)] == levels
+
+
+@pytest.mark.parametrize("header", [None, "Bearer another-key-entirely", f"Basic {KEY}"])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/version"), ("GET", "/nowhere")])
+def test_without_a_key_everything_but_probes_is_a_401(
+    method: str, path: str, header: str | None, predictor: Predictor
+) -> None:
+    client = client_of(predictor, api_keys=(DIGEST,))
+
+    reply = client.open(path, method=method, headers={"Authorization": header} if header else {})
+
+    assert (reply.status_code, reply.content_type) == (401, "application/problem+json")
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert reply.json
+    assert reply.json["status"] == 401
+
+
+def test_with_one_of_the_keys_it_answers(predictor: Predictor, row: dict[str, object]) -> None:
+    client = client_of(predictor, api_keys=(bytes(32),), api_keys_file=(DIGEST,))
+    authorized = {"Authorization": f"Bearer {KEY}"}
+
+    assert client.post("/predict", json={"features": row}, headers=authorized).status_code == 200
+    assert client.get("/nowhere", headers=authorized).status_code == 404
+
+
+def test_probes_need_no_key(predictor: Predictor) -> None:
+    client = client_of(predictor, api_keys=(DIGEST,))
+
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert client.get(path).status_code == client.head(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("*/*", 200),
+        ("application/json", 200),
+        ("application/*;q=0.1, text/html", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("application/json; charset=utf-8", 200),
+        ("text/html", 406),
+        ("application/json;q=0, text/html", 406),
+        ("nonsense", 406),
+    ],
+)
+def test_an_accept_header_that_excludes_json(accept: str, status: int, client: FlaskClient) -> None:
+    reply = client.get("/version", headers={"Accept": accept})
+
+    assert reply.status_code == status
+    assert status == 200 or reply.content_type == "application/problem+json"
+
+
+def test_other_origins_get_nothing_unless_they_are_named(client: FlaskClient) -> None:
+    reply = client.get("/version", headers={"Origin": "https://a.example"})
+
+    assert not [name for name, _ in reply.headers if name.startswith("Access-Control")]
+
+
+def preflight(client: FlaskClient, origin: str) -> dict[str, str]:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    reply = client.options("/predict", headers=headers)
+    assert reply.status_code == 204
+    return dict(reply.headers)
+
+
+def test_a_named_origin_is_let_in_before_it_shows_a_key(predictor: Predictor) -> None:
+    client = client_of(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
+
+    named, other = preflight(client, "https://a.example"), preflight(client, "https://b.example")
+    answer = client.get("/version", headers={"Origin": "https://a.example", "Authorization": f"Bearer {KEY}"})
+
+    assert named["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Authorization" in named["Access-Control-Allow-Headers"]
+    assert named["Vary"] == other["Vary"] == "Origin"
+    assert "Access-Control-Allow-Origin" not in other
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID"
+
+
+def test_a_star_lets_every_origin_in(predictor: Predictor) -> None:
+    client = client_of(predictor, cors_origins=("*",))
+
+    assert preflight(client, "https://b.example")["Access-Control-Allow-Origin"] == "*"

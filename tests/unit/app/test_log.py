@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app import log
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    before = (root.level, root.handlers[:])
+    yield
+    logging.captureWarnings(capture=False)
+    root.setLevel(before[0])
+    root.handlers[:] = before[1]
+
+
+def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+
+def test_what_libraries_log_is_a_line_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    log.configure("info")
+    try:
+        json.loads("two\nlines")
+    except ValueError:
+        logging.getLogger("gunicorn.error").exception("Worker %s failed", 7)
+    logging.getLogger("library").debug("nobody reads this")
+
+    [line] = lines(capfd)
+    assert (line["level"], line["message"], line["logger"]) == ("error", "Worker 7 failed", "gunicorn.error")
+    assert line["exception"].startswith("Traceback")
+    assert "JSONDecodeError" in line["exception"]
+    assert line["time"].endswith("Z")
+
+
+def test_a_warning_is_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    log.configure("info")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        log.configure("info")
+        warnings.warn("overflow", RuntimeWarning, stacklevel=1)
+
+    [line] = lines(capfd)
+    assert line["level"] == "warning"
+    assert "overflow" in line["message"]
+
+
+def test_a_log_that_nobody_reads_fails_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_descriptor: int, _line: bytes) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("os.write", broken)
+
+    log.RequestLog("info")("id", "GET", "/", 200, 1, 0, 0)
