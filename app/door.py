@@ -84,7 +84,7 @@ class Door:
         reply = self._admit(entry, environ) or entry.route(environ)
         body, content_type = reply.body, reply.content_type
         taken = time.perf_counter_ns() - began
-        # Before the answer goes out: a client that has it finds itself in the metrics and in the log.
+        # Before the answer goes out: a client that has it finds itself in the metrics.
         self.meter.leave(entry.series, reply.status, taken, reply.rows)
         if self._log and not entry.route.probe:
             self._log(identity, method, path, reply.status, taken, reply.rows, len(body))
