@@ -69,7 +69,7 @@ class Door:
         # A HEAD is a GET whose body stays here (RFC 9110, section 9.3.2).
         self._entries |= {("HEAD", path): entry for (method, path), entry in self._entries.items() if method == "GET"}
         self._stranger = entry(Route("", "", _whole(application), problem.refuse))
-        self._meter = meter
+        self.meter = meter
         self._keys = Keys(settings.all_api_keys) if settings.all_api_keys else None
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
         self._log = RequestLog(settings.log_level) if settings.access_log else None
@@ -77,15 +77,15 @@ class Door:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         began = time.perf_counter_ns()
-        self._meter.enter()
+        self.meter.enter()
         identity = request_id(environ)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         entry = self._entries.get((method, path), self._stranger)
         reply = self._admit(entry, environ) or entry.route(environ)
         body, content_type = reply.body, reply.content_type
         taken = time.perf_counter_ns() - began
-        # Before the answer goes out: a client that has it finds itself in the metrics and in the log.
-        self._meter.leave(entry.series, reply.status, taken, reply.rows)
+        # Before the answer goes out: a client that has it finds itself in the metrics.
+        self.meter.leave(entry.series, reply.status, taken, reply.rows)
         if self._log and not entry.route.probe:
             self._log(identity, method, path, reply.status, taken, reply.rows, len(body))
         headers = [
@@ -103,11 +103,22 @@ class Door:
         start_response(STATUS_LINES[reply.status], headers)
         return () if method == "HEAD" else (body,)
 
+    def begin(self, slot: int) -> None:
+        """Begin as a worker that has just been forked, counting in its slot of the meter."""
+        self.meter.use(slot)
+        if self._log:
+            self._log.gather()
+
+    def end(self) -> None:
+        """End as a worker: log what is not logged yet."""
+        if self._log:
+            self._log.flush()
+
     def misunderstood(self, reply: Reply) -> str:
         """Count and log an answer to what was no HTTP request, and give it its id."""
         identity = request_id({})
-        self._meter.enter()
-        self._meter.leave(self._stranger.series, reply.status, 0, 0)
+        self.meter.enter()
+        self.meter.leave(self._stranger.series, reply.status, 0, 0)
         if self._log:
             self._log(identity, "", "", reply.status, 0, 0, len(reply.body))
         return identity

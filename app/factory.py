@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
-    """Make the application around a loaded model; its meter is in `extensions`, for the server."""
+    """Make the application around a loaded model; its `wsgi_app` is a Door."""
     app = Flask(__name__, static_folder=None)
     own = [*health.routes(settings, predictor.card, drain), *predict.routes(settings, predictor)]
     document = openapi.document(settings, predictor.card, own)
@@ -37,7 +37,6 @@ def create_app(settings: Settings, predictor: Predictor, drain: Drain) -> Flask:
     )
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", _view(route), methods=[route.method])
-    app.extensions["meter"] = meter
     app.wsgi_app = Door(app.wsgi_app, routes, meter, settings)  # type: ignore[method-assign]
     return app
 

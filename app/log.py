@@ -1,10 +1,14 @@
-"""The log: JSON lines on standard output, one write each, so that lines of several workers never mix."""
+"""The log: JSON lines on standard output, whole ones in each write, so that those of several workers never mix."""
 
 from __future__ import annotations
 
 import logging
 import os
+import select
+import threading
+import time
 import traceback
+from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -13,8 +17,10 @@ import msgspec
 LEVELS = ("debug", "info", "warning", "error")
 _STDOUT = 1
 _LONGEST_PATH = 200
+_MOMENT_SECONDS = 0.05
+_MOST_LINES = 10_000  # before requests wait for whoever reads the log
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -61,31 +67,60 @@ class Started(msgspec.Struct, frozen=True):
 def write(line: msgspec.Struct) -> None:
     """Write one line; nobody reading the log is no reason to fail."""
     with suppress(OSError):
-        os.write(_STDOUT, _encode(line) + b"\n")
+        os.write(_STDOUT, _encoder.encode(line) + b"\n")
 
 
 class RequestLog:
-    """Writes a line for each request at `level` or above."""
+    """Writes a line for each request at `level` or above.
 
-    def __init__(self, level: str, *, on: bool = True) -> None:
+    At once, or in a worker, where each write would wake whoever reads the log, which costs more than the answer:
+    a moment later and many together. Only a worker that is killed takes the lines of its last moment with it.
+    """
+
+    def __init__(self, level: str) -> None:
         self._lowest = LEVELS.index(level)
-        self.quiet = not on
+        self._lines: deque[Request] = deque()
+        self._some = threading.Event()
+        self._writing = threading.Lock()
+        self._gather = False
 
     def __call__(
         self, identity: str, method: str, path: str, status: int, nanoseconds: int, rows: int, size: int
     ) -> None:
-        """Write the line of a request that has been answered."""
-        if status < 400:
-            level, rank = "info", 1
-        elif status < 500:
-            level, rank = "warning", 2
-        else:
-            level, rank = "error", 3
-        if rank >= self._lowest:
-            duration = round(nanoseconds / 1e6, 3)
-            write(
-                Request(datetime.now(UTC), level, identity, method, path[:_LONGEST_PATH], status, duration, rows, size)
-            )
+        """Log a request that has been answered."""
+        rank = 1 if status < 400 else 2 if status < 500 else 3
+        if rank < self._lowest:
+            return
+        duration = round(nanoseconds / 1e6, 3)
+        now = datetime.now(UTC)
+        self._lines.append(
+            Request(now, LEVELS[rank], identity, method, path[:_LONGEST_PATH], status, duration, rows, size)
+        )
+        if not self._gather or len(self._lines) > _MOST_LINES:
+            self.flush()
+        elif not self._some.is_set():
+            self._some.set()
+
+    def gather(self) -> None:
+        """Write lines together from now on, in this process."""
+        self._gather = True
+        threading.Thread(target=self._write_now_and_then, name="log", daemon=True).start()
+
+    def flush(self) -> None:
+        """Write all lines there are, in pieces that a pipe does not mix with those of other processes."""
+        with self._writing, suppress(OSError):
+            content = _encoder.encode_lines([self._lines.popleft() for _ in range(len(self._lines))])
+            begin = 0
+            while begin < len(content):
+                end = content.rfind(b"\n", begin, begin + select.PIPE_BUF) + 1 or len(content)
+                os.write(_STDOUT, content[begin:end])
+                begin = end
+
+    def _write_now_and_then(self) -> None:
+        while self._some.wait():
+            time.sleep(_MOMENT_SECONDS)
+            self._some.clear()
+            self.flush()
 
 
 class LogHandler(logging.Handler):

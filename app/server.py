@@ -8,7 +8,7 @@ import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from gunicorn.config import Config  # type: ignore[import-untyped]
 
-    from app.metrics import Meter
+    from app.door import Door
     from app.model import Predictor
     from app.settings import Settings
 
@@ -58,15 +58,16 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
             "when_ready": lambda _arbiter: self._announce(),
             "pre_fork": self._give_slot,
-            "post_fork": lambda _arbiter, worker: self.meter.use(worker.slot),
-            "child_exit": lambda _arbiter, worker: self.meter.release(worker.slot),
+            "post_fork": lambda _arbiter, worker: self.door.begin(worker.slot),
+            "worker_exit": lambda _arbiter, _worker: self.door.end(),
+            "child_exit": lambda _arbiter, worker: self.door.meter.release(worker.slot),
         }.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
         """Give the application, once, to the process that forks the workers."""
         application = create_app(self.settings, self.predictor, self.drain)
-        self.meter: Meter = application.extensions["meter"]
+        self.door = cast("Door", application.wsgi_app)
         return application
 
     def run(self) -> None:
@@ -92,7 +93,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         )
 
     def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
-        worker.slot = self.meter.claim()
+        worker.slot = self.door.meter.claim()
 
 
 class ServerLog(Logger):  # type: ignore[misc]

@@ -100,7 +100,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:
             reply = problem.refuse(exc)
         with suppress(OSError):
-            client.sendall(_message(reply, self.wsgi.wsgi_app.misunderstood(reply)))
+            client.sendall(_message(reply, self.app.door.misunderstood(reply)))
 
 
 def _hurry(conn: TConn, *, enough: bool) -> None:

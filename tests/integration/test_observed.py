@@ -37,11 +37,13 @@ def test_metrics_add_up_over_four_workers_also_after_one_was_killed(candidate: s
 
         until(lambda: service.metrics["shipshape_workers{}"] == WORKERS)
         ask(service, row, "first")
+        until(lambda: service.log.count('"/predict"') == CONNECTIONS * 11)  # a worker gathers its lines for a moment
         assert service.python(KILL_A_WORKER) == str(WORKERS)
         until(lambda: service.metrics["shipshape_worker_starts_total{}"] == WORKERS + 1)
         ask(service, row, "second")
 
         found = [service.metrics for _ in range(2 * WORKERS)]  # whichever worker it is that answers
+        until(lambda: service.log.count('"/predict"') == 2 * CONNECTIONS * 11)
         lines = [json.loads(line) for line in service.log.splitlines()]
 
     for metrics in found:
@@ -118,6 +120,7 @@ def test_the_log_is_json_and_says_in_one_line_that_it_started(candidate: str) ->
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
         assert requests.get(f"{service.url}/nowhere", headers=headers, timeout=10).headers["X-Request-ID"] == trace
+        until(lambda: service.log.count("\n") == 2)
         started, request = [json.loads(line) for line in service.log.splitlines()]
 
     assert started["model"] == card["name"]

@@ -52,6 +52,33 @@ def test_a_warning_is_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert "overflow" in line["message"]
 
 
+def test_a_worker_writes_lines_together_and_the_rest_at_its_end(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.Thread.start", lambda _thread: None)
+    requests = log.RequestLog("info")
+    requests.gather()
+    for number in range(20):
+        requests(f"id-{number}", "GET", "/" + "x" * 300, 200, 1_000, 1, 10)
+    before = capfd.readouterr().out
+    requests.flush()
+
+    assert before == ""
+    assert [line["id"] for line in lines(capfd)] == [f"id-{number}" for number in range(20)]
+
+
+def test_lines_that_pile_up_are_written_by_the_request_itself(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.Thread.start", lambda _thread: None)
+    requests = log.RequestLog("info")
+    requests.gather()
+    for number in range(10_001):
+        requests(f"id-{number}", "GET", "/", 200, 1_000, 1, 10)
+
+    assert len(lines(capfd)) == 10_001
+
+
 def test_a_log_that_nobody_reads_fails_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_descriptor: int, _line: bytes) -> int:
         raise BrokenPipeError
