@@ -79,7 +79,8 @@ def instances(settings: Settings, predictor: Predictor) -> Handler:
 
     def answer(environ: Environ) -> Reply:
         question = decode(body.read(environ, settings.max_body_bytes), _instances)
-        return Reply(_encoder.encode({"predictions": predict(settings, predictor, question.instances)}))
+        predictions = predict(settings, predictor, question.instances)
+        return Reply(_encoder.encode({"predictions": predictions}), rows=len(predictions))
 
     return answer
 

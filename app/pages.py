@@ -55,7 +55,9 @@ def _constant(path: str, reply: Reply) -> Route:
 
 
 def _reply(content: bytes, content_type: str) -> Reply:
-    return Reply(content, content_type, headers=(("Content-Security-Policy", _POLICY),))
+    return Reply(
+        content, content_type, headers=(("Content-Security-Policy", _POLICY), ("Referrer-Policy", "no-referrer"))
+    )
 
 
 def _examples(port: int, document: Document) -> dict[str, dict[str, str]]:

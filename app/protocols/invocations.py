@@ -71,8 +71,9 @@ def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route
             raise UnsupportedMediaType("The content type must be application/json or text/csv.")
         predictions = adapter.predict(settings, predictor, rows)
         if _kind(environ.get("HTTP_ACCEPT", "")) == "text/csv":
-            return Reply("".join(f"{value!r}\n" for value in predictions).encode(), "text/csv; charset=utf-8")
-        return Reply(_encoder.encode({"predictions": predictions}))
+            table = "".join(f"{value!r}\n" for value in predictions)
+            return Reply(table.encode(), "text/csv; charset=utf-8", rows=len(predictions))
+        return Reply(_encoder.encode({"predictions": predictions}), rows=len(predictions))
 
     return [
         Route("POST", "/invocations", invoke, _refuse),

@@ -125,9 +125,9 @@ def _infer(settings: Settings, predictor: Predictor) -> Handler:
             }
         )
         if not binary:
-            return Reply(answer)
+            return Reply(answer, rows=len(prediction))
         length = (_HEADER_LENGTH, str(len(answer)))
-        return Reply(answer + values, "application/octet-stream", headers=(length,))
+        return Reply(answer + values, "application/octet-stream", headers=(length,), rows=len(prediction))
 
     return infer
 
