@@ -32,7 +32,13 @@ _NO_STORE = ("Cache-Control", "no-store")
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 # Pages bring their own scripts and styles, load nothing from elsewhere, and appear in no other page's frame.
 _PAGE = (
-    ("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"),
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+            "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        ),
+    ),
     ("Referrer-Policy", "no-referrer"),
 )
 

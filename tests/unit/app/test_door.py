@@ -56,7 +56,7 @@ def test_a_page_loads_nothing_from_elsewhere(application: Flask) -> None:
 
     reply = application.test_client().get("/page")
 
-    assert "default-src 'self'" in reply.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
     assert reply.headers["Referrer-Policy"] == "no-referrer"
     assert reply.text == "<p>page</p>"
 
