@@ -30,6 +30,17 @@ STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HT
 # Answers are made for one question and are what they say; browsers take neither for something else.
 _NO_STORE = ("Cache-Control", "no-store")
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
+# Pages bring their own scripts and styles, load nothing from elsewhere, and appear in no other page's frame.
+_PAGE = (
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+            "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        ),
+    ),
+    ("Referrer-Policy", "no-referrer"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,8 @@ class Door:
         ]
         if self._cors:
             headers += self._cors.headers(environ)
+        if content_type.startswith("text/html"):
+            headers += _PAGE
         start_response(STATUS_LINES[reply.status], headers)
         return () if method == "HEAD" else (body,)
 

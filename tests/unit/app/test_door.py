@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app.drain import Drain
@@ -46,6 +47,18 @@ def test_every_answer_has_its_headers(client: FlaskClient) -> None:
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
         assert reply.headers["Cache-Control"] == "no-store"
         assert len(reply.headers.getlist("Content-Type")) == len(reply.headers.getlist("Content-Length")) == 1
+
+
+def test_a_page_loads_nothing_from_elsewhere(application: Flask) -> None:
+    @application.get("/page")
+    def page() -> str:
+        return "<p>page</p>"
+
+    reply = application.test_client().get("/page")
+
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    assert reply.headers["Referrer-Policy"] == "no-referrer"
+    assert reply.text == "<p>page</p>"
 
 
 def test_a_head_is_a_get_without_its_body(client: FlaskClient) -> None:
