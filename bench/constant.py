@@ -1,6 +1,6 @@
 """The bounds of `./ship bench`: what answers a constant under the service's own server, settings and Python.
 
-`python3 constant.py flask` is a Flask route, `python3 constant.py bare` a WSGI callable. Run inside the service's image.
+`python3 constant.py flask` is a Flask route, `python3 constant.py bare` a WSGI callable; both run inside its image.
 """
 
 import os
@@ -29,7 +29,7 @@ BODY = msgspec.json.encode(
 HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))]
 
 
-def bare(environ, start_response):
+def bare(_environ, start_response):
     start_response("200 OK", HEADERS)
     return (BODY,)
 

@@ -108,10 +108,13 @@ def _rounds(measured: Measured, key: str) -> Iterable[tuple[Load, Load]]:
 
 def _text(measured: Measured, targets: Sequence[Target]) -> str:
     rounds = len(measured.loads["ours"])
-    parts = [
+    setting = (
         f"`{measured.command}` on {datetime.now(UTC):%Y-%m-%d}: {_machine()}. Image {measured.image.version}, "
         f"`{measured.image.digest[:19]}…`, load by {measured.wrk}. 2 workers, 16 connections kept alive, the same row "
-        f"and table for all, medians of {rounds} interleaved round{'s' * (rounds > 1)}; every answer was right.",
+        f"and table for all, medians of {rounds} interleaved round{'s' * (rounds > 1)}; every answer was right."
+    )
+    parts = [
+        setting,
         _table(("target", "to reach", "to try for", "measured", ""), (target.cells() for target in targets)),
         "### Single rows",
         _table(
