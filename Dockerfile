@@ -80,12 +80,12 @@ done
 rm -rf usr/local/bin/pip* usr/local/bin/idle* usr/local/bin/pydoc* usr/share/python-wheels
 rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/include usr/local/include
 # Python has its character sets, certificates come as one bundle, and no terminal is drawn on.
-rm -rf usr/lib/*/gconv usr/share/ca-certificates etc/ssl/certs/*.0 usr/share/terminfo usr/share/perl5 usr/lib/*/perl*
-rm -rf var/lib/apt var/lib/pam var/lib/dpkg/*-old etc/apt etc/alternatives etc/pam.d usr/share/bash-completion
+rm -rf usr/lib/*/gconv usr/share/ca-certificates usr/share/terminfo
+find etc/ssl/certs -type l -delete
+rm -rf var/lib/apt var/lib/pam var/lib/dpkg/*-old etc/apt etc/alternatives etc/pam.d
 rm -rf var/cache/* var/log/* tmp/* root/.cache
 rm -rf dev/* etc/machine-id etc/hostname etc/hosts etc/resolv.conf
 find . -name __pycache__ -type d -prune -exec rm -r {} +
-find . -xtype l -lname '/*' -prune -o -xtype l -delete
 for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
     [ ! -d "$lib" ] || python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / "/layer/$lib"
 done
@@ -115,12 +115,14 @@ esac
 pip install --quiet --no-compile --target /layer/opt/packages --python-version 3.13 --implementation cp \
     --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" --platform "manylinux2014_$machine" \
     -r "$lock"
-cd /layer/opt/packages
 # What nothing in the service imports: programs, tests, headers and type stubs, and ONNX Runtime's tools for making models.
-rm -rf bin google flatbuffers numpy/f2py numpy/_core/include numpy/_core/lib numpy/_core/*_tests.* numpy/_core/_simd.*
-rm -rf onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers
-find . -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
-find . \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.a' \) -delete
+for unused in bin google flatbuffers numpy/f2py numpy/_core/include numpy/_core/lib numpy/_core/*_tests.* \
+    numpy/_core/_simd.* onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers; do
+    # shellcheck disable=SC2086 # the stars are for the shell
+    rm -rf /layer/opt/packages/$unused
+done
+find /layer -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
+find /layer \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.a' \) -delete
 python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer
 find /layer -exec touch --no-dereference --date=@315532800 {} +
 EOF
