@@ -116,7 +116,7 @@ pip install --quiet --no-compile --target /layer/opt/packages --python-version 3
     --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" --platform "manylinux2014_$machine" \
     -r "$lock"
 # What nothing in the service imports: programs, tests, headers and type stubs, and ONNX Runtime's tools for making models.
-for unused in bin google flatbuffers numpy/f2py numpy/_core/include numpy/_core/lib numpy/_core/*_tests.* \
+for unused in bin google flatbuffers numpy/_core/include numpy/_core/lib numpy/_core/*_tests.* \
     numpy/_core/_simd.* onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers; do
     # shellcheck disable=SC2086 # the stars are for the shell
     rm -rf /layer/opt/packages/$unused
