@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -72,11 +73,19 @@ class Schema:
         """
         if len(rows) > _FEW:
             try:
-                columns = zip(*map(self._values, rows), strict=True)
-                return np.stack([encode(column) for encode, column in zip(self._columns, columns, strict=True)], axis=1)
+                return self._by_column(rows)
             except (_UnfitError, KeyError, TypeError, OverflowError):
                 pass  # something is wrong with them: row by row it is found out what
         return self._one_by_one(rows)
+
+    def _by_column(self, rows: Sequence[object]) -> Matrix:
+        width = len(self.names)
+        plain = set(map(type, rows)) == {list} and set(map(len, rows)) == {width}  # type: ignore[arg-type]
+        cells = list(chain.from_iterable(rows if plain else map(self._values, rows)))  # type: ignore[arg-type]
+        matrix = np.empty((len(rows), width))
+        for place, encode in enumerate(self._columns):
+            matrix[:, place] = encode(cells[place::width])
+        return matrix
 
     def _one_by_one(self, rows: Sequence[object]) -> Matrix:
         encoded: list[list[float]] = []
