@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 
 import msgspec
 from flask import Flask, Response
@@ -44,7 +45,8 @@ def predict() -> Response:
 
 class Constant(Server):
     def load(self):
+        super().load()  # what the server itself needs
         return {"flask": flask, "bare": bare}[sys.argv[1]]
 
 
-Constant(settings, predictor).run()
+Constant(settings, predictor, time.monotonic()).run()

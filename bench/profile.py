@@ -16,9 +16,11 @@ from gunicorn import http
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 
-from app import body
+from app import body, door
 from app.drain import Drain
 from app.factory import create_app
+from app.log import RequestLog
+from app.metrics import Meter
 from app.model import Predictor, Schema
 from app.settings import Settings
 
@@ -46,6 +48,11 @@ content = json.dumps({"features": row}).encode()
 head = "POST /predict HTTP/1.1\r\nHost: localhost:5000\r\nContent-Type: application/json\r\nContent-Length: "
 message = f"{head}{len(content)}\r\n\r\n".encode() + content
 
+OUTPUT = os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the log of these requests goes
+door.request_id = timed("name the request", door.request_id)
+Meter.enter, Meter.leave = timed("count it in", Meter.enter), timed("count it out", Meter.leave)
+RequestLog.__call__ = timed("log it", RequestLog.__call__)
 body.read = timed("read the body", body.read)
 Schema.encode = timed("rows to matrix", Schema.encode)
 Schema.extrapolations = timed("look for values unlike training", Schema.extrapolations)
@@ -79,6 +86,7 @@ for _ in range(ROUNDS):
     assert client.recv(65_536).startswith(b"HTTP/1.1 200")
 
 parts = {part: median(times[ROUNDS // 10 :]) / 1000 for part, times in spent.items()}
-inside = ("read the body", "rows to matrix", "predict", "look for values unlike training")
-parts["decode, answer, encode, dispatch"] = parts["the service, all of it"] - sum(parts[part] for part in inside)
-print(json.dumps(parts))
+everything = "the service, all of it"
+inside = [part for part in parts if part != everything and not part.startswith("gunicorn")]
+parts["decode, encode, dispatch, headers"] = parts[everything] - sum(parts[part] for part in inside)
+os.write(OUTPUT, json.dumps(parts).encode())

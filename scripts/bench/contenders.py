@@ -71,6 +71,7 @@ def _columns(row: Row) -> object:
 
 DEFAULT = (
     Contender("ours", "this service"),
+    Contender("quiet", "this service without a log line for each request", options=("--env", "ACCESS_LOG=off")),
     _constant("bare", "bare WSGI callable that returns a constant, our server and settings"),
     _constant("flask", "Flask route that returns a constant, our server and settings"),
     Contender(
