@@ -21,7 +21,7 @@ Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
 LIMIT = 20  # findings reported of one request, and names listed in one sentence
-_FEW = 32  # rows that are sooner encoded one by one than column by column
+_FEW = 32  # rows that are sooner dealt with one by one than column by column
 _LARGEST = sys.float_info.max
 _NAN = math.nan
 
@@ -63,6 +63,7 @@ class Schema:
         self._wanted = tuple(_wanted(feature) for feature in features)
         self._listing = _listing(self.names)
         seen = [feature.seen or (-math.inf, math.inf) for feature in features]
+        self._seen = tuple(seen)
         self._lowest, self._highest = np.array(seen, dtype=np.float64).reshape(-1, 2).T
 
     def encode(self, rows: Sequence[object]) -> Matrix:
@@ -108,6 +109,8 @@ class Schema:
 
     def extrapolations(self, matrix: Matrix) -> list[Finding]:
         """Values of a matrix (rows, features) that are valid but outside of what training saw; at most LIMIT."""
+        if len(matrix) <= _FEW and not any(map(self._leaves_seen, matrix.tolist())):
+            return []
         outside = (matrix < self._lowest) | (matrix > self._highest)
         if not outside.any():
             return []
@@ -120,6 +123,12 @@ class Schema:
             )
             for row, column in np.argwhere(outside)[:LIMIT]
         ]
+
+    def _leaves_seen(self, row: list[float]) -> bool:
+        for value, (lowest, highest) in zip(row, self._seen, strict=True):
+            if value < lowest or value > highest:
+                return True
+        return False
 
     def _values(self, row: object) -> Iterable[object]:
         if type(row) is list and len(row) == len(self.names):
