@@ -27,7 +27,7 @@ def read(environ: Environ, limit: int) -> bytes:
     stream: IO[bytes] = environ["wsgi.input"]
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
-        content = stream.read(limit + 1) if length <= limit else b""
+        content = stream.read(length or limit + 1) if length <= limit else b""
         if max(length, len(content)) > limit:
             _discard(stream)
     except Exception as error:

@@ -119,6 +119,16 @@ def down() -> None:
 
 
 @ship.command()
+@click.option("--peers", type=click.Choice(["default", "all"]), default="default", show_default=True)
+@click.option("--quick", is_flag=True, help="A minute or two, to see that it works; the figures mean little.")
+def bench(peers: str, *, quick: bool) -> None:
+    """Measure the built image beside its peers, and write docs/benchmarks.md."""
+    from scripts.bench import bench as work
+
+    _stage("bench", lambda: work(everyone=peers == "all", quick=quick))
+
+
+@ship.command()
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that pyproject.toml allows.")
 def lock(*, upgrade: bool) -> None:
     """Write the hash-locked requirements files from pyproject.toml."""

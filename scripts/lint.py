@@ -15,7 +15,7 @@ from scripts.process import TOOLS
 from scripts.project import ROOT
 from scripts.terminal import say
 
-PYTHON = ("app", "training", "scripts", "tests")
+PYTHON = ("app", "training", "scripts", "tests", "bench")
 SHELL = ("ship", ".ci/run")
 CHECKS: dict[str, tuple[str, ...]] = {
     "hadolint": ("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile"),

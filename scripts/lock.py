@@ -27,18 +27,22 @@ def lock(*, upgrade: bool = False) -> str:
     for name in LOCKS:
         say(f"  {name}")
         compile_lock(name, ROOT / name, upgrade=upgrade)
-    return f"{len(LOCKS)} files written"
+    peers = sorted(ROOT.glob("bench/peers/*/requirements.in"))
+    for peer in peers:
+        say(f"  {peer.relative_to(ROOT)}")
+        _compile(str(peer), "--python-version", "3.13", into=peer.with_suffix(".txt"), upgrade=upgrade)
+    return f"{len(LOCKS) + len(peers)} files written"
 
 
 def compile_lock(name: str, path: Path, *, upgrade: bool = False) -> None:
     """Write the lock file `name` to `path`; versions already in `path` stay unless they must change."""
-    options = [*LOCKS[name]]
-    if name != ALL and not name.startswith(CLIENTS):
-        options += ["--constraint", ALL]
-    if upgrade:
-        options.append("--upgrade")
+    constraint = () if name == ALL or name.startswith(CLIENTS) else ("--constraint", ALL)
+    _compile(*LOCKS[name], *constraint, "--python-version", "3.11", into=path, upgrade=upgrade)
+
+
+def _compile(*options: str, into: Path, upgrade: bool) -> None:
     output(
-        str(TOOLS / "uv"), "pip", "compile", *options, "--output-file", str(path),
-        "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-emit-find-links",
-        "--quiet", "--custom-compile-command", "./ship lock",
+        str(TOOLS / "uv"), "pip", "compile", *options, *(["--upgrade"] if upgrade else []), "--output-file", str(into),
+        "--universal", "--generate-hashes", "--no-annotate", "--no-emit-find-links", "--quiet",
+        "--custom-compile-command", "./ship lock",
     )  # fmt: skip

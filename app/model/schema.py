@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,7 @@ Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
 LIMIT = 20  # findings reported of one request, and names listed in one sentence
-_FEW = 32  # rows that are sooner encoded one by one than column by column
+_FEW = 32  # rows that are sooner dealt with one by one than column by column
 _LARGEST = sys.float_info.max
 _NAN = math.nan
 
@@ -62,6 +63,7 @@ class Schema:
         self._wanted = tuple(_wanted(feature) for feature in features)
         self._listing = _listing(self.names)
         seen = [feature.seen or (-math.inf, math.inf) for feature in features]
+        self._seen = tuple(seen)
         self._lowest, self._highest = np.array(seen, dtype=np.float64).reshape(-1, 2).T
 
     def encode(self, rows: Sequence[object]) -> Matrix:
@@ -72,11 +74,19 @@ class Schema:
         """
         if len(rows) > _FEW:
             try:
-                columns = zip(*map(self._values, rows), strict=True)
-                return np.stack([encode(column) for encode, column in zip(self._columns, columns, strict=True)], axis=1)
+                return self._by_column(rows)
             except (_UnfitError, KeyError, TypeError, OverflowError):
                 pass  # something is wrong with them: row by row it is found out what
         return self._one_by_one(rows)
+
+    def _by_column(self, rows: Sequence[object]) -> Matrix:
+        width = len(self.names)
+        plain = set(map(type, rows)) == {list} and set(map(len, rows)) == {width}  # type: ignore[arg-type]
+        cells = list(chain.from_iterable(rows if plain else map(self._values, rows)))  # type: ignore[arg-type]
+        matrix = np.empty((len(rows), width))
+        for place, encode in enumerate(self._columns):
+            matrix[:, place] = encode(cells[place::width])
+        return matrix
 
     def _one_by_one(self, rows: Sequence[object]) -> Matrix:
         encoded: list[list[float]] = []
@@ -99,6 +109,8 @@ class Schema:
 
     def extrapolations(self, matrix: Matrix) -> list[Finding]:
         """Values of a matrix (rows, features) that are valid but outside of what training saw; at most LIMIT."""
+        if len(matrix) <= _FEW and not any(map(self._leaves_seen, matrix.tolist())):
+            return []
         outside = (matrix < self._lowest) | (matrix > self._highest)
         if not outside.any():
             return []
@@ -111,6 +123,12 @@ class Schema:
             )
             for row, column in np.argwhere(outside)[:LIMIT]
         ]
+
+    def _leaves_seen(self, row: list[float]) -> bool:
+        for value, (lowest, highest) in zip(row, self._seen, strict=True):
+            if value < lowest or value > highest:
+                return True
+        return False
 
     def _values(self, row: object) -> Iterable[object]:
         if type(row) is list and len(row) == len(self.names):

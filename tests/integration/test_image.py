@@ -63,3 +63,23 @@ print(len(sources) > 100, [str(path) for path in sources
 def test_nothing_of_the_build_is_left_in_its_configuration(service: Service, config: dict[str, Any]) -> None:
     assert service.python("import os; print(os.path.exists('/run/secrets'))") == "False"
     assert not [name for name in config["Config"]["Env"] if "CERT" in name or "PIP" in name or "TOKEN" in name]
+
+
+def test_every_library_that_something_in_it_needs_is_there(service: Service) -> None:
+    look = """
+import glob, pathlib, subprocess
+[linker] = glob.glob("/usr/lib*/ld-linux*")[:1] or glob.glob("/usr/lib/*/ld-linux*")
+files = [path for top in ("/usr", "/opt") for path in pathlib.Path(top).rglob("*") if path.is_file()]
+files = [path for path in files if path.open("rb").read(4) == bytes([127]) + b"ELF"]
+asked = [(path, subprocess.run([linker, "--list", path], capture_output=True, text=True)) for path in files]
+print(len(files) > 50, [str(path) for path, done in asked if "not found" in done.stdout + done.stderr])
+"""
+    assert service.python(look) == "True []"
+
+
+def test_dpkg_s_record_names_what_is_there_and_nothing_that_was_taken_out(service: Service) -> None:
+    status = service.file("/var/lib/dpkg/status").decode()
+    packages = [line.removeprefix("Package: ") for line in status.splitlines() if line.startswith("Package: ")]
+
+    assert {"libc6", "ca-certificates", "coreutils"} <= set(packages)
+    assert not {"apt", "dpkg", "perl-base", "util-linux"} & set(packages)

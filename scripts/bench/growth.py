@@ -1,0 +1,132 @@
+"""How the service grows: from its start to its first answer, with rows, connections and workers, and by part."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+
+from scripts.bench.contenders import OURS, Contender
+from scripts.bench.load import Load, run_load
+from scripts.bench.server import Golden, Server, launch, started
+from scripts.failure import Failure
+from scripts.process import attempt, output
+from scripts.project import ROOT
+from scripts.terminal import say
+
+PROFILE = ROOT / "bench" / "profile.py"
+MOST_ROWS = 100_000
+# The service's own limits, raised for the largest request here.
+UNLIMITED = {"MAX_ROWS": str(MOST_ROWS), "MAX_BODY_BYTES": str(1 << 26)}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int
+    seconds: int
+    repeats: int
+    rows: tuple[int, ...]
+    connections: tuple[int, ...]
+
+
+FULL = Effort(5, 5, 7, (1, 10, 100, 1_000, 10_000, MOST_ROWS), (1, 4, 16, 64, 256))
+QUICK = Effort(1, 2, 2, (1, 1_000, MOST_ROWS), (1, 16))
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds to the first right answer."""
+
+    command: float
+    """From the moment that `docker run` is typed."""
+    process: float
+    """From the moment that the engine has started the process."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Requests of many rows, one after another on one worker."""
+
+    rows: int
+    pace: float
+    """Rows a second, from the first byte sent to the last byte of the answer."""
+    milliseconds: float
+    memory: float
+    """MB afterwards, PSS."""
+
+
+def starts(contenders: list[Contender], golden: list[Golden], effort: Effort) -> dict[str, Start]:
+    """Start each in turn, over and over; gives medians by key."""
+    say("  start to first right answer")
+    found: dict[str, list[Start]] = {one.key: [] for one in contenders}
+    for _ in range(effort.repeats):
+        for one in contenders:
+            found[one.key].append(_start(one, golden[0]))
+    return {
+        key: Start(median(one.command for one in all_), median(one.process for one in all_))
+        for key, all_ in found.items()
+    }
+
+
+def _start(contender: Contender, golden: Golden) -> Start:
+    typed = time.monotonic()
+    server = launch(contender, workers=2)
+    try:
+        while not server.answers(golden):
+            if time.monotonic() > typed + 60:
+                raise Failure(f"{contender.name} does not answer", f"docker logs {server.container}")
+            time.sleep(0.002)
+        answered, now = time.monotonic(), time.time()
+        began = output("docker", "container", "inspect", "--format", "{{.State.StartedAt}}", server.container)
+    finally:
+        attempt("docker", "rm", "--force", "--volumes", server.container)
+    # The engine writes nanoseconds, which Python's dates do not hold.
+    return Start(answered - typed, now - datetime.fromisoformat(f"{began[:26].rstrip('Z')}+00:00").timestamp())
+
+
+def rows(ours: Contender, golden: list[Golden], effort: Effort) -> list[Batch]:
+    """Ask for more and more rows at a time, on one worker."""
+    say("  rows a request")
+    with started(ours, 1, UNLIMITED) as server:
+        return [_batch(server, golden, count, effort.repeats) for count in effort.rows]
+
+
+def _batch(server: Server, golden: list[Golden], count: int, repeats: int) -> Batch:
+    asked = [golden[number % len(golden)] for number in range(count)]
+    body = json.dumps({"features": [[*one.row.values()] for one in asked]}).encode()
+    found = json.loads(server.post(body))["prediction"]
+    if len(found) != count or not all(map(Golden.fits, asked, found)):
+        raise Failure(f"{count} rows at a time are not answered rightly")
+    seconds = []
+    for _ in range(max(repeats, min(200, 1_000 // count))):
+        began = time.perf_counter()
+        server.post(body)
+        seconds.append(time.perf_counter() - began)
+    return Batch(count, count / median(seconds), median(seconds) * 1000, server.memory())
+
+
+def connections(ours: Contender, golden: list[Golden], effort: Effort) -> dict[int, Load]:
+    """Load two workers over more and more connections."""
+    say("  connections")
+    with started(ours, 2) as server:
+        return {count: run_load(server, golden[0], count, effort.seconds) for count in effort.connections}
+
+
+def workers(ours: Contender, golden: list[Golden], effort: Effort, through: int) -> dict[int, Load]:
+    """Load one worker, two, and so on up to one for each processor, `through` so many connections."""
+    say("  workers")
+    found = {}
+    for count in range(1, len(os.sched_getaffinity(0)) + 1):
+        with started(ours, count) as server:
+            found[count] = run_load(server, golden[0], through, effort.seconds)
+    return found
+
+
+def profile() -> dict[str, float]:
+    """Return where the time of one request goes, in microseconds by part: measured inside the image, in one process."""
+    say("  one request by part")
+    mounted = ("--volume", f"{PROFILE}:/profile.py:ro", "--entrypoint", "python3")
+    return dict(json.loads(output("docker", "run", "--rm", *mounted, OURS, "/profile.py").splitlines()[-1]))
