@@ -125,7 +125,7 @@ class Schema:
         ]
 
     def _leaves_seen(self, row: list[float]) -> bool:
-        for value, (lowest, highest) in zip(row, self._seen, strict=True):
+        for value, (lowest, highest) in zip(row, self._seen, strict=True):  # noqa: SIM110 - half the time of any()
             if value < lowest or value > highest:
                 return True
         return False
