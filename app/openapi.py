@@ -13,7 +13,7 @@ from app.predict import Answer
 from app.route import Reply, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from app.model import Card, Feature, Value
     from app.settings import Settings
@@ -34,8 +34,9 @@ def document(settings: Settings, card: Card, routes: Iterable[Route]) -> Documen
     paths: dict[str, Document] = {}
     for route in routes:
         if operation := route.operation or _operation(settings, card, route):
-            paths.setdefault(route.path, {})[route.method.lower()] = operation
+            paths.setdefault(route.path, {})[route.method.lower()] = _admitted(settings, route, operation)
     unit = f" in {card.target.unit}" if card.target.unit else ""
+    keys: Document = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}} if settings.all_api_keys else {}
     _, components = msgspec.json.schema_components((Answer, problem.Problem), ref_template=_REFERENCE)
     return {
         "openapi": "3.1.1",
@@ -46,7 +47,8 @@ def document(settings: Settings, card: Card, routes: Iterable[Route]) -> Documen
         },
         "paths": paths,
         "components": {
-            "schemas": {"Question": _question(settings), "Row": _row(card), "Values": _values(card), **components}
+            "schemas": {"Question": _question(settings), "Row": _row(card), "Values": _values(card), **components},
+            **keys,
         },
     }
 
@@ -68,6 +70,17 @@ def _operation(settings: Settings, card: Card, route: Route) -> Document | None:
     return _constant(route) if route.path in _CONSTANT else None
 
 
+def _admitted(settings: Settings, route: Route, operation: Mapping[str, Any]) -> Document:
+    """Add what the door (app.door) answers in a route's place."""
+    described = {**operation, "responses": {**operation["responses"]}}
+    if settings.all_api_keys and not route.probe:
+        described["security"] = [{"key": []}]
+        described["responses"]["401"] = _refusal("There is no API key, or none that is known.")
+    if route.offers:
+        described["responses"]["406"] = _refusal(f"The Accept header excludes {' and '.join(route.offers)}.")
+    return described
+
+
 def _prediction(settings: Settings, card: Card, route: Route) -> Document:
     """Describe /predict with examples that the route itself answers now: they cannot be wrong."""
     rows = [{name: plain(value) for name, value in golden.features.items()} for golden in card.golden]
@@ -79,8 +92,10 @@ def _prediction(settings: Settings, card: Card, route: Route) -> Document:
     wrong = {"features": {**rows[0], card.features[0].name: True}}
     problems = {
         400: "The body is no JSON of this shape, or values are not what the model takes; errors names each of them.",
+        408: "The body took too long to come.",
         413: f"More than {settings.max_rows} rows, or a body of more than {settings.max_body_bytes} bytes.",
         415: "The content type is not JSON.",
+        422: "Every value is valid, but together they give no finite prediction.",
     }
     responses = {str(status): _refusal(text) for status, text in problems.items()}
     responses["400"]["content"][problem.CONTENT_TYPE]["examples"] = {"a wrong value": {"value": _answer(route, wrong)}}

@@ -167,3 +167,21 @@ def test_a_bare_feature_has_a_bare_schema(settings: Settings, card: Card) -> Non
 
     assert schemas["Row"]["properties"] == {"x": {"type": "number"}}
     assert schemas["Values"]["prefixItems"] == [{"title": "x", "type": "number"}]
+
+
+def test_keys_are_promised_where_they_are_asked_for(settings: Settings, predictor: Predictor) -> None:
+    app = create_app(
+        replace(settings, api_keys=Settings.from_environment({"API_KEYS": "k" * 40}).api_keys), predictor, Drain()
+    )
+    document = app.test_client().get("/openapi.json", headers={"Authorization": f"Bearer {'k' * 40}"}).json or {}
+    OpenAPIV31SpecValidator(document).validate()
+
+    assert document["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
+    assert document["paths"]["/predict"]["post"]["security"] == [{"key": []}]
+    assert "401" in document["paths"]["/predict"]["post"]["responses"]
+    assert "security" not in document["paths"]["/healthz"]["get"]
+
+
+def test_an_answer_that_can_be_unacceptable_is_promised_as_such(document: Json) -> None:
+    assert "406" in document["paths"]["/predict"]["post"]["responses"]
+    assert "406" not in document["paths"]["/healthz"]["get"]["responses"]
