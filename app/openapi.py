@@ -78,6 +78,7 @@ def _admitted(settings: Settings, route: Route, operation: Mapping[str, Any]) ->
         described["responses"]["401"] = _refusal("There is no API key, or none that is known.")
     if route.offers:
         described["responses"]["406"] = _refusal(f"The Accept header excludes {' and '.join(route.offers)}.")
+    described["responses"] = dict(sorted(described["responses"].items()))
     return described
 
 

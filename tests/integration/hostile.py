@@ -50,6 +50,26 @@ VALUES = (
     "2.5", "1e999999999999", '{"a":{"a":{"a":1}}}', '"é"', '"e\u0301"', '"\U0001f3e0"', "\u00a0", "[null]", '"null"',
     '"1; DROP TABLE houses"', "18446744073709551616", "-9223372036854775809", "1.7976931348623157e309", "5e-324",
 )  # fmt: skip
+# Questions in other protocols, with a hostile value for each VALUE and a valid row for ROW.
+PROTOCOLS = {
+    "/v1/models/house-price:predict": (
+        '{"instances": VALUE}', '{"instances": [VALUE]}', '{"instances": [ROW, VALUE]}', '{"instances": [ROW]}',
+        '{"instances": [ROW], "parameters": VALUE}', '{"instances": [ROW], "signature_name": VALUE}',
+    ),
+    "/invocations": (
+        '{"dataframe_split": VALUE}', '{"dataframe_split": {"columns": ["area", VALUE], "data": [[VALUE, VALUE]]}}',
+        '{"dataframe_split": {"columns": VALUE, "data": VALUE, "index": VALUE}}', '{"dataframe_records": [ROW, VALUE]}',
+        '{"dataframe_records": VALUE}', '{"inputs": VALUE}', '{"inputs": {"area": [VALUE], "city": VALUE}}',
+        '{"inputs": [ROW], "instances": [ROW]}', '{"instances": [ROW], "params": VALUE}', "area,city\nVALUE,VALUE\n",
+    ),
+    "/v2/models/house-price/infer": (
+        '{"inputs": VALUE}', '{"inputs": [VALUE], "outputs": [VALUE], "id": VALUE, "parameters": VALUE}',
+        '{"inputs": [{"name": VALUE, "shape": VALUE, "datatype": VALUE, "data": VALUE}]}',
+        '{"inputs": [{"name": "area", "shape": [1, VALUE], "datatype": "FP64", "data": [VALUE]}]}',
+        '{"inputs": [{"name": "area", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": VALUE}}]}',
+        '{"inputs": [{"name": "city", "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": 9}}]}',
+    ),
+}  # fmt: skip
 DEPTHS = (10, 500, 1_100, 30_000)
 CODINGS = ("identity", "gzip, chunked", "chunked, chunked", "xchunked", "chunked\x0b", "", "ChunKed, identity")
 VERSIONS = ("1.0", "0.9", "1.2", "2", "9.9", "1.1.1", "x")
@@ -147,10 +167,14 @@ def request(
 def framed(chance: random.Random, body: bytes) -> Message:
     """Make a request that says truly how long it is, whatever else is wrong with it."""
     method = "POST" if chance.random() < 0.7 else chance.choice(METHODS)
-    path = "/predict" if chance.random() < 0.7 else chance.choice(PATHS)
     kind = "application/json" if chance.random() < 0.8 else chance.choice(CONTENT_TYPES)
-    content = chance.choice(BODIES)(chance, body)[:LONGEST]
     headers = [("Content-Type", kind)]
+    if chance.random() < 0.2:
+        path, content, more = in_protocol(chance, body)
+        headers += more
+    else:
+        path = "/predict" if chance.random() < 0.7 else chance.choice(PATHS)
+        content = chance.choice(BODIES)(chance, body)[:LONGEST]
     if chance.random() < 0.3:
         headers += chance.choices(HEADERS, k=2)
     if chance.random() < 0.15:
@@ -158,6 +182,19 @@ def framed(chance: random.Random, body: bytes) -> Message:
     else:
         size, sent = ("Content-Length", str(len(content))), content
     return Message(request(method, path, [*headers, size], sent), method)
+
+
+def in_protocol(chance: random.Random, body: bytes) -> tuple[str, bytes, list[tuple[str, str]]]:
+    """Make a question of another protocol: its path, its body, and its headers."""
+    path = chance.choice([*PROTOCOLS])
+    row = json.dumps(json.loads(body)["features"])
+    parts = chance.choice(PROTOCOLS[path]).replace("ROW", row).split("VALUE")
+    content = "".join(part + chance.choice(VALUES) for part in parts[:-1]) + parts[-1]
+    if path.startswith("/v2") and chance.random() < 0.5:
+        size = chance.choice((len(content), len(content) - 1, 0, 10**9))
+        tensors = chance.choice((b"", bytes(9), b"\5\0\0\0Paris", b"\xff" * 9, chance.randbytes(9)))
+        return path, content.encode() + tensors, [("Inference-Header-Content-Length", str(size))]
+    return path, content.encode(), []
 
 
 def chunks(chance: random.Random, content: bytes) -> bytes:

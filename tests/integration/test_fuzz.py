@@ -14,9 +14,9 @@ from tests.integration.program import ROOT
 from tests.integration.service import Service, started_service
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "50000"))
-WARM_UP = 4_000
+WARM_UP = 10_000
 CLIENTS = 4
-GROWTH_BYTES = 16 << 20
+GROWTH_BYTES = 12 << 20  # 250 bytes a request would be more
 
 PROCESSES = """
 import json, pathlib
