@@ -3,10 +3,11 @@
 from contextlib import ExitStack
 
 from scripts.bench import growth, report
-from scripts.bench.contenders import Contender, choose, prepare
+from scripts.bench.contenders import DEFAULT, Contender, choose, prepare
 from scripts.bench.load import Load, provide_wrk, run_load
 from scripts.bench.server import Golden, golden_rows, started
 from scripts.build import built
+from scripts.failure import Failure
 from scripts.terminal import say
 
 WORKERS = 2
@@ -24,14 +25,14 @@ def bench(*, everyone: bool = False, quick: bool = False) -> str:
     contenders, absent = prepare(choose(everyone=everyone))
     golden = golden_rows()
     say("  single rows, round by round")
-    loads, memory = _compare(contenders, golden, effort)
+    loads, memory = _compare(contenders, absent, golden, effort)
     ours = contenders[0]
     measured = report.Measured(
         command=f"./ship bench{' --peers all' if everyone else ''}{' --quick' if quick else ''}",
         wrk=wrk,
         image=image,
         absent=absent,
-        contenders=contenders,
+        contenders=[one for one in contenders if one.key in loads],
         loads=loads,
         memory=memory,
         starts=growth.starts([one for one in contenders if one.key in {"ours", "fastapi"}], golden, effort),
@@ -44,14 +45,25 @@ def bench(*, everyone: bool = False, quick: bool = False) -> str:
 
 
 def _compare(
-    contenders: list[Contender], golden: list[Golden], effort: growth.Effort
+    contenders: list[Contender], absent: dict[str, str], golden: list[Golden], effort: growth.Effort
 ) -> tuple[dict[str, list[Load]], dict[str, float]]:
-    """Load all in turn, round by round; gives each one's rounds, and its memory (PSS, MB) afterwards, by key."""
-    loads: dict[str, list[Load]] = {one.key: [] for one in contenders}
+    """Load all in turn, round by round; gives each one's rounds, and its memory (PSS, MB) afterwards, by key.
+
+    A large peer that does not get as far as a right answer is added to `absent`.
+    """
     with ExitStack() as running:
-        servers = [running.enter_context(started(one, WORKERS)) for one in contenders]
-        for server in servers:
-            server.check(golden)
+        servers = []
+        for one in contenders:
+            try:
+                server = running.enter_context(started(one, WORKERS))
+                server.check(golden)
+            except Failure as failure:
+                if one in DEFAULT:
+                    raise
+                absent[one.name] = failure.reason
+            else:
+                servers.append(server)
+        loads: dict[str, list[Load]] = {server.contender.key: [] for server in servers}
         for number in range(1, effort.rounds + 1):
             for server in servers:
                 run_load(server, golden[0], CONNECTIONS, 1)  # warms caches up, and is thrown away

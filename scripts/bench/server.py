@@ -79,7 +79,10 @@ class Server:
         return True
 
     def check(self, golden: list[Golden]) -> None:
-        """Raise Failure unless every row is answered, and rightly."""
+        """Wait for the first answer, then raise Failure unless every row is answered, and rightly."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers(golden[0]) and time.monotonic() < deadline:
+            time.sleep(0.1)  # some listen before their model is loaded
         for one in golden[:1] if self.contender.constant else golden:
             if not self.answers(one):
                 raise Failure(f"{self.contender.name} does not answer {one.row}", f"docker logs {self.container}")

@@ -59,6 +59,16 @@ def test_rows_of_another_shape(row: object, schema: Schema, rows: list[Any]) -> 
     assert {finding.row for finding in caught.value.findings} == {0}
 
 
+@pytest.mark.parametrize("others", [0, MANY])
+def test_values_unlike_training_are_found_among_few_rows_and_many(others: int, schema: Schema, rows: list[Any]) -> None:
+    matrix = schema.encode([*rows[:others], {**rows[1], "area": 900, "energy": None}])
+
+    [found] = [finding for finding in schema.extrapolations(matrix) if finding.row == others]
+
+    assert (found.field, found.found) == ("area", "900")
+    assert schema.extrapolations(schema.encode(rows[: max(others, 1)])) == []
+
+
 def test_whole_numbers_of_any_size_are_taken_alike(card: Card) -> None:
     features = [type(feature)(feature.name, "integer") for feature in card.features[:1]]
     rows = [[value] for value in (2**53 + 1, 1e300, -(10**300), 3.0)]
