@@ -75,7 +75,9 @@ for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
     for unused in ensurepip idlelib pydoc_data site-packages test tkinter turtledemo; do
         rm -rf "${lib:?}/$unused"
     done
-    rm -f "$lib"/lib-dynload/_test* "$lib"/lib-dynload/xx*
+    for unused in '*test*' 'xx*' _dbm _gdbm _tkinter; do
+        find "$lib" -name "$unused.cpython-*.so" -delete
+    done
 done
 rm -rf usr/local/bin/pip* usr/local/bin/idle* usr/local/bin/pydoc* usr/share/python-wheels
 rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/include usr/local/include
