@@ -95,6 +95,8 @@ def _start() -> None:
     elif os.geteuid() == 0 and shutil.which("dockerd"):
         log = "/var/log/dockerd.log"
         say(f"  starting dockerd (its log is {log})")
+        _forget("dockerd", Path("/var/run/docker.pid"))
+        _forget("containerd", Path("/var/run/docker/containerd/containerd.pid"))
         with Path(log).open("ab") as sink:
             subprocess.Popen(
                 ["dockerd"], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, cwd="/"
@@ -106,6 +108,16 @@ def _start() -> None:
         if time.monotonic() > deadline:
             raise Failure(f"the Docker engine did not answer within {START_SECONDS} s", f"look into {log}")
         time.sleep(0.2)
+
+
+def _forget(program: str, pid_file: Path) -> None:
+    """Remove the pid file of a killed `program`: dockerd would take a zombie, or whoever has the pid now, for it."""
+    try:
+        status = Path("/proc", pid_file.read_text().strip(), "status").read_text()
+    except OSError:
+        status = ""
+    if f"Name:\t{program}\n" not in status or "State:\tZ" in status:
+        pid_file.unlink(missing_ok=True)
 
 
 def provide_builder(*, registry_reachable: bool) -> str:
