@@ -38,12 +38,6 @@ class Layout:
         layers = {layer["digest"]: layer["size"] for m in self._manifests() for layer in self._blob(m)["layers"]}
         return sum(layers.values())
 
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of the image (of its first platform: they are the same on all)."""
-        manifest = next(iter(self._manifests()))
-        return dict(self._blob(self._blob(manifest)["config"]["digest"])["config"].get("Labels") or {})
-
     def check(self) -> None:
         """Read every blob and compare its bytes with its name."""
         for blob in sorted((self.path / "blobs" / "sha256").iterdir()):

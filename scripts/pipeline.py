@@ -43,8 +43,8 @@ class Run:
     started: float = field(default_factory=time.monotonic)
 
 
-def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> list[Run]:
-    """Run `waves` of stages one after another, the stages of one side by side; return how each ended.
+def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> None:
+    """Run `waves` of stages one after another, the stages of one side by side.
 
     With `again`, stages that passed for the same files and image run once more. Raises Failure, after the table, when
     one failed.
@@ -60,7 +60,6 @@ def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> list[Run]:
     failed = [run.name for run in flat if run.state == "failed"]
     if failed:
         raise Failure(f"{' and '.join(failed)} failed: see above, or build/logs/", f"./ship {failed[0]}")
-    return flat
 
 
 def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
