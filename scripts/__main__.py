@@ -86,11 +86,18 @@ def build(model_format: str, *, no_cache: bool) -> None:
 
 
 @ship.command()
-def integration() -> None:
+@click.option(
+    "--only",
+    type=click.Choice(["all", "image"]),
+    default="all",
+    show_default=True,
+    help="image: without the tests of the pipeline itself, which say nothing new on a second platform.",
+)
+def integration(only: str) -> None:
     """Start the built image by its digest and test it from outside."""
     from scripts.integration import integration as work
 
-    _stage("integration", work)
+    _stage("integration", lambda: work(only=only))
 
 
 @ship.command()

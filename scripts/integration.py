@@ -1,30 +1,70 @@
 """`./ship integration`: the built image, by digest, tested from outside."""
 
 import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from scripts import images
 from scripts.build import built
+from scripts.failure import Failure
+from scripts.process import output
 from scripts.project import BUILD
-from scripts.suite import run_suite
+from scripts.suite import Counts, run_suite
 
-RECORD = BUILD / "tested.json"
+RECORDS = BUILD / "tested"
+SUITES = {"all": "tests/integration", "image": "tests/integration/image"}
 
 
-def integration() -> str:
-    """Run the integration tests against what `build/image.json` names; return how many passed and the digest."""
-    image = built()
+@dataclass(frozen=True)
+class Tested:
+    """That a digest passed a suite on one platform: what `build/tested/OS-ARCHITECTURE.json` says."""
+
+    digest: str
+    platform: str
+    suite: str
+    counts: Counts
+
+
+def integration(*, only: str = "all") -> str:
+    """Run the integration tests against what `build/image.json` names; return how many passed and the digest.
+
+    They run on this machine's platform. `only="image"` leaves out the tests of the pipeline, which build images of
+    their own: they say nothing new on a second platform.
+    """
+    image, platform = built(), output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
+    if platform not in image.platforms:
+        raise Failure(f"the image is for {', '.join(image.platforms)}, and this machine is {platform}", "./ship build")
     environment = {
         "REGISTRY_IMAGE": images.reference(images.REGISTRY),
         "PYTHON_IMAGE": images.reference(images.PYTHON),
         # Ryuk, which cleans up behind testcontainers, is an image of its own; the fixtures clean up themselves.
         "TESTCONTAINERS_RYUK_DISABLED": "true",
     }
-    RECORD.unlink(missing_ok=True)
-    counts = run_suite("tests/integration", environment)
-    RECORD.write_text(json.dumps({"digest": image.digest, "result": counts}, indent=2) + "\n")
+    record = _record(platform)
+    record.unlink(missing_ok=True)
+    counts = run_suite(SUITES[only], environment)
+    RECORDS.mkdir(exist_ok=True)
+    record.write_text(json.dumps(asdict(Tested(image.digest, platform, SUITES[only], counts)), indent=2) + "\n")
     return f"{counts}, {image.digest}"
 
 
-def tested() -> str:
-    """Return the digest that passed the integration tests last; nothing when none did."""
-    return str(json.loads(RECORD.read_bytes())["digest"]) if RECORD.exists() else ""
+def tested() -> list[Tested]:
+    """Return a record for each platform of the built image. Raises Failure when this digest did not pass on one."""
+    image, found = built(), []
+    for platform in image.platforms:
+        try:
+            fields = json.loads(_record(platform).read_bytes())
+            record = Tested(**{**fields, "counts": Counts(**fields["counts"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            record = None
+        if record is None or record.digest != image.digest:
+            raise Failure(
+                f"{image.digest} has not passed the integration tests on {platform}",
+                f"./ship integration, on a {platform} machine",
+            )
+        found.append(record)
+    return found
+
+
+def _record(platform: str) -> Path:
+    return RECORDS / f"{platform.replace('/', '-')}.json"

@@ -5,11 +5,22 @@ Source of the format: https://github.com/opencontainers/image-spec/blob/v1.1.0/i
 
 import hashlib
 import json
+import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.failure import Failure
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one platform's image."""
+
+    digest: str
+    created_by: str
+    """The instruction of the Dockerfile that made it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,25 @@ class Layout:
         """Bytes that a registry stores for the layers of all platforms, compressed."""
         layers = {layer["digest"]: layer["size"] for m in self._manifests() for layer in self._blob(m)["layers"]}
         return sum(layers.values())
+
+    def layers(self, platform: str) -> list[Layer]:
+        """Return the layers of `platform`, the lowest first."""
+        manifest = self._blob(self.platforms[platform])
+        history = [step for step in self.config(platform).get("history", []) if not step.get("empty_layer")]
+        made_by = [str(step.get("created_by", "")) for step in history] + [""] * len(manifest["layers"])
+        return [Layer(layer["digest"], by) for layer, by in zip(manifest["layers"], made_by, strict=False)]
+
+    def config(self, platform: str) -> dict[str, Any]:
+        """Return the image configuration of `platform`."""
+        return self._blob(self._blob(self.platforms[platform])["config"]["digest"])
+
+    def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+        """Give each entry of `layer`, in its order, with the content of those that are regular files."""
+        path = self.path / "blobs" / layer.digest.replace(":", "/")
+        with tarfile.open(path) as archive:
+            for entry in archive:
+                file = archive.extractfile(entry) if entry.isreg() else None
+                yield entry, file.read() if file else b""
 
     def check(self) -> None:
         """Read every blob and compare its bytes with its name."""

@@ -72,6 +72,18 @@ def push(layout: Path, reference: str) -> None:
     output(*copy, *_tls("dest-", reference), f"oci:{layout}", f"docker://{reference}")
 
 
+def pull(reference: str, layout: Path) -> None:
+    """Copy every blob and manifest of `reference` into a new OCI layout, digests unchanged."""
+    copy = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
+    output(*copy, *_tls("src-", reference), f"docker://{reference}", f"oci:{layout}")
+
+
+def labels(reference: str) -> dict[str, str]:
+    """Return the labels of the image `reference`; of an index, those of its platform that this machine would run."""
+    config = output("skopeo", "inspect", "--config", *_tls("", reference), f"docker://{reference}")
+    return dict(json.loads(config)["config"].get("Labels") or {})
+
+
 def start_local() -> None:
     """Start the two local registries, where they are not running. Their content stays when they stop."""
     for port, container in LOCAL.values():

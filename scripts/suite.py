@@ -3,6 +3,7 @@
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.failure import Failure
@@ -10,7 +11,21 @@ from scripts.process import run
 from scripts.project import BUILD
 
 
-def run_suite(folder: str, env: Mapping[str, str] | None = None) -> str:
+@dataclass(frozen=True)
+class Counts:
+    """How the tests of a folder ended."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        if not (self.passed or self.failed or self.skipped):
+            return "no test ran"
+        return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
     """Run the tests in `folder`, write `build/NAME.xml` (JUnit), and return how many passed.
 
     Raises Failure when a test failed, and when none ran.
@@ -20,17 +35,15 @@ def run_suite(folder: str, env: Mapping[str, str] | None = None) -> str:
     try:
         run(sys.executable, "-m", "pytest", "--quiet", folder, f"--junitxml={report}", env=env)
     except Failure as failed:
-        raise Failure(f"{_counts(report)}, pytest says above which", f"./ship {Path(folder).name}") from failed
+        stage = Path(folder).relative_to("tests").parts[0]
+        raise Failure(f"{_counts(report)}, pytest says above which", f"./ship {stage}") from failed
     return _counts(report)
 
 
-def _counts(report: Path) -> str:
-    if not report.exists():
-        return "no test ran"
-    suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 - written by our own pytest a moment ago
+def _counts(report: Path) -> Counts:
+    suite = ET.parse(report).getroot().find("testsuite") if report.exists() else None  # noqa: S314 - our own pytest's
     if suite is None:
-        return "no test ran"
+        return Counts()
     number = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
     failed = number["failures"] + number["errors"]
-    skipped = f", {number['skipped']} skipped" if number["skipped"] else ""
-    return f"{number['tests'] - failed - number['skipped']} passed, {failed} failed{skipped}"
+    return Counts(number["tests"] - failed - number["skipped"], failed, number["skipped"])

@@ -5,4 +5,4 @@ from scripts.suite import run_suite
 
 def unit() -> str:
     """Run the unit tests and return how many passed."""
-    return run_suite("tests/unit")
+    return str(run_suite("tests/unit"))

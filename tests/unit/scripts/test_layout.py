@@ -1,7 +1,9 @@
 """Reading an OCI layout."""
 
 import hashlib
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +82,27 @@ def test_no_layout_says_what_to_type(tmp_path: Path) -> None:
         _ = Layout(tmp_path / "nowhere").digest
 
     assert failure.value.remedy == "./ship build"
+
+
+def test_the_files_of_a_layer_and_the_instruction_that_made_it(empty: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("opt/service/app.py")
+        entry.size = 5
+        archive.addfile(tarfile.TarInfo("opt"))
+        archive.addfile(entry, io.BytesIO(b"print"))
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "history": [{"created_by": "ENV A=1", "empty_layer": True}, {"created_by": "COPY app/ /opt/service/"}],
+    }
+    manifest = {"config": blob(empty, json.dumps(config).encode()), "layers": [blob(empty, packed.getvalue())]}
+    index(empty, blob(empty, json.dumps(manifest).encode()))
+
+    [layer] = Layout(empty).layers("linux/amd64")
+
+    assert layer.created_by == "COPY app/ /opt/service/"
+    assert [(entry.name, content) for entry, content in Layout(empty).files(layer)] == [
+        ("opt", b""),
+        ("opt/service/app.py", b"print"),
+    ]
