@@ -13,6 +13,8 @@ from scripts.process import output, run
 
 # The suite that base images are made from, and that an older Debian borrows its Docker engine from.
 SUITE = "trixie"
+# Where cosign 3 is, which no release of Debian has yet.
+TESTING = "forky"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
@@ -51,16 +53,16 @@ def has_candidate(package: str) -> bool:
     return any("Candidate:" in line and "(none)" not in line for line in lines)
 
 
-def install(packages: Sequence[str], *, borrowed: Sequence[str] = ()) -> None:
-    """Install `packages` from this machine's suites and `borrowed` from SUITE.
+def install(packages: Sequence[str], *, borrowed: Sequence[str] = (), suite: str = SUITE) -> None:
+    """Install `packages` from this machine's suites and `borrowed` from `suite`.
 
-    apt checks the signatures of both. The machine's own list of sources stays as it is: SUITE is added for this call
+    apt checks the signatures of both. The machine's own list of sources stays as it is: `suite` is added for this call
     only, at a priority at which nothing but the `borrowed` packages is taken from it.
     """
-    with _sources(with_suite=bool(borrowed)) as options:
+    with _sources(suite if borrowed else "") as options:
         if borrowed:
             run("apt-get", *options, "update", "-qq", env=QUIET)
-        wanted = [*packages, *(f"{package}/{SUITE}" for package in borrowed)]
+        wanted = [*packages, *(f"{package}/{suite}" for package in borrowed)]
         run(
             "apt-get",
             *options,
@@ -76,24 +78,24 @@ def install(packages: Sequence[str], *, borrowed: Sequence[str] = ()) -> None:
 
 
 @contextlib.contextmanager
-def _sources(*, with_suite: bool) -> Iterator[list[str]]:
-    if not with_suite:
+def _sources(suite: str) -> Iterator[list[str]]:
+    if not suite:
         yield []
         return
     with tempfile.TemporaryDirectory() as folder:
         parts = Path(folder, "sources.list.d")
         shutil.copytree("/etc/apt/sources.list.d", parts)
-        Path(parts, "shipshape.list").write_text("".join(f"{line}\n" for line in suite_sources()))
+        Path(parts, "shipshape.list").write_text("".join(f"{line}\n" for line in suite_sources(suite)))
         preferences = Path(folder, "preferences")
-        preferences.write_text(f"Package: *\nPin: release n={SUITE}*\nPin-Priority: 100\n")
+        preferences.write_text(f"Package: *\nPin: release n={suite}*\nPin-Priority: 100\n")
         # apt drops to a user of its own to download, who must be able to read these.
         for path in (Path(folder), parts):
             path.chmod(0o755)
         yield ["-o", f"Dir::Etc::SourceParts={parts}", "-o", f"Dir::Etc::Preferences={preferences}"]
 
 
-def suite_sources() -> list[str]:
-    """Return apt's source lines for SUITE and its security updates, from the mirror that this machine uses."""
+def suite_sources(suite: str = SUITE) -> list[str]:
+    """Return apt's source lines for `suite` and its security updates, from the mirror that this machine uses."""
     if not KEYRING.exists():
         raise Failure(
             f"{KEYRING} is missing: it holds the keys that Debian signs with", "apt-get install debian-archive-keyring"
@@ -105,6 +107,9 @@ def suite_sources() -> list[str]:
             mirror = uri
         elif uri.endswith("/debian-security"):
             security = uri
+    if suite == TESTING:
+        # Its lists are good for a week, and a mirror at a closed site is often older.
+        return [f"deb [signed-by={KEYRING} check-valid-until=no] {mirror} {suite} main"]
     signed = f"deb [signed-by={KEYRING}]"
     return [
         f"{signed} {mirror} {SUITE} main",
