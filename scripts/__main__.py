@@ -36,7 +36,8 @@ def ship(context: click.Context, *, again: bool) -> None:
     if context.invoked_subcommand:
         return
     from scripts import pipeline
-    from scripts.publish import check_publishable, published
+    from scripts.publish import check_publishable
+    from scripts.release import published
 
     check_publishable()
     pipeline.pipeline(pipeline.SHIP, again=again)
@@ -101,12 +102,43 @@ def integration(only: str) -> None:
 
 
 @ship.command()
-@click.option("--unless-released", is_flag=True, help="Where the version is out already, tag sha-<commit> only.")
-def publish(*, unless_released: bool) -> None:
-    """Copy the built image to every registry under its version; never moves a version."""
+@click.option("--commit-only", is_flag=True, help="Tag it sha-<commit> and nothing else; a release comes later.")
+def publish(*, commit_only: bool) -> None:
+    """Copy the built image to every registry, sign it, attach its evidence, and release it."""
     from scripts.publish import publish as work
 
-    _stage("publish", lambda: work(unless_released=unless_released))
+    _stage("publish", lambda: work(commit_only=commit_only))
+
+
+@ship.command()
+@click.argument("version", required=False)
+def release(version: str | None) -> None:
+    """Give the published image of this commit its version tags. Builds nothing; never moves a version.
+
+    VERSION, such as v1.4.0, must be the one in pyproject.toml.
+    """
+    from scripts.release import release as work
+
+    _stage("release", lambda: work(version))
+
+
+@ship.command()
+@click.argument("reference")
+def verify(reference: str) -> None:
+    r"""Show the evidence for REFERENCE in every registry; fails where any is missing or false.
+
+    REFERENCE is a tag (1.4.0, sha-<commit>) or a digest (sha256:…) in every repository of REGISTRIES, or one full
+    reference (ghcr.io/me/house-price:1.4.0).
+
+    \b
+    Whose signature counts (default: for registries on this machine its own key,
+    else the workflow image.yml of this repository on GitHub, for main):
+      COSIGN_PUBLIC_KEY, COSIGN_KEY   the key
+      COSIGN_IDENTITY                 the workflow, as its certificate has it
+    """
+    from scripts.verify import verify as work
+
+    _stage("verify", lambda: work(reference))
 
 
 @ship.command()

@@ -6,7 +6,7 @@ import os
 from scripts import engine
 from scripts.process import output, run
 from scripts.project import BUILD
-from scripts.publish import published
+from scripts.release import published
 from scripts.terminal import say
 
 

@@ -16,7 +16,7 @@ SUITES = {"all": "tests/integration", "image": "tests/integration/image"}
 
 
 @dataclass(frozen=True)
-class Tested:
+class Passed:
     """That a digest passed a suite on one platform: what `build/tested/OS-ARCHITECTURE.json` says."""
 
     digest: str
@@ -44,17 +44,17 @@ def integration(*, only: str = "all") -> str:
     record.unlink(missing_ok=True)
     counts = run_suite(SUITES[only], environment)
     RECORDS.mkdir(exist_ok=True)
-    record.write_text(json.dumps(asdict(Tested(image.digest, platform, SUITES[only], counts)), indent=2) + "\n")
+    record.write_text(json.dumps(asdict(Passed(image.digest, platform, SUITES[only], counts)), indent=2) + "\n")
     return f"{counts}, {image.digest}"
 
 
-def tested() -> list[Tested]:
+def tested() -> list[Passed]:
     """Return a record for each platform of the built image. Raises Failure when this digest did not pass on one."""
     image, found = built(), []
     for platform in image.platforms:
         try:
             fields = json.loads(_record(platform).read_bytes())
-            record = Tested(**{**fields, "counts": Counts(**fields["counts"])})
+            record = Passed(**{**fields, "counts": Counts(**fields["counts"])})
         except (OSError, ValueError, TypeError, KeyError):
             record = None
         if record is None or record.digest != image.digest:

@@ -1,6 +1,8 @@
 """The checkout: where it is, which commit and version it stands at, and a fingerprint of its files."""
 
 import hashlib
+import os
+import re
 import subprocess
 import tomllib
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from scripts.failure import Failure
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 NAME = "house-price"
+# Of the versions that Python knows (PEP 440), those that are also a tag and have three numbers to make tags of.
+RELEASE = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,29 @@ def version() -> str:
     """Return the version in pyproject.toml."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         return str(tomllib.load(file)["project"]["version"])
+
+
+def repository() -> str:
+    """Return where this project lives, such as `https://github.com/OWNER/REPOSITORY`; nothing when Git does not know.
+
+    On GitHub that is the repository whose workflow runs; elsewhere the remote `origin`, without credentials.
+    """
+    if "GITHUB_REPOSITORY" in os.environ:
+        return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{os.environ['GITHUB_REPOSITORY']}"
+    origin = _git("config", "--default", "", "--get", "remote.origin.url")
+    found = re.fullmatch(r"(?:https://|ssh://)?(?:[^@/]+@)?([\w-]+(?:\.[\w-]+)+)[:/](.+?)(?:\.git)?/?", origin)
+    return f"https://{found[1]}/{found[2]}" if found else ""
+
+
+def is_in(revision: str, branch: str) -> bool:
+    """Return whether the commit `revision` is part of `branch`, here or at `origin`. HEAD is a branch, too."""
+    for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}", *(["HEAD"] if branch == "HEAD" else [])):
+        try:
+            _git("merge-base", "--is-ancestor", revision, name)
+        except Failure:
+            continue
+        return True
+    return False
 
 
 def fingerprint() -> str:

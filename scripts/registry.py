@@ -9,6 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from scripts import engine, images
 from scripts.failure import Failure
@@ -17,6 +18,7 @@ from scripts.project import NAME
 
 # Port on this machine and name of the container, by the registry that it stands for.
 LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
+COPY = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
 # How skopeo words that a tag or a repository is not there (OCI distribution-spec v1.1, error codes). `denied` is what
 # Docker Hub and GHCR say of a repository that the first push will make; who may not read may not push either.
 ABSENT = re.compile(
@@ -45,6 +47,11 @@ def local_repositories() -> list[str]:
     return [f"localhost:{port}/{NAME}" for port, _ in LOCAL.values()]
 
 
+def is_local(reference: str) -> bool:
+    """Return whether the registry of `reference` runs on this machine."""
+    return _registry(reference).rsplit(":", 1)[0] in {"localhost", "127.0.0.1"}
+
+
 def digest(reference: str) -> str | None:
     """Return the digest of the manifest or index that `reference` points to, None when there is none.
 
@@ -68,20 +75,31 @@ def tags(repository: str) -> list[str]:
 
 def push(layout: Path, reference: str) -> None:
     """Copy every blob and manifest of `layout` to `reference`, digests unchanged."""
-    copy = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
-    output(*copy, *_tls("dest-", reference), f"oci:{layout}", f"docker://{reference}")
+    output(*COPY, *_tls("dest-", reference), f"oci:{layout}", f"docker://{reference}")
 
 
 def pull(reference: str, layout: Path) -> None:
     """Copy every blob and manifest of `reference` into a new OCI layout, digests unchanged."""
-    copy = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
-    output(*copy, *_tls("src-", reference), f"docker://{reference}", f"oci:{layout}")
+    output(*COPY, *_tls("src-", reference), f"docker://{reference}", f"oci:{layout}")
+
+
+def tag(repository: str, digest: str, name: str) -> None:
+    """Let the tag `name` of `repository` point to `digest`, which it holds already."""
+    source, target = f"docker://{repository}@{digest}", f"docker://{repository}:{name}"
+    output(*COPY, *_tls("src-", repository), *_tls("dest-", repository), source, target)
 
 
 def labels(reference: str) -> dict[str, str]:
     """Return the labels of the image `reference`; of an index, those of its platform that this machine would run."""
-    config = output("skopeo", "inspect", "--config", *_tls("", reference), f"docker://{reference}")
-    return dict(json.loads(config)["config"].get("Labels") or {})
+    return dict(_config(reference)["config"].get("Labels") or {})
+
+
+def platforms(reference: str) -> list[str]:
+    """Return the `os/architecture` of each image that `reference` holds."""
+    manifest = json.loads(output("skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"))
+    single = "manifests" not in manifest
+    found = [_config(reference)] if single else [entry["platform"] for entry in manifest["manifests"]]
+    return [f"{platform['os']}/{platform['architecture']}" for platform in found]
 
 
 def start_local() -> None:
@@ -97,18 +115,22 @@ def start_local() -> None:
         engine.await_answer(f"http://localhost:{port}/v2/", container)
 
 
+def _config(reference: str) -> dict[str, Any]:
+    return dict(json.loads(output("skopeo", "inspect", "--config", *_tls("", reference), f"docker://{reference}")))
+
+
 def _require_absence(reference: str, error: str) -> None:
     """Raise Failure unless `error` says that `reference` does not exist: then the registry did not answer at all."""
     if ABSENT.search(error):
         return
     words = re.findall(r'msg="(.+)"', error) or error.strip().splitlines() or ["no answer"]
-    raise Failure(f"{_registry(reference)} cannot be asked about {reference}: {words[-1]}")
+    remedy = "./ship publish starts the registries of this machine" if is_local(reference) else ""
+    raise Failure(f"{_registry(reference)} cannot be asked about {reference}: {words[-1]}", remedy)
 
 
 def _tls(side: str, reference: str) -> list[str]:
     """Return skopeo's flag for a registry on this machine, which speaks plain HTTP."""
-    host = _registry(reference).rsplit(":", 1)[0]
-    return [f"--{side}tls-verify=false"] if host in {"localhost", "127.0.0.1"} else []
+    return [f"--{side}tls-verify=false"] if is_local(reference) else []
 
 
 def _registry(reference: str) -> str:

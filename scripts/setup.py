@@ -1,13 +1,14 @@
 """`./ship setup`: everything that the other stages need on this machine. Safe to repeat: what is there is kept."""
 
-from scripts import engine, images
+from scripts import cosign, engine, images
 from scripts.terminal import say
 
 
 def setup() -> str:
-    """Provide a Docker engine with its tools, a builder, the base image and the registry image."""
+    """Provide a Docker engine with its tools, cosign, a builder, the base image and the registry image."""
     version = engine.provide()
     say(f"  engine {version}")
+    say(f"  {cosign.provide()}")
     reachable = images.registry_reachable()
     # The pinned builder pulls the base image itself; the engine's own needs it to be here.
     wanted = [images.REGISTRY] if reachable else [images.REGISTRY, images.PYTHON]

@@ -29,6 +29,18 @@ class Checkout:
             text=True,
         )
 
+    def count_as_tested(self, digest: str | None = None) -> None:
+        """Write what `./ship integration` writes when all tests passed for the built image, or for `digest`."""
+        for platform in self.image["platforms"]:
+            record = self.path / "build" / "tested" / f"{platform.replace('/', '-')}.json"
+            record.parent.mkdir(exist_ok=True)
+            fields = {"digest": digest or self.image["digest"], "platform": platform, "suite": "tests/integration"}
+            record.write_text(json.dumps({**fields, "counts": {"passed": 1, "failed": 0, "skipped": 0}}))
+
+    @property
+    def revision(self) -> str:
+        return run("git", "rev-parse", "HEAD", cwd=self.path)
+
     @property
     def image(self) -> dict[str, Any]:
         return dict(json.loads((self.path / "build" / "image.json").read_bytes()))

@@ -53,5 +53,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def built_checkout(checkout: Checkout) -> Checkout:
-    """That clone, with its image built from nothing."""
-    return build(checkout, "--no-cache")
+    """That clone, with its image built from nothing, and scanned."""
+    build(checkout, "--no-cache")
+    done = checkout.ship("scan", "--allow-unchecked")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from testcontainers.core.container import DockerContainer
@@ -28,11 +29,15 @@ class Registry:
         return None if reply.status_code == 404 else f"sha256:{hashlib.sha256(reply.content).hexdigest()}"
 
     def tags(self, repository: str) -> list[str]:
+        """Return the tags, without those by which an older registry keeps referrers (`sha256-…`)."""
         reply = self._get(repository, "tags/list")
-        return sorted(reply.json()["tags"]) if reply.ok else []
+        return sorted(tag for tag in reply.json()["tags"] if not tag.startswith("sha256-")) if reply.ok else []
+
+    def manifest(self, repository: str, reference: str) -> dict[str, Any]:
+        return dict(self._get(repository, f"manifests/{reference}").json())
 
     def labels(self, repository: str, tag: str) -> dict[str, str]:
-        manifest = self._get(repository, f"manifests/{tag}").json()
+        manifest = self.manifest(repository, tag)
         config = self._get(repository, f"blobs/{manifest['config']['digest']}").json()
         return dict(config["config"].get("Labels") or {})
 

@@ -14,54 +14,14 @@ from tests.integration.program import run
 from tests.integration.registry import Registry, push, started_registry
 
 
-@pytest.fixture
-def project(built_checkout: Checkout, tmp_path: Path) -> Checkout:
-    """A checkout with a built image that counts as tested, to do as one likes with."""
-    shutil.copytree(built_checkout.path, tmp_path / "project")
-    project = Checkout(tmp_path / "project")
-    count_as_tested(project, project.image["digest"])
-    return project
-
-
-def count_as_tested(project: Checkout, digest: str) -> None:
-    """Write what `./ship integration` writes when all tests passed for `digest`."""
-    for platform in project.image["platforms"]:
-        record = project.path / "build" / "tested" / f"{platform.replace('/', '-')}.json"
-        record.parent.mkdir(exist_ok=True)
-        counts = {"passed": 1, "failed": 0, "skipped": 0}
-        fields = {"digest": digest, "platform": platform, "suite": "tests/integration", "counts": counts}
-        record.write_text(json.dumps(fields))
-
-
-@pytest.fixture
-def other(built_checkout: Checkout, tmp_path: Path) -> Path:
-    """The layout of another image: the same layers under a changed label."""
-    layout = tmp_path / "other"
-    shutil.copytree(built_checkout.layout, layout)
-    run("skopeo", "--insecure-policy", "copy", "--quiet", "--format=v2s2", f"oci:{layout}", f"dir:{tmp_path / 'dir'}")
-    shutil.rmtree(layout)
-    run("skopeo", "--insecure-policy", "copy", "--quiet", f"dir:{tmp_path / 'dir'}", f"oci:{layout}:other")
-    return layout
-
-
-@pytest.fixture
-def repository(request: pytest.FixtureRequest) -> str:
-    """A repository of the test's own."""
-    return f"{request.node.name.replace('_', '-')[:60].strip('-')}/house-price"
-
-
 def publish(project: Checkout, repository: str, *hosts: str) -> "subprocess.CompletedProcess[str]":
     return project.ship("publish", REGISTRIES=" ".join(f"{host}/{repository}" for host in hosts))
-
-
-def revision(project: Checkout) -> str:
-    return run("git", "rev-parse", "HEAD", cwd=project.path)
 
 
 def all_tags(project: Checkout) -> list[str]:
     version = project.image["version"]
     major, minor, _ = version.split(".")
-    return sorted([version, f"{major}.{minor}", major, "latest", f"sha-{revision(project)}"])
+    return sorted([version, f"{major}.{minor}", major, "latest", f"sha-{project.revision}"])
 
 
 def test_every_registry_has_the_built_digest_under_every_tag(
@@ -87,7 +47,7 @@ def test_publishing_again_changes_nothing_and_succeeds(project: Checkout, regist
 def test_a_taken_tag_is_refused_before_anything_is_pushed(
     project: Checkout, registry: Registry, second_registry: Registry, other: Path, repository: str, taken: str
 ) -> None:
-    tag = project.image["version"] if taken == "version" else f"sha-{revision(project)}"
+    tag = project.image["version"] if taken == "version" else f"sha-{project.revision}"
     repository = f"{taken}/{repository.rsplit('/', maxsplit=1)[-1]}"
     push(other, f"{second_registry.host}/{repository}:{tag}")
     before = second_registry.digest(repository, tag)
@@ -129,7 +89,7 @@ def test_a_registry_that_refuses_the_bytes_is_named_and_has_no_version_anywhere(
     assert done.returncode == 1
     assert "not there" in done.stdout
     assert project.image["version"] not in registry.tags(repository)
-    assert registry.digest(repository, f"sha-{revision(project)}") == project.image["digest"]
+    assert registry.digest(repository, f"sha-{project.revision}") == project.image["digest"]
 
 
 def test_an_older_release_does_not_take_the_moving_tags_back(
@@ -171,7 +131,7 @@ def test_what_did_not_pass_the_tests_cannot_be_published(
 ) -> None:
     shutil.rmtree(project.path / "build" / "tested")
     if tested:
-        count_as_tested(project, tested)
+        project.count_as_tested(tested)
     done = publish(project, "untested/house-price", registry.host)
 
     assert done.returncode == 1
@@ -179,18 +139,49 @@ def test_what_did_not_pass_the_tests_cannot_be_published(
     assert registry.tags("untested/house-price") == []
 
 
-def test_a_version_that_is_out_stays_while_the_branch_moves_on(
-    project: Checkout, registry: Registry, other: Path, repository: str
+def test_a_commit_is_published_without_a_version_and_released_later_without_a_build(
+    project: Checkout, registry: Registry, second_registry: Registry, repository: str
 ) -> None:
-    push(other, f"{registry.host}/{repository}:{project.image['version']}")
-    released = registry.digest(repository, project.image["version"])
+    places = (registry, second_registry)
+    where = {"REGISTRIES": " ".join(f"{place.host}/{repository}" for place in places)}
 
-    done = project.ship("publish", "--unless-released", REGISTRIES=f"{registry.host}/{repository}")
+    done = project.ship("publish", "--commit-only", **where)
+    assert done.returncode == 0, done.stdout
+    for place in places:
+        assert place.tags(repository) == [f"sha-{project.revision}"]
+
+    digest, tags = project.image["digest"], all_tags(project)
+    shutil.rmtree(project.path / "build")
+    done = project.ship("release", "v1.0.0", **where)
 
     assert done.returncode == 0, done.stdout
-    assert registry.tags(repository) == sorted([project.image["version"], f"sha-{revision(project)}"])
-    assert registry.digest(repository, project.image["version"]) == released
-    assert registry.digest(repository, f"sha-{revision(project)}") == project.image["digest"]
+    for place in places:
+        assert place.tags(repository) == tags
+        assert {place.digest(repository, tag) for tag in tags} == {digest}
+    notes = (project.path / "build" / "release" / "notes.md").read_text()
+    assert f"{registry.host}/{repository}:1.0.0@{digest}" in notes
+    assert json.loads((project.path / "build" / "release" / "bill.cdx.json").read_bytes())["bomFormat"] == "CycloneDX"
+
+
+def test_a_version_that_is_not_this_project_s_cannot_be_released(
+    project: Checkout, registry: Registry, repository: str
+) -> None:
+    where = f"{registry.host}/{repository}"
+    assert project.ship("publish", "--commit-only", REGISTRIES=where).returncode == 0
+    done = project.ship("release", "v1.0.1", REGISTRIES=where)
+
+    assert done.returncode == 1
+    assert "pyproject.toml says 1.0.0" in done.stdout
+    assert registry.tags(repository) == [f"sha-{project.revision}"]
+
+
+def test_what_has_no_evidence_cannot_be_released(project: Checkout, registry: Registry, repository: str) -> None:
+    push(project.layout, f"{registry.host}/{repository}:sha-{project.revision}")
+    done = project.ship("release", REGISTRIES=f"{registry.host}/{repository}")
+
+    assert done.returncode == 1
+    assert "not to be trusted" in done.stdout
+    assert registry.tags(repository) == [f"sha-{project.revision}"]
 
 
 def test_a_layout_that_was_changed_after_the_build_cannot_be_published(

@@ -47,3 +47,48 @@ def test_ignored_files_change_nothing(root: Path) -> None:
     (root / "build").write_text("")
 
     assert project.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    ("origin", "home"),
+    [
+        ("https://github.com/me/house-price.git", "https://github.com/me/house-price"),
+        ("https://token@github.com/me/house-price", "https://github.com/me/house-price"),
+        ("git@github.com:me/house-price.git", "https://github.com/me/house-price"),
+        ("ssh://git@github.com/me/house-price.git", "https://github.com/me/house-price"),
+        ("../elsewhere/house-price", ""),
+        ("/srv/git/house-price.git", ""),
+        (None, ""),
+    ],
+)
+def test_where_the_project_lives(root: Path, monkeypatch: pytest.MonkeyPatch, origin: str | None, home: str) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    if origin:
+        subprocess.run(["git", "remote", "add", "origin", origin], cwd=root, check=True)
+
+    assert project.repository() == home
+
+
+def test_on_github_it_lives_where_the_workflow_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "me/fork")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+
+    assert project.repository() == "https://github.com/me/fork"
+
+
+def test_a_commit_is_in_a_branch_here_or_at_origin(root: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], cwd=root, check=True)
+
+    git("branch", "--move", "main")
+    first = project.commit().revision
+    git("checkout", "--quiet", "-b", "feature")
+    git("commit", "--quiet", "--allow-empty", "--message", "second")
+    second = project.commit().revision
+
+    assert project.is_in(first, "main")
+    assert not project.is_in(second, "main")
+    assert project.is_in(second, "HEAD")
+    assert not project.is_in("0" * 40, "HEAD")
+    git("update-ref", "refs/remotes/origin/main", second)
+    assert project.is_in(second, "main")

@@ -4,7 +4,7 @@ import pytest
 
 from scripts import registry
 from scripts.failure import Failure
-from scripts.publish import moving_tags
+from scripts.release import moving_tags
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+"""`./ship verify REF`: the evidence that an image is what it claims to be, in every registry."""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from rich.table import Table
+from rich.text import Text
+
+from scripts import cosign, evidence, project, registry
+from scripts.evidence import Claim, Predicate
+from scripts.failure import Failure
+from scripts.terminal import console
+
+Fact = Callable[[Predicate], str]
+REFERENCE = re.compile(r"(?P<repository>.+?)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An image whose evidence is complete and true in every registry that was asked."""
+
+    digest: str
+    version: str
+    revision: str
+    repositories: tuple[str, ...]
+    bill: Predicate
+    """The bill of materials, CycloneDX."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One piece of evidence in one registry: the fact that it shows, or what is wrong with it."""
+
+    subject: str
+    repository: str
+    fact: str = ""
+    fault: str = ""
+
+
+def verify(reference: str) -> str:
+    """Verify `reference`, see `verified`, and say what it is."""
+    found = verified(reference)
+    return f"{reference} is {found.digest}, version {found.version} of commit {found.revision[:12]}"
+
+
+def verified(reference: str) -> Verified:
+    """Show the evidence for `reference` and return what it is.
+
+    `reference` is a tag (`1.4.0`, `sha-<commit>`) or a digest, looked up in every repository that REGISTRIES names, or
+    a full `repository:tag` or `repository@digest`, looked up there.
+
+    Raises Failure with every reason when it is missing or not the same image everywhere, is not signed by who should
+    have, or lacks true provenance, test result or bill of materials.
+    """
+    places = _places(reference)
+    who = cosign.trusted(places)
+    digest = _one_digest(places)
+    claim = _claim(next(iter(places)), digest)
+    _check_tag(reference, claim)
+    bills: list[Predicate] = []
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        findings = list(pool.map(lambda check: check(), _checks(list(places), who, claim, bills)))
+    _show(findings, claim, who)
+    faults = [f"{finding.repository}: {finding.fault}" for finding in findings if finding.fault]
+    if faults:
+        raise Failure(f"{reference} is not to be trusted: {'; '.join(faults)}")
+    return Verified(digest, claim.version, claim.revision, tuple(places), bills[0])
+
+
+def _places(reference: str) -> dict[str, str]:
+    """Return the repositories to look in, each with the full reference there."""
+    if "/" not in reference:
+        join = "@" if reference.startswith("sha256:") else ":"
+        return {repository: f"{repository}{join}{reference}" for repository in registry.repositories()}
+    found = REFERENCE.fullmatch(reference)
+    if not found or not (found["tag"] or found["digest"]):
+        raise Failure(f"{reference} names no tag and no digest", f"./ship verify {reference}:{project.version()}")
+    return {found["repository"]: f"{found['repository']}@{found['digest']}" if found["digest"] else reference}
+
+
+def _one_digest(places: dict[str, str]) -> str:
+    found = {full: registry.digest(full) for full in places.values()}
+    missing = [full for full, digest in found.items() if digest is None]
+    if missing:
+        raise Failure(f"{' and '.join(missing)} does not exist", "./ship publish")
+    if len(set(found.values())) > 1:
+        raise Failure(
+            f"the registries disagree: {'; '.join(f'{full} is {digest}' for full, digest in found.items())}",
+            "find out who moved it; the version with all its evidence is the right one: ./ship verify sha256:…",
+        )
+    return str(next(iter(found.values())))
+
+
+def _claim(repository: str, digest: str) -> Claim:
+    reference = f"{repository}@{digest}"
+    labels = registry.labels(reference)
+    prefix = "org.opencontainers.image"
+    version, revision = labels.get(f"{prefix}.version", ""), labels.get(f"{prefix}.revision", "")
+    return Claim(digest, version, revision, frozenset(registry.platforms(reference)))
+
+
+def _check_tag(reference: str, claim: Claim) -> None:
+    """Raise Failure when a tag that is a version or a commit points to an image of another one."""
+    tag = reference.rpartition(":")[2]
+    if project.RELEASE.fullmatch(tag) and tag != claim.version:
+        raise Failure(f"{reference} points to an image that says it is version {claim.version}")
+    if tag.startswith("sha-") and tag != f"sha-{claim.revision}":
+        raise Failure(f"{reference} points to an image that says it is of commit {claim.revision}")
+
+
+def _checks(
+    repositories: list[str], who: cosign.Signer, claim: Claim, bills: list[Predicate]
+) -> list[Callable[[], Finding]]:
+    workflow = who.identity if isinstance(who, cosign.Workflow) else ""
+
+    def bill(predicate: Predicate) -> str:
+        bills.append(predicate)
+        return evidence.bill_fact(predicate, claim)
+
+    kinds: dict[str, tuple[str, Fact]] = {
+        "provenance": (evidence.PROVENANCE, lambda said: evidence.provenance_fact(said, claim, workflow=workflow)),
+        "test result": (evidence.TESTS, lambda said: evidence.test_fact(said, claim)),
+        "bill of materials": (evidence.BILL, bill),
+    }
+    checks: list[Callable[[], Finding]] = []
+    for repository in repositories:
+        checks.append(partial(_signature, repository, who, claim))
+        checks += [partial(_statement, repository, who, claim, name, *kind) for name, kind in kinds.items()]
+    return checks
+
+
+def _signature(repository: str, who: cosign.Signer, claim: Claim) -> Finding:
+    if cosign.signed(f"{repository}@{claim.digest}", who):
+        return Finding("signature", repository, fact="valid")
+    return Finding("signature", repository, fault=f"no signature by {who}")
+
+
+def _statement(repository: str, who: cosign.Signer, claim: Claim, name: str, kind: str, fact: Fact) -> Finding:
+    """Every statement of that kind must be right: a trusted signer who also says otherwise is no evidence."""
+    said = cosign.statements(f"{repository}@{claim.digest}", who, kind)
+    try:
+        facts = list(map(fact, said))
+    except Failure as fault:
+        return Finding(name, repository, fault=fault.reason)
+    except (AttributeError, KeyError, TypeError):
+        return Finding(name, repository, fault=f"the {name} does not follow its specification")
+    return Finding(name, repository, fact=facts[0]) if facts else Finding(name, repository, fault=f"no {name} by {who}")
+
+
+def _show(findings: list[Finding], claim: Claim, who: cosign.Signer) -> None:
+    repositories = list(dict.fromkeys(finding.repository for finding in findings))
+    table = Table("evidence", *repositories)
+    table.add_row("digest", *[claim.digest[:26]] * len(repositories))
+    for subject in dict.fromkeys(finding.subject for finding in findings):
+        found = [finding for finding in findings if finding.subject == subject]
+        table.add_row(subject, *(Text(one.fact or one.fault, "green" if one.fact else "bold red") for one in found))
+    console.print(table)
+    console.print(Text(f"  version {claim.version}, commit {claim.revision}, {', '.join(sorted(claim.platforms))}"))
+    console.print(Text(f"  trusted: {who}"))
