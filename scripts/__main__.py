@@ -21,8 +21,9 @@ from scripts.project import BUILD
 def ship(context: click.Context, *, again: bool) -> None:
     r"""From a table of data to one tested image in every registry.
 
-    Without a STAGE, the whole way: setup, lint, unit, build, integration, publish. What passed for the same files and
-    the same image is not repeated. Each stage can be run by its name, and is what the workflows on GitHub run.
+    Without a STAGE, the whole way: setup, lint, unit, build, scan, integration, publish. What passed for the same files
+    and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the workflows
+    on GitHub run.
 
     \b
     Environment:
@@ -32,6 +33,8 @@ def ship(context: click.Context, *, again: bool) -> None:
       PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
       REGISTRY_IMAGE  image of the local registries
       PORT            port of ./ship up (default: 5000)
+      OSV_API         mirror of https://api.osv.dev, for ./ship scan in a closed network
+      SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for
     """
     if context.invoked_subcommand:
         return
@@ -84,6 +87,15 @@ def build(model_format: str, *, no_cache: bool) -> None:
     from scripts.build import build as work
 
     _stage("build", lambda: work(model_format=model_format, cache=not no_cache))
+
+
+@ship.command()
+@click.option("--allow-unchecked", is_flag=True, help="In CI, go on where advisories cannot be asked for.")
+def scan(*, allow_unchecked: bool) -> None:
+    """Write the image's bill of materials, and look for known vulnerabilities of what is in it."""
+    from scripts.scan import scan as work
+
+    _stage("scan", lambda: work(allow_unchecked=allow_unchecked))
 
 
 @ship.command()

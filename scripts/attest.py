@@ -5,7 +5,7 @@ import json
 from scripts import cosign, evidence
 from scripts.build import Built
 from scripts.integration import tested
-from scripts.scan import BILL
+from scripts.bill import BILL
 from scripts.terminal import say
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from scripts.project import ROOT
 
-STAGES = ["setup", "lint", "unit", "build", "integration", "publish", "release", "verify", "up", "down", "test", "lock"]
+STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "up", "down"]
+STAGES += ["test", "lock"]
 
 
 def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,183 @@
+"""What is asked for a bill of materials, what of the answers stops a release, and what an exception changes."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import allowlist
+from scripts.failure import Failure
+from scripts.finding import Finding, findings
+from scripts.osv import CPYTHON, Advisory, Affected, Event, Package, Query, Range, Severity
+from scripts.scan import queries
+
+TODAY = date(2026, 11, 20)
+OPENSSL = Query("Debian:13", "openssl", "3.5.7-1")
+FLASK = Query("PyPI", "flask", "3.1.3")
+CRITICAL = Severity("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
+LOW = Severity("CVSS_V3", "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N")
+
+
+def affected(query: Query, *fixed: str, urgency: str = "") -> Affected:
+    events = (Event(), *(Event(fixed=version) for version in fixed))
+    package, repo = (None, query.name) if query.ecosystem == "GIT" else (Package(query.ecosystem, query.name), "")
+    return Affected(package, (Range(events, repo),), (), {"urgency": urgency} if urgency else {})
+
+
+def found(query: Query, *of: Affected, **fields: Any) -> Finding:
+    [finding] = findings({query: [Advisory("DEBIAN-CVE-2026-1", affected=of, **fields)]}, {query: ["pkg:x"]})
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("finding", "stops", "why"),
+    [
+        (found(FLASK, affected(FLASK)), True, "no fix known"),
+        (found(FLASK, affected(FLASK, "3.1.4")), True, "fixed in 3.1.4"),
+        (found(Query("GIT", CPYTHON, "v3.13.1"), affected(Query("GIT", CPYTHON, ""))), True, "no fix known"),
+        (found(OPENSSL, affected(OPENSSL, "3.5.8-1")), True, "fixed in 3.5.8-1"),
+        (found(OPENSSL, affected(OPENSSL, "3.5.8-1", urgency="unimportant")), False, "unimportant"),
+        (found(OPENSSL, affected(OPENSSL, urgency="unimportant"), severity=(CRITICAL,)), False, "unimportant"),
+        (found(OPENSSL, affected(OPENSSL), severity=(CRITICAL,)), True, "no fix yet"),
+        (found(OPENSSL, affected(OPENSSL), severity=(LOW, CRITICAL)), True, "no fix yet"),
+        (found(OPENSSL, affected(OPENSSL, urgency="high**")), True, "no fix yet"),
+        (found(OPENSSL, affected(OPENSSL, urgency="end-of-life")), True, "not support"),
+        (found(OPENSSL, affected(OPENSSL, urgency="low"), severity=(LOW,)), False, "no fix yet"),
+        (found(OPENSSL, affected(OPENSSL, urgency="not yet assigned")), False, "no fix yet"),
+        (found(OPENSSL, affected(OPENSSL), severity=(Severity("CVSS_V3", "nonsense"),)), False, "no fix yet"),
+    ],
+)
+def test_what_stops_a_release(finding: Finding, stops: bool, why: str) -> None:  # noqa: FBT001
+    assert (finding.stops, why in finding.why) == (stops, True)
+
+
+def test_a_fix_in_another_release_of_debian_is_no_fix_here() -> None:
+    finding = found(OPENSSL, affected(OPENSSL), affected(Query("Debian:14", "openssl", ""), "3.6.0-1"))
+
+    assert finding.fixed == []
+    assert not finding.stops
+
+
+def test_a_withdrawn_advisory_means_nothing() -> None:
+    advisory = Advisory("GHSA-1", withdrawn="2026-01-01T00:00:00Z", affected=(affected(FLASK),))
+
+    assert findings({FLASK: [advisory]}, {FLASK: ["pkg:x"]}) == []
+
+
+def test_the_highest_score_of_any_version_of_cvss_counts() -> None:
+    newest = Severity("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N")
+
+    assert found(FLASK, affected(FLASK), severity=(LOW, newest)).severity == 9.3
+
+
+def test_an_announcement_of_several_vulnerabilities_is_none_of_them() -> None:
+    assert found(OPENSSL, upstream=("CVE-2026-1",)).aliases == ["CVE-2026-1"]
+    assert found(OPENSSL, upstream=("CVE-2026-1", "CVE-2026-2")).aliases == []
+
+
+def entry(**changed: Any) -> allowlist.Entry:
+    fields = {"id": "CVE-2026-1", "package": "openssl", "reason": "not reachable", "reviewed_by": "Ada"}
+    return allowlist.Entry(**{**fields, "expires": TODAY, **changed})
+
+
+STOPPING = found(OPENSSL, affected(OPENSSL, "3.5.8-1"), upstream=("CVE-2026-1",))
+REPORTED = found(OPENSSL, affected(OPENSSL))
+
+
+def test_an_exception_covers_a_vulnerability_by_any_of_its_names_until_it_expires() -> None:
+    judged = allowlist.judge([STOPPING], [entry()], TODAY)
+    assert [finding for finding, _ in judged.allowed] == [STOPPING]
+    assert (judged.stopping, judged.unused) == ([], [])
+
+    assert allowlist.judge([STOPPING], [entry(id="DEBIAN-CVE-2026-1")], TODAY).allowed
+
+
+def test_an_expired_exception_covers_nothing_and_is_named() -> None:
+    judged = allowlist.judge([STOPPING], [entry()], TODAY + timedelta(days=1))
+
+    assert judged.stopping == [STOPPING]
+    assert judged.expired == [entry()]
+    assert judged.unused == []
+
+
+@pytest.mark.parametrize("changed", [{"id": "CVE-2026-2"}, {"package": "libssl3t64"}, {"package": "zlib"}])
+def test_an_exception_for_something_else_covers_nothing_and_is_named(changed: dict[str, str]) -> None:
+    judged = allowlist.judge([STOPPING, REPORTED], [entry(**changed)], TODAY)
+
+    assert judged.stopping == [STOPPING]
+    assert judged.reported == [REPORTED]
+    assert judged.unused == [entry(**changed)]
+
+
+VALID = """
+[[exception]]
+id = "CVE-2026-1"
+package = "openssl"
+reason = "not reachable"
+reviewed_by = "Ada"
+expires = 2026-11-20
+"""
+
+
+def test_the_file_is_read_and_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.toml").write_text(VALID)
+
+    assert allowlist.read(tmp_path / "exceptions.toml", TODAY) == [entry()]
+    assert allowlist.read(tmp_path / "nowhere.toml", TODAY) == []
+
+
+def test_this_project_s_own_file_is_well_formed() -> None:
+    allowlist.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (VALID.replace('reason = "not reachable"', ""), "reason"),
+        (VALID.replace('"not reachable"', '" "'), "reason"),
+        (VALID.replace("reviewed_by", "reviewer"), "reviewer"),
+        (VALID.replace("2026-11-20", '"soon"'), "expires"),
+        (VALID.replace("2026-11-20", "2027-02-19"), "2027-02-18 is the latest"),
+        (VALID + VALID, "twice"),
+        (VALID.replace("[[exception]]", "[[exceptions]]"), "exceptions"),
+        ("[[exception", "exceptions.toml"),
+    ],
+)
+def test_a_malformed_file_says_what_is_wrong(text: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "exceptions.toml").write_text(text)
+
+    with pytest.raises(Failure, match=complaint):
+        allowlist.read(tmp_path / "exceptions.toml", TODAY)
+
+
+def component(purl: str, *properties: str) -> dict[str, Any]:
+    return {"purl": purl, "properties": [{"name": name, "value": ""} for name in properties]}
+
+
+def test_debian_s_packages_are_asked_for_by_source_and_python_s_by_name() -> None:
+    gcc = "pkg:deb/debian/gcc-14-base@14.2.0-19?arch=amd64&distro=debian-13&upstream=gcc-14%4014.2.0-19"
+    libgcc = "pkg:deb/debian/libgcc-s1@14.2.0-19%2Bb1?arch=amd64&distro=debian-13&upstream=gcc-14%4014.2.0-19"
+    bill = [gcc, libgcc, "pkg:deb/debian/dash@0.5.12-12?arch=amd64&distro=debian-13", "pkg:pypi/flask@3.1.3"]
+
+    assert queries({"components": [component(purl) for purl in bill]}) == {
+        Query("Debian:13", "gcc-14", "14.2.0-19"): [gcc, libgcc],
+        Query("Debian:13", "dash", "0.5.12-12"): [bill[2]],
+        FLASK: [bill[3]],
+    }
+
+
+def test_a_compiled_python_is_asked_for_and_debian_s_is_not() -> None:
+    python = "pkg:generic/cpython@3.13.15"
+
+    assert queries({"components": [component(python)]}) == {Query("GIT", CPYTHON, "v3.13.15"): [python]}
+    assert queries({"components": [component(python, "shipshape:installed-by")]}) == {}
+
+
+def test_components_that_are_no_packages_are_not_asked_for() -> None:
+    assert queries({"components": [{"name": "house-price", "type": "machine-learning-model"}]}) == {}
+
+
+def test_a_package_that_nobody_has_advisories_of_is_not_passed_over() -> None:
+    with pytest.raises(Failure, match="pkg:deb/ubuntu/libc6"):
+        queries({"components": [component("pkg:deb/ubuntu/libc6@2.39?arch=amd64&distro=ubuntu-24.04")]})
