@@ -13,13 +13,16 @@ import click
 from scripts import terminal
 from scripts.failure import Failure
 from scripts.project import BUILD
+from scripts.record import ENVIRONMENTS
+
+ENVIRONMENT = click.Choice(ENVIRONMENTS)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--again", is_flag=True, help="Run lint, unit and integration even where nothing changed.")
 @click.pass_context
 def ship(context: click.Context, *, again: bool) -> None:
-    r"""From a table of data to one tested image in every registry.
+    """From a table of data to one tested image in every registry.
 
     Without a STAGE, the whole way: setup, lint, unit, build, scan, integration, publish. What passed for the same files
     and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the workflows
@@ -32,10 +35,10 @@ def ship(context: click.Context, *, again: bool) -> None:
                       (default: two local registries that stand for these)
       PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
       REGISTRY_IMAGE  image of the local registries
-      PORT            port of ./ship up (default: 5000)
+      PORT            port of ./ship up (default: 5000; dev 5010, test 5020, prod 5030)
       OSV_API         mirror of https://api.osv.dev, for ./ship scan in a closed network
       SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for
-    """
+    """  # noqa: D301 - click wants the character \b, not two
     if context.invoked_subcommand:
         return
     from scripts import pipeline
@@ -154,19 +157,75 @@ def verify(reference: str) -> None:
 
 
 @ship.command()
-def up() -> None:
-    """Run the published image on this machine."""
-    from scripts.environment import up as work
+@click.argument("version")
+@click.argument("environment", type=ENVIRONMENT)
+def promote(version: str, environment: str) -> None:
+    """Record a verified VERSION as what ENVIRONMENT shall run.
 
-    _stage("up", work)
+    A release goes through dev, test and prod in this order: what was not in the environment before is refused, and so
+    is what ./ship verify refuses. dev also takes sha-<commit>. The record is deploy/environments/ENVIRONMENT.env, and
+    each promotion is one commit of that file. Nothing is deployed: push the commit, and deploy what the record says.
+
+    \b
+      ./ship promote 1.4.0 dev
+      ./ship promote 1.4.0 test
+    """  # noqa: D301 - click wants the character \b, not two
+    from scripts.promote import promote as work
+
+    _stage("promote", lambda: work(version, environment))
 
 
 @ship.command()
-def down() -> None:
+@click.argument("environment", type=ENVIRONMENT)
+def rollback(environment: str) -> None:
+    """Record for ENVIRONMENT what it had before.
+
+    As promote does: verified, and in one commit. Twice goes back by two, never to what was rolled back from.
+    """
+    from scripts.rollback import rollback as work
+
+    _stage("rollback", lambda: work(environment))
+
+
+@ship.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs: the same as JSON, and nothing else.")
+@click.option("--check", is_flag=True, help="Exit with 1 when an environment does not run what is recorded.")
+def status(*, as_json: bool, check: bool) -> None:
+    """Show what each environment shall run, since when, by whom, and whether it does.
+
+    What runs is asked of the URL in the record (API_KEY_TEST and the like, where the service wants a key), else of the
+    Docker engine of this machine.
+    """
+    from scripts import status as work
+
+    if as_json:
+        found = work.statuses()
+        click.echo(work.as_json(found))
+        if check and any(row.running.state.drifted for row in found):
+            sys.exit(1)
+        return
+    _stage("status", lambda: work.status(check=check))
+
+
+@ship.command()
+@click.argument("environment", type=ENVIRONMENT, required=False)
+def up(environment: str | None) -> None:
+    """Run the published image on this machine, or the one that ENVIRONMENT has.
+
+    At port 5000; dev at 5010, test at 5020, prod at 5030; PORT names another one.
+    """
+    from scripts.environment import up as work
+
+    _stage("up", lambda: work(environment))
+
+
+@ship.command()
+@click.argument("environment", type=ENVIRONMENT, required=False)
+def down(environment: str | None) -> None:
     """Stop what `up` started."""
     from scripts.environment import down as work
 
-    _stage("down", work)
+    _stage("down", lambda: work(environment))
 
 
 @ship.command()

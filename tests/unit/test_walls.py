@@ -19,7 +19,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tests/integration": (),
     "tests/unit/app": ("app",),
     "tests/unit/training": ("training", "app.model"),
-    "tests/unit/scripts": ("scripts",),
+    "tests/unit/scripts": ("scripts", "tests.unit.scripts"),
 }
 
 

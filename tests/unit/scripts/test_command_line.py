@@ -1,5 +1,6 @@
 """`./ship` as it is typed."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 from scripts.project import ROOT
 
 STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "up", "down"]
-STAGES += ["test", "lock"]
+STAGES += ["promote", "rollback", "status", "test", "lock"]
 
 
 def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -68,6 +69,29 @@ def test_every_stage_has_a_help_of_its_own(stage: str) -> None:
 
     assert done.returncode == 0
     assert f"Usage: ./ship {stage}" in done.stdout
+
+
+def test_drift_is_in_the_exit_status_and_json_is_all_that_is_printed(project: Path, bare_path: str) -> None:
+    folder = project / "deploy" / "environments"
+    folder.mkdir(parents=True)
+    for environment in ("dev", "test", "prod"):
+        (folder / f"{environment}.env").write_text("URL=nowhere\n" if environment == "test" else "")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "environments")
+
+    told = ship("status", "--json", root=project, PATH=bare_path)
+    checked = ship("status", "--json", "--check", root=project, PATH=bare_path)
+
+    assert (told.returncode, checked.returncode) == (0, 1)
+    assert [row["runs"] for row in json.loads(checked.stdout)] == ["not known", "no answer", "not known"]
+
+
+@pytest.mark.parametrize("words", [["promote", "1.0.0", "production"], ["promote", "1.0.0"], ["up", "production"]])
+def test_an_unknown_environment_is_wrong_usage(words: list[str]) -> None:
+    done = ship(*words)
+
+    assert done.returncode == 2
+    assert "dev" in done.stderr
 
 
 def test_an_unknown_stage_is_wrong_usage() -> None:

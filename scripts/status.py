@@ -1,0 +1,95 @@
+"""`./ship status`: for each environment what is recorded, since when and by whom, and whether that is what runs."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from scripts.failure import Failure
+from scripts.record import ENVIRONMENTS, Entry, Record, short
+from scripts.running import Running, running
+from scripts.terminal import console
+
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+@dataclass(frozen=True)
+class Status:
+    """One row of the table."""
+
+    environment: str
+    entry: Entry | None
+    """None before the first promotion."""
+    edited: bool
+    running: Running
+
+
+def status(*, check: bool = False) -> str:
+    """Show the table and return it in a phrase. Raises Failure, with `check`, where something else runs than should."""
+    found = statuses()
+    table = Table("environment", "version", "digest", "since (UTC)", "by", "runs")
+    for row in found:
+        table.add_row(*map(Text, _cells(row)))
+    console.print(table)
+    drifted = " and ".join(row.environment for row in found if row.running.state.drifted)
+    if check and drifted:
+        raise Failure(f"what is recorded does not run in {drifted}", "deploy what is recorded, or ./ship rollback")
+    return f"what is recorded does not run in {drifted}" if drifted else "no drift is known"
+
+
+def statuses() -> list[Status]:
+    """Return how each environment is, in their order."""
+    with ThreadPoolExecutor() as pool:  # an environment that does not answer must not keep the others waiting
+        return list(pool.map(_status, ENVIRONMENTS))
+
+
+def as_json(found: list[Status]) -> str:
+    """Return `found` for programs: a list, with null where nothing is recorded."""
+    return json.dumps([_fields(row) for row in found], indent=2)
+
+
+def age(seconds: float) -> str:
+    """Return `seconds` as a person says it: `3 days`, `1 hour`, `under a minute`."""
+    for name, length in UNITS:
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return "under a minute"
+
+
+def _status(environment: str) -> Status:
+    record = Record(environment)
+    release = record.release
+    entry = record.stack()[-1] if release else None
+    return Status(environment, entry, record.edited, running(environment, release, record.url))
+
+
+def _cells(row: Status) -> list[str]:
+    runs = f"{row.running.state}: {row.running.detail}" if row.running.detail else str(row.running.state)
+    name = f"{row.environment} (edited, not committed)" if row.edited else row.environment
+    if row.entry is None:
+        return [name, "nothing yet", "", "", "", runs]
+    release, at = row.entry.release, datetime.fromtimestamp(row.entry.epoch, UTC)
+    since = f"{at:%Y-%m-%d %H:%M}, {age(time.time() - row.entry.epoch)}"
+    return [name, release.version, short(release.digest), since, f"{row.entry.commit[:12]} {row.entry.author}", runs]
+
+
+def _fields(row: Status) -> dict[str, Any]:
+    entry = row.entry
+    return {
+        "environment": row.environment,
+        "version": entry and entry.release.version,
+        "digest": entry and entry.release.digest,
+        "revision": entry and entry.release.revision,
+        "since": entry and datetime.fromtimestamp(entry.epoch, UTC).isoformat(),
+        "commit": entry and entry.commit,
+        "author": entry and entry.author,
+        "edited": row.edited,
+        "runs": str(row.running.state),
+        "detail": row.running.detail,
+    }

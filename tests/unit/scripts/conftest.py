@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from scripts import record
+from tests.unit.scripts.repository import Repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A repository in which nothing has been promoted, and in which the records are looked up."""
+    monkeypatch.setattr(record, "ROOT", tmp_path / "repository")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+        monkeypatch.setenv(f"GIT_{role}_DATE", "2026-01-02T03:04:05Z")
+    repository = Repository(tmp_path / "repository")
+    repository.path.mkdir()
+    repository.start()
+    return repository

@@ -1,0 +1,68 @@
+"""A Git repository with the records of the environments, and images that count as verified."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.failure import Failure
+from scripts.record import ENVIRONMENTS, Record, Release
+from scripts.verify import Verified
+
+EMPTY = "# By hand: URL=https://…\nVERSION=\nDIGEST=\nREVISION=\n"
+REPOSITORIES = ("docker.io/me/x", "ghcr.io/me/x")
+VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
+
+
+def release(version: str) -> Release:
+    """Return the image of `version`, with a digest and a revision that no other version has."""
+    number = version.replace(".", "0")
+    return Release(version, f"sha256:{number:0>64}", f"{number:0>40}")
+
+
+def verified(reference: str) -> Verified:
+    """Find the images of VERSIONS right, by tag, digest or commit, and no other."""
+    for image in map(release, VERSIONS):
+        if reference in {image.version, image.digest, f"sha-{image.revision}"}:
+            return Verified(image.digest, image.version, image.revision, REPOSITORIES, bill={})
+    raise Failure(f"{reference} is in no registry")
+
+
+@dataclass(frozen=True)
+class Repository:
+    path: Path
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def start(self) -> None:
+        """Make the first commit, in which nothing has been promoted."""
+        self.git("init", "--quiet", "--initial-branch=main")
+        for environment in ENVIRONMENTS:
+            self.file(environment).parent.mkdir(parents=True, exist_ok=True)
+            self.file(environment).write_text(EMPTY)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "first")
+
+    def file(self, environment: str) -> Path:
+        return self.path / Record(environment).path
+
+    def record(self, environment: str, version: str) -> str:
+        """Commit `version` as what `environment` shall run; return the commit."""
+        image = release(version)
+        text = f"VERSION={image.version}\nDIGEST={image.digest}\nREVISION={image.revision}\n"
+        return self.write(environment, text)
+
+    def write(self, environment: str, text: str) -> str:
+        self.file(environment).write_text(text)
+        self.git("commit", "--quiet", "--all", "--message", f"{environment} by hand")
+        return self.head
+
+    @property
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of the commits after the first, the oldest first."""
+        return self.git("log", "--format=%s", "--reverse").splitlines()[1:]
