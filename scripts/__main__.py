@@ -110,6 +110,20 @@ def publish(*, unless_released: bool) -> None:
 
 
 @ship.command()
+@click.argument("reference", metavar="[REF]", default="")
+@click.option("--commit", metavar="REV", default="", help="Build this commit, not the one that the image names.")
+def reproduce(reference: str, commit: str) -> None:
+    """Rebuild a published image from its commit in a clean checkout, compare, and name every file that differs.
+
+    REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
+    version in pyproject.toml.
+    """
+    from scripts.reproduce import reproduce as work
+
+    _stage("reproduce", lambda: work(reference, commit=commit))
+
+
+@ship.command()
 def up() -> None:
     """Run the published image on this machine."""
     from scripts.environment import up as work

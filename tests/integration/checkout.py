@@ -65,3 +65,13 @@ def clone(checkout: Checkout, path: Path) -> Checkout:
     """Return a clone of `checkout`, at the same commit, in `path`."""
     run("git", "clone", "--quiet", str(checkout.path), str(path))
     return Checkout(path)
+
+
+def count_as_tested(project: Checkout, digest: str) -> None:
+    """Write what `./ship integration` writes when all tests passed for `digest`."""
+    for platform in project.image["platforms"]:
+        record = project.path / "build" / "tested" / f"{platform.replace('/', '-')}.json"
+        record.parent.mkdir(exist_ok=True)
+        counts = {"passed": 1, "failed": 0, "skipped": 0}
+        fields = {"digest": digest, "platform": platform, "suite": "tests/integration", "counts": counts}
+        record.write_text(json.dumps(fields))

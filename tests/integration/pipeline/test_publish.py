@@ -9,28 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.checkout import Checkout
+from tests.integration.checkout import Checkout, count_as_tested
 from tests.integration.program import run
 from tests.integration.registry import Registry, push, started_registry
-
-
-@pytest.fixture
-def project(built_checkout: Checkout, tmp_path: Path) -> Checkout:
-    """A checkout with a built image that counts as tested, to do as one likes with."""
-    shutil.copytree(built_checkout.path, tmp_path / "project")
-    project = Checkout(tmp_path / "project")
-    count_as_tested(project, project.image["digest"])
-    return project
-
-
-def count_as_tested(project: Checkout, digest: str) -> None:
-    """Write what `./ship integration` writes when all tests passed for `digest`."""
-    for platform in project.image["platforms"]:
-        record = project.path / "build" / "tested" / f"{platform.replace('/', '-')}.json"
-        record.parent.mkdir(exist_ok=True)
-        counts = {"passed": 1, "failed": 0, "skipped": 0}
-        fields = {"digest": digest, "platform": platform, "suite": "tests/integration", "counts": counts}
-        record.write_text(json.dumps(fields))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.project import ROOT
 
-STAGES = ["setup", "lint", "unit", "build", "integration", "publish", "up", "down", "test", "lock"]
+STAGES = ["setup", "lint", "unit", "build", "integration", "publish", "reproduce", "up", "down", "test", "lock"]
 
 
 def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":
