@@ -131,7 +131,9 @@ EOF
 
 FROM python AS code
 COPY app/ /layer/opt/service/app/
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer \
+# Git keeps no more of a mode than whether it may run: the rest is the umask of whoever cloned.
+RUN chmod -R u=rwX,go=rX /layer \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer \
     && find /layer -exec touch --no-dereference --date=@315532800 {} +
 
 

@@ -126,6 +126,20 @@ def publish(*, commit_only: bool) -> None:
 
 
 @ship.command()
+@click.argument("reference", metavar="[REF]", default="")
+@click.option("--commit", metavar="REV", default="", help="Build this commit, not the one that the image names.")
+def reproduce(reference: str, commit: str) -> None:
+    """Rebuild a published image from its commit in a clean checkout, compare, and name every file that differs.
+
+    REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
+    version in pyproject.toml.
+    """
+    from scripts.reproduce import reproduce as work
+
+    _stage("reproduce", lambda: work(reference, commit=commit))
+
+
+@ship.command()
 @click.argument("version", required=False)
 def release(version: str | None) -> None:
     """Give the published image of this commit its version tags. Builds nothing; never moves a version.
@@ -140,7 +154,7 @@ def release(version: str | None) -> None:
 @ship.command()
 @click.argument("reference")
 def verify(reference: str) -> None:
-    r"""Show the evidence for REFERENCE in every registry; fails where any is missing or false.
+    """Show the evidence for REFERENCE in every registry; fails where any is missing or false.
 
     REFERENCE is a tag (1.4.0, sha-<commit>) or a digest (sha256:…) in every repository of REGISTRIES, or one full
     reference (ghcr.io/me/house-price:1.4.0).
@@ -150,7 +164,7 @@ def verify(reference: str) -> None:
     else the workflow image.yml of this repository on GitHub, for main):
       COSIGN_PUBLIC_KEY, COSIGN_KEY   the key
       COSIGN_IDENTITY                 the workflow, as its certificate has it
-    """
+    """  # noqa: D301 - click wants the character \b, not two
     from scripts.verify import verify as work
 
     _stage("verify", lambda: work(reference))

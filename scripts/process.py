@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from scripts.failure import Failure
 from scripts.project import ROOT
@@ -13,9 +14,11 @@ from scripts.terminal import say
 
 # Where the programs of this project's own Python packages are.
 TOOLS = Path(sys.executable).parent
+# Variables to set for a program, beside this one's own; None takes one away.
+Environment: TypeAlias = Mapping[str, str | None]
 
 
-def run(*command: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, remedy: str = "") -> None:
+def run(*command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "") -> None:
     """Run `command` in the open: its output is this stage's progress. Raises Failure when it fails."""
     say(f"  $ {' '.join(command)}")
     code = _start(command, env, cwd, capture=False).returncode
@@ -23,12 +26,12 @@ def run(*command: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, r
         raise Failure(f"{command[0]} exited with {code}", remedy)
 
 
-def attempt(*command: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def attempt(*command: str, env: Environment | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run `command` unseen and return how it ended, whatever its exit status."""
     return _start(command, env, cwd, capture=True)
 
 
-def output(*command: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, remedy: str = "") -> str:
+def output(*command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "") -> str:
     """Run `command` unseen and return what it printed. Raises Failure, with its last words, when it fails."""
     done = attempt(*command, env=env, cwd=cwd)
     if done.returncode:
@@ -46,7 +49,7 @@ def succeeds(*command: str) -> bool:
 
 
 def _start(
-    command: tuple[str, ...], env: Mapping[str, str] | None, cwd: Path, *, capture: bool
+    command: tuple[str, ...], env: Environment | None, cwd: Path, *, capture: bool
 ) -> subprocess.CompletedProcess[str]:
     pipe = subprocess.PIPE if capture else None
     try:
@@ -56,7 +59,7 @@ def _start(
             stderr=pipe,
             text=True,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
             start_new_session=True,  # so that Ctrl-C reaches it once, from `stop`, and it has the time to clean up
         )
     except FileNotFoundError as missing:

@@ -13,8 +13,8 @@ import pytest
 
 from scripts.project import ROOT
 
-STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "up", "down"]
-STAGES += ["promote", "rollback", "status", "test", "lock"]
+STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "reproduce"]
+STAGES += ["promote", "rollback", "status", "up", "down", "test", "lock"]
 
 
 def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,158 @@
+"""`./ship reproduce`: the published image built once more from its commit, and compared byte for byte.
+
+What the image says of itself is a claim: the rebuild shows whether its commit, built here, gives the same digest.
+Nothing of this checkout enters it but the commit, and of the environment only what reaches Docker and the network.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import registry
+from scripts.difference import Part, base_only, compare, headline
+from scripts.failure import Failure
+from scripts.layout import Layout
+from scripts.process import attempt, output, run
+from scripts.project import ROOT, version
+from scripts.terminal import say
+
+REVISION = "org.opencontainers.image.revision"
+MODEL_FORMAT = "com.shipshape.model.format"
+# What the rebuild sees of the environment. A base from a mirror is meant; all else could change what is built.
+KEPT = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TERM|COLUMNS|NO_COLOR|XDG_\w+|LD_LIBRARY_PATH|SSH_AUTH_SOCK|PYTHON_IMAGE"
+    r"|DOCKER_(HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|API_VERSION)|BUILDX_CONFIG|SSL_CERT_\w+"
+    r"|(?i:https?|all|no)_proxy"
+)
+# Changes of one layer that are shown; a base that was built on another day has thousands.
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an image says of how it was made."""
+
+    revision: str
+    model_format: str
+    platforms: list[str]
+
+
+def reproduce(reference: str = "", *, commit: str = "") -> str:
+    """Rebuild the image `reference` from its commit, and return that the digests are the same one.
+
+    `reference` is a version (without one: that of pyproject.toml), `sha-<commit>` or `sha256:…`, in every repository of
+    REGISTRIES, or `repository:tag` or `repository@sha256:…` in that one. `commit` is built in place of the one that
+    the image names.
+
+    Raises Failure when the repositories do not agree on it, when its commit is not in this clone, when the rebuild
+    fails, and, after the differences were shown, when it is another image.
+    """
+    wanted = reference or version()
+    with tempfile.TemporaryDirectory(prefix="shipshape-reproduce-") as folder:
+        found = _found(wanted)
+        say(f"  pulling {found}")
+        registry.pull(found, Path(folder, "published"))
+        published = Layout(Path(folder, "published"))
+        origin = _origin(published)
+        revision = _commit(commit or _named(origin, wanted))
+        checkout = _checkout(revision, Path(folder, "checkout"))
+        rebuilt = _rebuilt(checkout, origin)
+        if rebuilt.digest == published.digest:
+            return f"{wanted} is {published.digest}, and so is what {revision} builds"
+        say(f"  published {published.digest}")
+        say(f"  rebuilt   {rebuilt.digest}")
+        differences = compare(published, rebuilt)
+        _show(differences)
+    raise Failure(
+        f"{wanted} is not what {revision[:12]} builds: {headline(differences)}", _remedy(wanted, differences, commit)
+    )
+
+
+def _found(reference: str) -> str:
+    """Return `reference` as `repository@digest`. Raises Failure when repositories differ, or have no such image."""
+    joint = "@" if reference.startswith("sha256:") else ":"
+    places = [reference] if "/" in reference else [f"{place}{joint}{reference}" for place in registry.repositories()]
+    digests = {place: registry.digest(place) for place in places}
+    if len(set(digests.values())) != 1:
+        found = ", ".join(f"{place} is {digest or 'not there'}" for place, digest in digests.items())
+        raise Failure(f"the registries do not agree: {found}", f"name one of them: ./ship reproduce {places[0]}")
+    digest = digests[places[0]]
+    if digest is None:
+        raise Failure(f"{' and '.join(places)}: not there", "./ship reproduce sha-COMMIT, or any other REPOSITORY:TAG")
+    folder, slash, name = places[0].rpartition("/")
+    return f"{folder}{slash}{re.split('[:@]', name)[0]}@{digest}"
+
+
+def _origin(image: Layout) -> Origin:
+    """Read what `image` says of itself. Raises Failure when that is no format, or not one for all its platforms."""
+    platforms = list(image.platforms)
+    labels = [image.config(platform).get("config", {}).get("Labels") or {} for platform in platforms]
+    stated = {(label.get(REVISION, ""), label.get(MODEL_FORMAT, "")) for label in labels}
+    if len(stated) != 1:
+        raise Failure(f"its platforms name different origins: {sorted(stated)}")
+    [(revision, model_format)] = stated
+    if model_format not in {"onnx", "joblib"}:
+        raise Failure(f"its label {MODEL_FORMAT} is {model_format!r}, and no image of this project has that")
+    return Origin(revision, model_format, platforms)
+
+
+def _named(origin: Origin, reference: str) -> str:
+    """Return the commit that an image names. Raises Failure when it is none, or one with uncommitted changes."""
+    if re.fullmatch(r"[0-9a-f]{40}", origin.revision):
+        return origin.revision
+    raise Failure(
+        f"{reference} names no commit to build it from: its label {REVISION} is {origin.revision!r}",
+        f"./ship reproduce {reference} --commit REV compares it with a commit of your choice",
+    )
+
+
+def _commit(name: str) -> str:
+    """Return the 40 digits of the commit `name`. Raises Failure when this clone has none of that name."""
+    done = attempt("git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    if done.returncode:
+        fetch = "git fetch --tags origin; in a shallow clone, git fetch --tags --unshallow origin"
+        raise Failure(f"the commit {name!r} is not in this clone", fetch)
+    return done.stdout.split()[-1]
+
+
+def _checkout(revision: str, path: Path) -> Path:
+    """Make a repository at `path` that holds one commit of this one, checked out, and nothing else."""
+    git = ("git", "-C", str(path), "-c", "protocol.version=2", "-c", "advice.detachedHead=false")
+    clean = _environment()
+    output("git", "init", "--quiet", "--template=", str(path), env=clean)
+    output(*git, "fetch", "--quiet", "--depth=1", ROOT.as_uri(), revision, env=clean)
+    output(*git, "checkout", "--quiet", "--detach", revision, env=clean)
+    return path
+
+
+def _rebuilt(checkout: Path, origin: Origin) -> Layout:
+    """Build in `checkout`, with the pipeline of that commit and without any cache, what `origin` says."""
+    command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.model_format]
+    # Without the option a commit builds for this machine; older ones know no other way.
+    if origin.platforms != [output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")]:
+        command += ["--platform", ",".join(origin.platforms)]
+    run(*command, env=_environment(), cwd=checkout, remedy="see above; ./ship setup provides builder and base image")
+    return Layout(checkout / "build" / "image")
+
+
+def _environment() -> dict[str, str | None]:
+    """Return every variable that is not to reach the rebuild, as one to take away."""
+    return {name: None for name in os.environ if not KEPT.fullmatch(name)}
+
+
+def _show(differences: list[Part]) -> None:
+    for part in differences:
+        say(f"  {part.title}")
+        for change in part.changes[:SHOWN]:
+            say(f"    {change}")
+        if len(part.changes) > SHOWN:
+            say(f"    and {len(part.changes) - SHOWN} more")
+
+
+def _remedy(reference: str, differences: list[Part], commit: str) -> str:
+    if base_only(differences):
+        return "the bases differ: docs/reproducing.md says how to rebuild on the one that was published"
+    return "" if commit else f"find out who published it before it runs anywhere: ./ship verify {reference}"

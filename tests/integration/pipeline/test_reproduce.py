@@ -1,0 +1,203 @@
+"""`./ship reproduce`: anyone can rebuild the image, bit for bit, from its commit, and is told what was changed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.checkout import Checkout, build, clone
+from tests.integration.program import run
+from tests.integration.registry import Registry, push
+
+REPOSITORY = "reproduce/house-price"
+CHANGED = "app/health.py"
+# As root, or as root of a user namespace where the kernel grants one.
+UNSHARE = ("unshare", "--uts") if os.geteuid() == 0 else ("unshare", "--uts", "--map-root-user")
+AS_ELSEWHERE = 'hostname elsewhere; umask 002; uname -n; exec "$0" "$@"'
+# What would change the image, if it came through.
+HOSTILE = {
+    "VERSION": "9.9.9",
+    "REVISION": "0" * 40,
+    "CREATED": "2000-01-01T00:00:00Z",
+    "SOURCE_DATE_EPOCH": "1",
+    "MODEL_FORMAT": "joblib",
+    "CA_BUNDLE": "/nowhere",
+    "DESTINATION": "/nowhere",
+    "PYTHONPATH": "/nowhere",
+    "PYTHONOPTIMIZE": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def registries(built_checkout: Checkout, registry: Registry, second_registry: Registry) -> str:
+    """REGISTRIES: two that hold the built image under its version."""
+    places = [f"{place.host}/{REPOSITORY}" for place in (registry, second_registry)]
+    for place in places:
+        push(built_checkout.layout, f"{place}:{built_checkout.image['version']}")
+    return " ".join(places)
+
+
+@pytest.fixture
+def other(built_checkout: Checkout, tmp_path: Path) -> Checkout:
+    """Somebody else's clone."""
+    return clone(built_checkout, tmp_path / "elsewhere" / "shipshape")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """The folder for temporary files."""
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch"
+
+
+def change_one_letter(project: Checkout) -> None:
+    file = project.path / CHANGED
+    before = file.read_bytes()
+    after = re.sub(rb"[a-z]", lambda letter: letter[0].upper(), before, count=1)  # in its docstring
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+    file.write_bytes(after)
+
+
+def commit(project: Checkout) -> None:
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    run("git", *author, "commit", "--quiet", "--all", "--message", "later", cwd=project.path)
+
+
+def on_another_host(project: Checkout, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run `./ship ARGUMENTS` under another host name and another umask."""
+    return subprocess.run(
+        [*UNSHARE, "sh", "-c", AS_ELSEWHERE, sys.executable, "-m", "scripts", *arguments],
+        cwd=project.path,
+        env={**os.environ, **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_another_clone_on_another_host_builds_the_published_digest(
+    built_checkout: Checkout, built: dict[str, Any], other: Checkout, registries: str, scratch: Path
+) -> None:
+    digest = built_checkout.image["digest"]
+
+    leaking = {**HOSTILE, "GIT_DIR": str(other.path / ".git"), "TMPDIR": str(scratch)}  # as in a Git hook
+    done = on_another_host(other, "reproduce", REGISTRIES=registries, **leaking)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("elsewhere\n")
+    assert done.stdout.splitlines()[-1].endswith(
+        f"is {digest}, and so is what {built_checkout.image['revision']} builds"
+    )
+    assert list(scratch.iterdir()) == []
+    if built["revision"] == built_checkout.image["revision"]:  # nothing was uncommitted when ./ship build ran
+        assert built["digest"] == digest
+
+
+def test_a_commit_that_changed_one_byte_is_told_by_the_file(
+    built_checkout: Checkout, other: Checkout, registries: str
+) -> None:
+    change_one_letter(other)
+    commit(other)
+
+    done = other.ship("reproduce", built_checkout.image["version"], "--commit", "HEAD", REGISTRIES=registries)
+
+    size = (other.path / CHANGED).stat().st_size
+    changed = f"opt/service/{CHANGED}: content ({size} → {size} bytes), and its .pyc"
+    revision = run("git", "rev-parse", "HEAD", cwd=other.path)
+    assert done.returncode == 1
+    assert f"{built_checkout.image['version']} is not what {revision[:12]} builds: {changed}" in done.stdout
+    platforms = len(built_checkout.image["platforms"])
+    assert re.findall(r", layer (\d) of 4: COPY", done.stdout) == ["4"] * platforms, "no other layer differs"
+    assert [line.strip() for line in done.stdout.splitlines() if "opt/service" in line][:-1] == [changed] * platforms
+    assert f'environment IMAGE_REVISION: "{built_checkout.image["revision"]}" → "{revision}"' in done.stdout
+
+
+def test_an_image_that_hides_a_change_behind_an_honest_commit_is_found_out(
+    built_checkout: Checkout, other: Checkout, registry: Registry
+) -> None:
+    change_one_letter(other)
+    run("git", "update-index", "--assume-unchanged", CHANGED, cwd=other.path)
+    forged = build(other)
+    assert forged.image["revision"] == built_checkout.image["revision"]
+    assert forged.image["digest"] != built_checkout.image["digest"]
+    reference = f"{registry.host}/{REPOSITORY}:forged"
+    push(forged.layout, reference)
+
+    done = built_checkout.ship("reproduce", reference)
+
+    assert done.returncode == 1
+    assert f"{reference} is not what {forged.image['revision'][:12]} builds: opt/service/{CHANGED}" in done.stdout
+    assert "configuration" not in done.stdout, "the labels are those of the honest image"
+    assert f"./ship verify {reference}" in done.stdout
+
+
+def test_an_interrupted_rebuild_leaves_nothing(other: Checkout, registries: str, scratch: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "scripts", "reproduce"],
+        cwd=other.path,
+        env={**os.environ, "REGISTRIES": registries, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as stage:
+        deadline = time.monotonic() + 60
+        while not list(scratch.glob("*/checkout/build")):
+            assert time.monotonic() < deadline
+            assert stage.poll() is None
+            time.sleep(0.05)
+        stage.send_signal(signal.SIGINT)
+        stage.communicate(timeout=60)
+
+    assert stage.returncode == 130
+    assert list(scratch.iterdir()) == []
+    assert not [process for process in Path("/proc").glob("[0-9]*/cwd") if str(scratch) in _target(process)], (
+        "a process goes on in the removed checkout"
+    )
+
+
+def test_registries_that_do_not_agree_are_refused(
+    built_checkout: Checkout, registry: Registry, second_registry: Registry
+) -> None:
+    places = [f"{place.host}/apart/house-price" for place in (registry, second_registry)]
+    push(built_checkout.layout, f"{places[0]}:1.0.0")
+
+    done = built_checkout.ship("reproduce", "1.0.0", REGISTRIES=" ".join(places))
+
+    assert done.returncode == 1
+    assert f"{places[0]}:1.0.0 is {built_checkout.image['digest']}, {places[1]}:1.0.0 is not there" in done.stdout
+
+
+def test_what_was_never_published_is_said_so(built_checkout: Checkout, registries: str) -> None:
+    for unknown in ("9.9.9", "sha-" + "0" * 40, "sha256:" + "0" * 64):
+        done = built_checkout.ship("reproduce", unknown, REGISTRIES=registries)
+
+        assert done.returncode == 1
+        assert f"{unknown}: not there" in done.stdout
+
+
+def test_a_commit_that_is_not_in_this_clone_says_how_to_get_it(
+    built_checkout: Checkout, other: Checkout, registries: str
+) -> None:
+    shutil.rmtree(other.path / ".git")
+    run("git", "init", "--quiet", cwd=other.path)
+    run("git", "add", "--all", cwd=other.path)
+    commit(other)
+
+    done = other.ship("reproduce", str(built_checkout.image["digest"]), REGISTRIES=registries)
+
+    assert done.returncode == 1
+    assert f"the commit '{built_checkout.image['revision']}' is not in this clone" in done.stdout
+    assert "git fetch" in done.stdout
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
