@@ -32,6 +32,9 @@ def ship(context: click.Context, *, again: bool) -> None:
       PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
       REGISTRY_IMAGE  image of the local registries
       PORT            port of ./ship up (default: 5000)
+      SOURCE, DATA, TARGET, NAME, VERSION
+                      another model: checkout, table in it, column, name, version
+                      (default: the example; docs/your-own-model.md)
     """
     if context.invoked_subcommand:
         return

@@ -11,7 +11,6 @@ from scripts.failure import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-NAME = "house-price"
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,13 @@ class Commit:
         return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def commit() -> Commit:
-    """Return the checked-out commit. Raises Failure outside a Git checkout, or before the first commit."""
-    revision, epoch = _git("log", "-1", "--format=%H %ct").split()
-    dirty = "-dirty" if _git("status", "--porcelain") else ""
+def commit(root: Path | None = None) -> Commit:
+    """Return the commit that is checked out here, or in `root`.
+
+    Raises Failure outside a Git checkout, or before the first commit.
+    """
+    revision, epoch = _git("log", "-1", "--format=%H %ct", root=root).split()
+    dirty = "-dirty" if _git("status", "--porcelain", root=root) else ""
     return Commit(revision + dirty, int(epoch))
 
 
@@ -56,8 +58,8 @@ def fingerprint() -> str:
     return total.hexdigest()
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+def _git(*arguments: str, root: Path | None = None) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root or ROOT, check=False, capture_output=True, text=True)
     if done.returncode:
         raise Failure(
             f"git {arguments[0]}: {done.stderr.strip()}", "run ./ship in a clone that has at least one commit"

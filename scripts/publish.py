@@ -17,7 +17,8 @@ from scripts.build import IMAGE, Built, built
 from scripts.failure import Failure
 from scripts.integration import tested
 from scripts.layout import Layout
-from scripts.project import BUILD, commit, version
+from scripts.project import BUILD
+from scripts.source import commit, version
 from scripts.terminal import console, say
 
 RECORD = BUILD / "published.json"
@@ -98,7 +99,10 @@ def check_publishable() -> None:
             "git commit them; ./ship test builds and tests without publishing",
         )
     if not RELEASE.fullmatch(version()):
-        raise Failure(f"pyproject.toml: version {version()!r} is not MAJOR.MINOR.PATCH, or that with a1, b1 or rc1")
+        raise Failure(
+            f"the version {version()!r} is not MAJOR.MINOR.PATCH, or that with a1, b1 or rc1",
+            "mend it in pyproject.toml, or in VERSION where that is set",
+        )
 
 
 def _refuse_to_move(repositories: Iterable[str], fixed: Iterable[str], digest: str) -> None:
