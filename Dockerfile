@@ -4,6 +4,8 @@
 # Nothing below runs for the target's architecture: the build machine's Python installs the target's wheels, trains
 # the model once and prepares the files, and the last stage only copies. So another architecture needs no emulation.
 #
+# Another table: --build-context source=FOLDER --build-arg DATA=wines.csv --build-arg TARGET=quality --build-arg NAME=wine
+#
 # Behind a TLS-intercepting proxy: --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt (mounted, never in a layer).
 
 ARG PYTHON_IMAGE=python:3.13-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
@@ -22,6 +24,11 @@ ENV PATH=/opt/pip/bin:$PATH \
     PIP_ROOT_USER_ACTION=ignore
 
 
+# Where the table is read from. A build context of this name takes its place: `./ship build` gives the table and its
+# description, of this repository or of another.
+FROM scratch AS source
+COPY training/data/ /training/data/
+
 # The model: trained, measured against its gate, exported, and compared with scikit-learn on every hold-out row.
 FROM pip AS training
 WORKDIR /src
@@ -34,10 +41,12 @@ COPY app/model/ app/model/
 COPY training/ training/
 ARG MODEL_FORMAT=onnx
 ARG VERSION=0.0.0
+ARG NAME=house-price
 ARG DATA=training/data/houses.csv
 ARG TARGET=price
-RUN python -m training --data "$DATA" --target "$TARGET" --out /layer/model \
-    --format "$MODEL_FORMAT" --version "$VERSION" \
+RUN --mount=type=bind,from=source,target=/source \
+    python -m training --data "/source/$DATA" --target "$TARGET" --out /layer/model \
+    --format "$MODEL_FORMAT" --name "$NAME" --version "$VERSION" \
     && find /layer -exec touch --no-dereference --date=@315532800 {} +
 
 
@@ -146,12 +155,18 @@ ARG MODEL_FORMAT=onnx
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
-LABEL org.opencontainers.image.title="house-price" \
-      org.opencontainers.image.description="House prices from a scikit-learn model, over HTTP" \
-      org.opencontainers.image.licenses="MIT" \
+ARG NAME=house-price
+ARG DATA=training/data/houses.csv
+ARG TARGET=price
+ARG LICENSES=MIT
+LABEL org.opencontainers.image.title="$NAME" \
+      org.opencontainers.image.description="Predicts $TARGET with a scikit-learn model, over HTTP" \
+      org.opencontainers.image.licenses="$LICENSES" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.created="$CREATED" \
+      com.shipshape.model.data="$DATA" \
+      com.shipshape.model.target="$TARGET" \
       com.shipshape.model.format="$MODEL_FORMAT"
 ENV PATH=/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \

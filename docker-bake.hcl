@@ -27,6 +27,28 @@ variable "CA_BUNDLE" {
   default = ""
 }
 
+# The folder that holds the table, the table's path in it, and what the model is called. Empty: the Dockerfile's example.
+variable "SOURCE" {
+  default = ""
+}
+
+variable "DATA" {
+  default = ""
+}
+
+variable "TARGET" {
+  default = ""
+}
+
+variable "NAME" {
+  default = ""
+}
+
+# The commit of this repository, where REVISION is that of another, which the table is from.
+variable "PIPELINE" {
+  default = ""
+}
+
 variable "DESTINATION" {
   default = "build/image"
 }
@@ -43,7 +65,13 @@ target "image" {
     CREATED      = CREATED
     MODEL_FORMAT = MODEL_FORMAT
     PYTHON_IMAGE = PYTHON_IMAGE != "" ? PYTHON_IMAGE : null
+    NAME         = NAME != "" ? NAME : null
+    DATA         = DATA != "" ? DATA : null
+    TARGET       = TARGET != "" ? TARGET : null
+    LICENSES     = PIPELINE != "" ? "" : null # of another's model this repository cannot say
   }
+  contexts = SOURCE != "" ? { source = SOURCE } : {}
+  labels   = PIPELINE != "" ? { "com.shipshape.pipeline.revision" = PIPELINE } : {}
   secret = CA_BUNDLE != "" ? ["id=ca,src=${CA_BUNDLE}"] : []
   # Attestations carry the time of the build: they hang beside the image, never inside its digest.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]

@@ -38,6 +38,9 @@ def ship(context: click.Context, *, again: bool) -> None:
       PORT            port of ./ship up (default: 5000; dev 5010, test 5020, prod 5030)
       OSV_API         mirror of https://api.osv.dev, for ./ship scan in a closed network
       SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for
+      SOURCE, DATA, TARGET, NAME, VERSION
+                      another model: checkout, table in it, column, name, version
+                      (default: the example; docs/your-own-model.md)
     """  # noqa: D301 - click wants the character \b, not two
     if context.invoked_subcommand:
         return

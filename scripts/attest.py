@@ -3,9 +3,9 @@
 import json
 
 from scripts import cosign, evidence
+from scripts.bill import BILL
 from scripts.build import Built
 from scripts.integration import tested
-from scripts.bill import BILL
 from scripts.terminal import say
 
 

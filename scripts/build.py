@@ -9,7 +9,9 @@ from scripts import engine, images
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.process import output, run
-from scripts.project import BUILD, commit, version
+from scripts.project import BUILD
+from scripts.project import commit as pipeline_commit
+from scripts.source import commit, source
 from scripts.terminal import size
 
 IMAGE = BUILD / "image"
@@ -30,20 +32,33 @@ class Built:
     model_format: str
     base: str
     """The base image: by digest where it was pulled, by local name and image id where it was made."""
+    pipeline: str
+    """The commit of this checkout, whose code made the image: `revision`, unless the table is another repository's."""
+    name: str
+    data: str
+    target: str
+    """What the model is called, and its table and target: see `scripts.source`."""
 
 
 def build(*, model_format: str = "onnx", cache: bool = True) -> str:
-    """Build the image of this checkout into `build/image/` and describe it in `build/image.json`.
+    """Build the image of what `scripts.source` names into `build/image/` and describe it in `build/image.json`.
 
     Both are replaced only when the build succeeded.
     """
-    at, fresh = commit(), BUILD / "image.new"
+    at, pipeline, model = commit(), pipeline_commit().revision, source()
+    fresh, context = BUILD / "image.new", BUILD / "source"
+    model.copy_to(context)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.parent.mkdir(exist_ok=True)
     base = images.reference(images.PYTHON)
     environment = {
-        "VERSION": version(),
+        "SOURCE": str(context),
+        "DATA": model.data,
+        "TARGET": model.target,
+        "NAME": model.name,
+        "VERSION": model.version,
         "REVISION": at.revision,
+        "PIPELINE": pipeline if pipeline != at.revision else "",
         "CREATED": at.created,
         "SOURCE_DATE_EPOCH": str(at.epoch),
         "MODEL_FORMAT": model_format,
@@ -58,10 +73,22 @@ def build(*, model_format: str = "onnx", cache: bool = True) -> str:
         *([] if cache else ["--no-cache"]),
         "image",
         env=environment,
-        remedy="./ship setup, when the base image is missing",
+        remedy="mend what is said above; ./ship setup, when it is the base image that is missing",
     )
     layout = Layout(fresh)
-    built = Built(layout.digest, layout.platforms, layout.size, version(), at.revision, model_format, _identified(base))
+    built = Built(
+        digest=layout.digest,
+        platforms=layout.platforms,
+        size=layout.size,
+        version=model.version,
+        revision=at.revision,
+        model_format=model_format,
+        base=_identified(base),
+        pipeline=pipeline,
+        name=model.name,
+        data=model.data,
+        target=model.target,
+    )
     shutil.rmtree(IMAGE, ignore_errors=True)
     fresh.rename(IMAGE)
     RECORD.write_text(json.dumps(asdict(built), indent=2) + "\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import project
+from scripts import project, source
 from scripts.build import Built
 from scripts.failure import Failure
 from scripts.integration import Passed
@@ -32,13 +32,19 @@ class Claim:
 
 def provenance(image: Built) -> Predicate:
     """Return SLSA provenance of `image`, for a build outside GitHub, which else states it by itself."""
-    home = project.repository()
-    source = {"uri": f"git+{home}" if home else "git", "digest": {"gitCommit": image.revision}}
+    parameters = ("name", "version", "data", "target", "model_format")
     return {
         "buildDefinition": {
             "buildType": "urn:shipshape:build:v1",
-            "externalParameters": {"platforms": sorted(image.platforms), "modelFormat": image.model_format},
-            "resolvedDependencies": [source, {"name": "base image", "uri": image.base}],
+            "externalParameters": {
+                **{name: getattr(image, name) for name in parameters},
+                "platforms": sorted(image.platforms),
+            },
+            "resolvedDependencies": [
+                {"name": "source", "uri": _home(), "digest": {"gitCommit": image.revision}},
+                {"name": "pipeline", "digest": {"gitCommit": image.pipeline}},
+                {"name": "base image", "uri": image.base},
+            ],
         },
         "runDetails": {"builder": {"id": "urn:shipshape:own-machine"}},
     }
@@ -50,18 +56,18 @@ def provenance_fact(predicate: Predicate, claim: Claim, *, workflow: str) -> str
     `workflow` is the identity that must have built the image; without one, a build on a machine of one's own will do,
     and its commit may be on the branch that is checked out.
     """
-    source = _source(predicate)
-    commit, origin = source.get("digest", {}).get("gitCommit", ""), source.get("uri", "").partition("@")[0]
-    home, builder = f"git+{project.repository()}", predicate.get("runDetails", {}).get("builder", {}).get("id", "")
+    stated = _source(predicate)
+    commit, origin = stated.get("digest", {}).get("gitCommit", ""), stated.get("uri", "").partition("@")[0]
+    home, builder = _home(), predicate.get("runDetails", {}).get("builder", {}).get("id", "")
     if commit != claim.revision:
         raise Failure(f"provenance is for commit {commit[:12]}, and the image says {claim.revision[:12]}")
     if origin != home and (workflow or ("https:" in origin and "https:" in home)):
-        raise Failure(f"provenance is for {origin.removeprefix('git+')}, not {project.repository()}")
+        raise Failure(f"provenance is for {origin.removeprefix('git+')}, not {home.removeprefix('git+')}")
     if workflow and builder != workflow:
         raise Failure(f"provenance is by {builder}, not by {workflow}")
-    if project.is_in(commit, "main"):
+    if project.is_in(commit, "main", source.root()):
         return f"commit {commit[:12]} on main"
-    if not workflow and project.is_in(commit, "HEAD"):
+    if not workflow and project.is_in(commit, "HEAD", source.root()):
         return f"commit {commit[:12]} on this branch"
     raise Failure(f"commit {commit[:12]} is not on main, as far as this clone knows")
 
@@ -71,7 +77,7 @@ def test_result(records: Iterable[Passed]) -> Predicate:
     suites = [
         {
             "name": record.suite,
-            "digest": {"gitCommit": project.commit().revision},
+            "digest": {"gitCommit": source.commit().revision},
             "annotations": {"platform": record.platform, **vars(record.counts)},
         }
         for record in records
@@ -99,6 +105,11 @@ def bill_fact(predicate: Predicate, claim: Claim) -> str:
     if lacking:
         raise Failure(f"the bill of materials lists no {' and no '.join(sorted(lacking))}")
     return f"{len(components)} components"
+
+
+def _home() -> str:
+    """Return the repository that the image is made of, as a package manager's Git location."""
+    return f"git+{project.repository(source.root())}"
 
 
 def _source(predicate: Predicate) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from scripts.build import built
 from scripts.failure import Failure
 from scripts.process import output
 from scripts.project import BUILD
+from scripts.source import source
 from scripts.suite import Counts, run_suite
 
 RECORDS = BUILD / "tested"
@@ -29,22 +30,31 @@ def integration(*, only: str = "all") -> str:
     """Run the integration tests against what `build/image.json` names; return how many passed and the digest.
 
     They run on this machine's platform. `only="image"` leaves out the tests of the pipeline, which build images of
-    their own: they say nothing new on a second platform.
+    their own from the example: they say nothing new on a second platform, nor of another model.
     """
     image, platform = built(), output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
     if platform not in image.platforms:
         raise Failure(f"the image is for {', '.join(image.platforms)}, and this machine is {platform}", "./ship build")
+    model = source()
+    if (image.name, image.data, image.target) != (model.name, model.data, model.target):
+        raise Failure(
+            f"the image predicts {image.target} from {image.data} as {image.name}, "
+            f"not {model.target} from {model.data} as {model.name}",
+            "set SOURCE, DATA, TARGET and NAME as they were for it, or ./ship build",
+        )
+    suite = SUITES[only if model.is_example else "image"]
     environment = {
         "REGISTRY_IMAGE": images.reference(images.REGISTRY),
         "PYTHON_IMAGE": images.reference(images.PYTHON),
         # Ryuk, which cleans up behind testcontainers, is an image of its own; the fixtures clean up themselves.
         "TESTCONTAINERS_RYUK_DISABLED": "true",
+        "TABLE": str(model.table),  # the model is trained from it once more, beside the image
     }
     record = _record(platform)
     record.unlink(missing_ok=True)
-    counts = run_suite(SUITES[only], environment)
+    counts = run_suite(suite, environment)
     RECORDS.mkdir(exist_ok=True)
-    record.write_text(json.dumps(asdict(Passed(image.digest, platform, SUITES[only], counts)), indent=2) + "\n")
+    record.write_text(json.dumps(asdict(Passed(image.digest, platform, suite, counts)), indent=2) + "\n")
     return f"{counts}, {image.digest}"
 
 

@@ -13,7 +13,6 @@ from scripts.failure import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-NAME = "house-price"
 # Of the versions that Python knows (PEP 440), those that are also a tag and have three numbers to make tags of.
 RELEASE = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
@@ -37,10 +36,13 @@ class Commit:
         return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def commit() -> Commit:
-    """Return the checked-out commit. Raises Failure outside a Git checkout, or before the first commit."""
-    revision, epoch = _git("log", "-1", "--format=%H %ct").split()
-    dirty = "-dirty" if _git("status", "--porcelain") else ""
+def commit(root: Path | None = None) -> Commit:
+    """Return the commit that is checked out here, or in `root`.
+
+    Raises Failure outside a Git checkout, or before the first commit.
+    """
+    revision, epoch = _git("log", "-1", "--format=%H %ct", root=root).split()
+    dirty = "-dirty" if _git("status", "--porcelain", root=root) else ""
     return Commit(revision + dirty, int(epoch))
 
 
@@ -50,23 +52,28 @@ def version() -> str:
         return str(tomllib.load(file)["project"]["version"])
 
 
-def repository() -> str:
-    """Return where this project lives, such as `https://github.com/OWNER/REPOSITORY`; nothing when Git does not know.
+def repository(root: Path | None = None) -> str:
+    """Return where this checkout, or that in `root`, is from, such as `https://github.com/OWNER/REPOSITORY`.
+
+    Nothing when Git does not know.
 
     On GitHub that is the repository whose workflow runs; elsewhere the remote `origin`, without credentials.
     """
     if "GITHUB_REPOSITORY" in os.environ:
         return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{os.environ['GITHUB_REPOSITORY']}"
-    origin = _git("config", "--default", "", "--get", "remote.origin.url")
+    origin = _git("config", "--default", "", "--get", "remote.origin.url", root=root)
     found = re.fullmatch(r"(?:https://|ssh://)?(?:[^@/]+@)?([\w-]+(?:\.[\w-]+)+)[:/](.+?)(?:\.git)?/?", origin)
     return f"https://{found[1]}/{found[2]}" if found else ""
 
 
-def is_in(revision: str, branch: str) -> bool:
-    """Return whether the commit `revision` is part of `branch`, here or at `origin`. HEAD is a branch, too."""
+def is_in(revision: str, branch: str, root: Path | None = None) -> bool:
+    """Return whether the commit `revision` is part of `branch`, in this checkout or in `root`, or at its `origin`.
+
+    HEAD is a branch, too.
+    """
     for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}", *(["HEAD"] if branch == "HEAD" else [])):
         try:
-            _git("merge-base", "--is-ancestor", revision, name)
+            _git("merge-base", "--is-ancestor", revision, name, root=root)
         except Failure:
             continue
         return True
@@ -83,8 +90,8 @@ def fingerprint() -> str:
     return total.hexdigest()
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+def _git(*arguments: str, root: Path | None = None) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root or ROOT, check=False, capture_output=True, text=True)
     if done.returncode:
         raise Failure(
             f"git {arguments[0]}: {done.stderr.strip()}", "run ./ship in a clone that has at least one commit"

@@ -12,9 +12,10 @@ from scripts.build import IMAGE, built
 from scripts.failure import Failure
 from scripts.integration import tested
 from scripts.layout import Layout
-from scripts.project import RELEASE, commit, version
+from scripts.project import RELEASE
 from scripts.release import arrival, place, refuse_to_move, release
 from scripts.scan import scanned
+from scripts.source import commit, version
 
 
 def publish(*, commit_only: bool = False) -> str:
@@ -61,4 +62,7 @@ def check_publishable() -> None:
             "git commit them; ./ship test builds and tests without publishing",
         )
     if not RELEASE.fullmatch(version()):
-        raise Failure(f"pyproject.toml: version {version()!r} is not MAJOR.MINOR.PATCH, or that with a1, b1 or rc1")
+        raise Failure(
+            f"the version {version()!r} is not MAJOR.MINOR.PATCH, or that with a1, b1 or rc1",
+            "mend it in pyproject.toml, or in VERSION where that is set",
+        )

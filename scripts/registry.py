@@ -14,7 +14,7 @@ from typing import Any
 from scripts import engine, images
 from scripts.failure import Failure
 from scripts.process import attempt, output, run
-from scripts.project import NAME
+from scripts.source import name
 
 # Port on this machine and name of the container, by the registry that it stands for.
 LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
@@ -34,7 +34,7 @@ def repositories() -> list[str]:
     """
     if "REGISTRIES" not in os.environ:
         return local_repositories()
-    named = [name for name in re.split(r"[\s,]+", os.environ["REGISTRIES"].lower()) if name]
+    named = [one for one in re.split(r"[\s,]+", os.environ["REGISTRIES"].lower()) if one]
     if not named:
         raise Failure(
             "REGISTRIES is set and names no repository", "unset it, or REGISTRIES='docker.io/me/house-price …'"
@@ -44,7 +44,7 @@ def repositories() -> list[str]:
 
 def local_repositories() -> list[str]:
     """Return the repositories in the two local registries."""
-    return [f"localhost:{port}/{NAME}" for port, _ in LOCAL.values()]
+    return [f"localhost:{port}/{name()}" for port, _ in LOCAL.values()]
 
 
 def is_local(reference: str) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from packaging.version import Version
 from rich.table import Table
 
-from scripts import project, registry
+from scripts import registry, source
 from scripts.failure import Failure
-from scripts.project import BUILD, RELEASE, ROOT
+from scripts.project import BUILD, RELEASE
 from scripts.terminal import console, say
 from scripts.verify import Verified, verified
 
@@ -28,9 +28,9 @@ def release(wanted: str | None = None) -> str:
     Raises Failure when the version is another, when `./ship verify` does not trust the image, and when the version is
     tagged with another digest already, in any registry.
     """
-    version, revision = project.version(), project.commit().revision
+    version, revision = source.version(), source.commit().revision
     if wanted is not None and wanted.removeprefix("v") != version:
-        raise Failure(f"{wanted} is to be released, and pyproject.toml says {version}", f"tag the commit v{version}")
+        raise Failure(f"{wanted} is to be released, and this commit is version {version}", f"tag the commit v{version}")
     image = verified(f"sha-{revision}")
     if image.version != version:
         raise Failure(f"the image of commit {revision[:12]} is version {image.version}, not {version}")
@@ -117,11 +117,10 @@ def place(tags: dict[str, list[str]], digest: str, write: Callable[[str, str], N
 
 
 def _describe(image: Verified, tags: dict[str, list[str]]) -> None:
-    changes = re.search(
-        rf"^## \[{re.escape(image.version)}\][^\n]*\n(.*?)(?=^## \[|\Z)",
-        (ROOT / "CHANGELOG.md").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
+    path = source.root() / "CHANGELOG.md"
+    changelog = path.read_text() if path.exists() else ""
+    section = rf"^## \[{re.escape(image.version)}\][^\n]*\n(.*?)(?=^## \[|\Z)"
+    changes = re.search(section, changelog, re.MULTILINE | re.DOTALL)
     pulls = "\n".join(f"docker pull {repository}:{image.version}@{image.digest}" for repository in tags)
     NOTES.parent.mkdir(parents=True, exist_ok=True)
     BILL.write_text(json.dumps(image.bill, indent=2) + "\n")

@@ -17,6 +17,7 @@ from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.process import attempt, output, run
 from scripts.project import ROOT, version
+from scripts.reference import locate
 from scripts.terminal import say
 
 REVISION = "org.opencontainers.image.revision"
@@ -43,18 +44,17 @@ class Origin:
 def reproduce(reference: str = "", *, commit: str = "") -> str:
     """Rebuild the image `reference` from its commit, and return that the digests are the same one.
 
-    `reference` is a version (without one: that of pyproject.toml), `sha-<commit>` or `sha256:…`, in every repository of
-    REGISTRIES, or `repository:tag` or `repository@sha256:…` in that one. `commit` is built in place of the one that
-    the image names.
+    `reference` is what `scripts.reference.locate` takes; without one, the version of this checkout. `commit` is built
+    in place of the one that the image names.
 
     Raises Failure when the repositories do not agree on it, when its commit is not in this clone, when the rebuild
     fails, and, after the differences were shown, when it is another image.
     """
     wanted = reference or version()
     with tempfile.TemporaryDirectory(prefix="shipshape-reproduce-") as folder:
-        found = _found(wanted)
-        say(f"  pulling {found}")
-        registry.pull(found, Path(folder, "published"))
+        found = locate(wanted)
+        say(f"  pulling {found.reference}")
+        registry.pull(found.reference, Path(folder, "published"))
         published = Layout(Path(folder, "published"))
         origin = _origin(published)
         revision = _commit(commit or _named(origin, wanted))
@@ -69,21 +69,6 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
     raise Failure(
         f"{wanted} is not what {revision[:12]} builds: {headline(differences)}", _remedy(wanted, differences, commit)
     )
-
-
-def _found(reference: str) -> str:
-    """Return `reference` as `repository@digest`. Raises Failure when repositories differ, or have no such image."""
-    joint = "@" if reference.startswith("sha256:") else ":"
-    places = [reference] if "/" in reference else [f"{place}{joint}{reference}" for place in registry.repositories()]
-    digests = {place: registry.digest(place) for place in places}
-    if len(set(digests.values())) != 1:
-        found = ", ".join(f"{place} is {digest or 'not there'}" for place, digest in digests.items())
-        raise Failure(f"the registries do not agree: {found}", f"name one of them: ./ship reproduce {places[0]}")
-    digest = digests[places[0]]
-    if digest is None:
-        raise Failure(f"{' and '.join(places)}: not there", "./ship reproduce sha-COMMIT, or any other REPOSITORY:TAG")
-    folder, slash, name = places[0].rpartition("/")
-    return f"{folder}{slash}{re.split('[:@]', name)[0]}@{digest}"
 
 
 def _origin(image: Layout) -> Origin:

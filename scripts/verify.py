@@ -1,7 +1,6 @@
 """`./ship verify REF`: the evidence that an image is what it claims to be, in every registry."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +11,10 @@ from rich.text import Text
 from scripts import cosign, evidence, project, registry
 from scripts.evidence import Claim, Predicate
 from scripts.failure import Failure
+from scripts.reference import Located, locate
 from scripts.terminal import console
 
 Fact = Callable[[Predicate], str]
-REFERENCE = re.compile(r"(?P<repository>.+?)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
 
 
 @dataclass(frozen=True)
@@ -49,57 +48,28 @@ def verify(reference: str) -> str:
 def verified(reference: str) -> Verified:
     """Show the evidence for `reference` and return what it is.
 
-    `reference` is a tag (`1.4.0`, `sha-<commit>`) or a digest, looked up in every repository that REGISTRIES names, or
-    a full `repository:tag` or `repository@digest`, looked up there.
-
-    Raises Failure with every reason when it is missing or not the same image everywhere, is not signed by who should
-    have, or lacks true provenance, test result or bill of materials.
+    `reference` is what `scripts.reference.locate` takes. Raises Failure with every reason when it is missing or not the
+    same image everywhere, is not signed by who should have, or lacks true provenance, test result or bill of materials.
     """
-    places = _places(reference)
-    who = cosign.trusted(places)
-    digest = _one_digest(places)
-    claim = _claim(next(iter(places)), digest)
+    located = locate(reference)
+    who = cosign.trusted(located.repositories)
+    claim = _claim(located)
     _check_tag(reference, claim)
     bills: list[Predicate] = []
     with ThreadPoolExecutor(max_workers=4) as pool:
-        findings = list(pool.map(lambda check: check(), _checks(list(places), who, claim, bills)))
+        findings = list(pool.map(lambda check: check(), _checks(located.repositories, who, claim, bills)))
     _show(findings, claim, who)
     faults = [f"{finding.repository}: {finding.fault}" for finding in findings if finding.fault]
     if faults:
         raise Failure(f"{reference} is not to be trusted: {'; '.join(faults)}")
-    return Verified(digest, claim.version, claim.revision, tuple(places), bills[0])
+    return Verified(located.digest, claim.version, claim.revision, located.repositories, bills[0])
 
 
-def _places(reference: str) -> dict[str, str]:
-    """Return the repositories to look in, each with the full reference there."""
-    if "/" not in reference:
-        join = "@" if reference.startswith("sha256:") else ":"
-        return {repository: f"{repository}{join}{reference}" for repository in registry.repositories()}
-    found = REFERENCE.fullmatch(reference)
-    if not found or not (found["tag"] or found["digest"]):
-        raise Failure(f"{reference} names no tag and no digest", f"./ship verify {reference}:{project.version()}")
-    return {found["repository"]: f"{found['repository']}@{found['digest']}" if found["digest"] else reference}
-
-
-def _one_digest(places: dict[str, str]) -> str:
-    found = {full: registry.digest(full) for full in places.values()}
-    missing = [full for full, digest in found.items() if digest is None]
-    if missing:
-        raise Failure(f"{' and '.join(missing)} does not exist", "./ship publish")
-    if len(set(found.values())) > 1:
-        raise Failure(
-            f"the registries disagree: {'; '.join(f'{full} is {digest}' for full, digest in found.items())}",
-            "find out who moved it; the version with all its evidence is the right one: ./ship verify sha256:…",
-        )
-    return str(next(iter(found.values())))
-
-
-def _claim(repository: str, digest: str) -> Claim:
-    reference = f"{repository}@{digest}"
-    labels = registry.labels(reference)
+def _claim(located: Located) -> Claim:
+    labels = registry.labels(located.reference)
     prefix = "org.opencontainers.image"
     version, revision = labels.get(f"{prefix}.version", ""), labels.get(f"{prefix}.revision", "")
-    return Claim(digest, version, revision, frozenset(registry.platforms(reference)))
+    return Claim(located.digest, version, revision, frozenset(registry.platforms(located.reference)))
 
 
 def _check_tag(reference: str, claim: Claim) -> None:
@@ -112,7 +82,7 @@ def _check_tag(reference: str, claim: Claim) -> None:
 
 
 def _checks(
-    repositories: list[str], who: cosign.Signer, claim: Claim, bills: list[Predicate]
+    repositories: Iterable[str], who: cosign.Signer, claim: Claim, bills: list[Predicate]
 ) -> list[Callable[[], Finding]]:
     workflow = who.identity if isinstance(who, cosign.Workflow) else ""
 

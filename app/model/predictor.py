@@ -129,7 +129,13 @@ def _onnx(content: bytes) -> Run:
     # One row is too little to share out, and a thread pool would not survive the fork of the workers.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        content,
+        options,
+        providers=["CPUExecutionProvider"],
+        # It would make a model of one number a product with a factor of 32 bits, and lose half of the digits.
+        disabled_optimizers=["MatMulScaleFusion"],
+    )
     source, sink = session.get_inputs()[0].name, [session.get_outputs()[0].name]
 
     def run(matrix: Matrix) -> Vector:

@@ -11,6 +11,9 @@ from typing import Any
 
 from tests.integration.program import ROOT, run
 
+# What another model is named by: a clone makes the example, unless a test says otherwise.
+MODEL = ("SOURCE", "DATA", "TARGET", "NAME", "VERSION")
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -23,7 +26,7 @@ class Checkout:
         return subprocess.run(
             [sys.executable, "-m", "scripts", *arguments],
             cwd=self.path,
-            env={**os.environ, **environment},
+            env={name: value for name, value in os.environ.items() if name not in MODEL} | environment,
             check=False,
             capture_output=True,
             text=True,
@@ -67,8 +70,8 @@ def clone_of_the_work_tree(path: Path) -> Checkout:
     return Checkout(path)
 
 
-def build(checkout: Checkout, *options: str) -> Checkout:
-    done = checkout.ship("build", *options)
+def build(checkout: Checkout, *options: str, **environment: str) -> Checkout:
+    done = checkout.ship("build", *options, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return checkout
 

@@ -1,10 +1,12 @@
 """A client that means no good: `python -m tests.integration.hostile PORT SEED COUNT BODY` prints what it was told.
 
 It speaks HTTP through raw sockets, because no client library would send most of this. The same seed sends the same.
+MODEL in the environment is the model's name.
 """
 
 import gzip
 import json
+import os
 import random
 import socket
 import sys
@@ -50,24 +52,24 @@ VALUES = (
     "2.5", "1e999999999999", '{"a":{"a":{"a":1}}}', '"é"', '"e\u0301"', '"\U0001f3e0"', "\u00a0", "[null]", '"null"',
     '"1; DROP TABLE houses"', "18446744073709551616", "-9223372036854775809", "1.7976931348623157e309", "5e-324",
 )  # fmt: skip
-# Questions in other protocols, with a hostile value for each VALUE and a valid row for ROW.
+# Questions in other protocols: a hostile value for each VALUE, a valid row for ROW, a feature for NUMBER and TEXT.
 PROTOCOLS = {
-    "/v1/models/house-price:predict": (
+    f"/v1/models/{os.environ.get('MODEL', 'x')}:predict": (
         '{"instances": VALUE}', '{"instances": [VALUE]}', '{"instances": [ROW, VALUE]}', '{"instances": [ROW]}',
         '{"instances": [ROW], "parameters": VALUE}', '{"instances": [ROW], "signature_name": VALUE}',
     ),
     "/invocations": (
-        '{"dataframe_split": VALUE}', '{"dataframe_split": {"columns": ["area", VALUE], "data": [[VALUE, VALUE]]}}',
+        '{"dataframe_split": VALUE}', '{"dataframe_split": {"columns": [NUMBER, VALUE], "data": [[VALUE, VALUE]]}}',
         '{"dataframe_split": {"columns": VALUE, "data": VALUE, "index": VALUE}}', '{"dataframe_records": [ROW, VALUE]}',
-        '{"dataframe_records": VALUE}', '{"inputs": VALUE}', '{"inputs": {"area": [VALUE], "city": VALUE}}',
-        '{"inputs": [ROW], "instances": [ROW]}', '{"instances": [ROW], "params": VALUE}', "area,city\nVALUE,VALUE\n",
+        '{"dataframe_records": VALUE}', '{"inputs": VALUE}', '{"inputs": {NUMBER: [VALUE], TEXT: VALUE}}',
+        '{"inputs": [ROW], "instances": [ROW]}', '{"instances": [ROW], "params": VALUE}', "NUMBER,TEXT\nVALUE,VALUE\n",
     ),
-    "/v2/models/house-price/infer": (
+    f"/v2/models/{os.environ.get('MODEL', 'x')}/infer": (
         '{"inputs": VALUE}', '{"inputs": [VALUE], "outputs": [VALUE], "id": VALUE, "parameters": VALUE}',
         '{"inputs": [{"name": VALUE, "shape": VALUE, "datatype": VALUE, "data": VALUE}]}',
-        '{"inputs": [{"name": "area", "shape": [1, VALUE], "datatype": "FP64", "data": [VALUE]}]}',
-        '{"inputs": [{"name": "area", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": VALUE}}]}',
-        '{"inputs": [{"name": "city", "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": 9}}]}',
+        '{"inputs": [{"name": NUMBER, "shape": [1, VALUE], "datatype": "FP64", "data": [VALUE]}]}',
+        '{"inputs": [{"name": NUMBER, "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": VALUE}}]}',
+        '{"inputs": [{"name": TEXT, "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": 9}}]}',
     ),
 }  # fmt: skip
 DEPTHS = (10, 500, 1_100, 30_000)
@@ -187,8 +189,10 @@ def framed(chance: random.Random, body: bytes) -> Message:
 def in_protocol(chance: random.Random, body: bytes) -> tuple[str, bytes, list[tuple[str, str]]]:
     """Make a question of another protocol: its path, its body, and its headers."""
     path = chance.choice([*PROTOCOLS])
-    row = json.dumps(json.loads(body)["features"])
-    parts = chance.choice(PROTOCOLS[path]).replace("ROW", row).split("VALUE")
+    row: dict[str, Any] = json.loads(body)["features"]
+    names = [json.dumps(name) for name in sorted(row, key=lambda name: isinstance(row[name], str))]
+    question = chance.choice(PROTOCOLS[path]).replace("NUMBER", names[0]).replace("TEXT", names[-1])
+    parts = question.replace("ROW", json.dumps(row)).split("VALUE")
     content = "".join(part + chance.choice(VALUES) for part in parts[:-1]) + parts[-1]
     if path.startswith("/v2") and chance.random() < 0.5:
         size = chance.choice((len(content), len(content) - 1, 0, 10**9))

@@ -1,5 +1,7 @@
 """The protocols, asked by the clients that people use: right answers, right metadata, readable errors."""
 
+import csv
+import io
 import json
 import math
 from typing import Any
@@ -7,10 +9,11 @@ from typing import Any
 import pytest
 import requests
 
+from tests.integration.card import Fault, faults, golden_predictions, golden_rows
 from tests.integration.client import asked
 from tests.integration.service import Service, started_service
 
-TOLERANCE = 1e-6  # of the predicted price; the card's golden rows come from scikit-learn itself
+TOLERANCE = 1e-6  # of the prediction; the card's golden rows come from scikit-learn itself
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +22,21 @@ def card(service: Service) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def prices(card: dict[str, Any]) -> Any:
-    return pytest.approx([golden["prediction"] for golden in card["golden"]], rel=TOLERANCE)
+def predictions(card: dict[str, Any]) -> Any:
+    return pytest.approx(golden_predictions(card), rel=TOLERANCE)
 
 
 @pytest.fixture(scope="module")
-def question(service: Service, card: dict[str, Any]) -> dict[str, Any]:
-    """What every client is asked to ask: the golden rows, and one row with two faults."""
-    rows = [golden["features"] for golden in card["golden"]]
+def wrong(card: dict[str, Any]) -> list[Fault]:
+    """Faults that a tensor of the right type can carry, of two features where so many have any."""
+    by_name = {fault.name: fault for fault in faults(card) if fault.typed}
+    return [*by_name.values()][:2]
+
+
+@pytest.fixture(scope="module")
+def question(service: Service, card: dict[str, Any], wrong: list[Fault]) -> dict[str, Any]:
+    """What every client is asked to ask: the golden rows, and one row with faults."""
+    rows = golden_rows(card)
     return {
         "url": service.url,
         "address": f"localhost:{service.port}",
@@ -35,7 +45,7 @@ def question(service: Service, card: dict[str, Any]) -> dict[str, Any]:
         "features": card["features"],
         "rows": rows,
         "matrix": [[encoded(feature, row[feature["name"]]) for feature in card["features"]] for row in rows],
-        "bad": {**rows[1], "city": "Atlantis", "area": -1},
+        "bad": rows[1] | {fault.name: fault.value for fault in wrong},
     }
 
 
@@ -45,14 +55,24 @@ def encoded(feature: dict[str, Any], value: Any) -> float:
     return float(feature["categories"].index(value) if feature["type"] == "category" else value)
 
 
-def names_both_faults(text: str) -> bool:
-    return 'row 1, "city": found "Atlantis"' in text and 'row 1, "area": found -1' in text
+def assert_refused(answer: list[str], wrong: list[Fault]) -> None:
+    """A client's status and text must be a 400 that names every fault of row 1; without a fault there is no answer."""
+    if not wrong:
+        assert answer == []
+        return
+    status, text = answer
+    assert status == "400"
+    for fault in wrong:
+        found = json.dumps(fault.value)
+        assert f'row 1, "{fault.name}": found {found}' in text
 
 
-def test_triton_s_client(card: dict[str, Any], prices: Any, question: dict[str, Any], built: dict[str, Any]) -> None:
+def test_triton_s_client(
+    card: dict[str, Any], predictions: Any, question: dict[str, Any], wrong: list[Fault], built: dict[str, Any]
+) -> None:
     answer = asked("triton", question)
 
-    assert answer["default"] == answer["json"] == answer["matrix"] == prices
+    assert answer["default"] == answer["json"] == answer["matrix"] == predictions
     assert "binary_data_size" in answer["default_output"]["parameters"]
     assert "data" in answer["json_output"]
     assert answer["id"] == "42"
@@ -65,48 +85,47 @@ def test_triton_s_client(card: dict[str, Any], prices: Any, question: dict[str, 
     assert (answer["model"]["name"], answer["model"]["versions"]) == (card["name"], [card["version"]])
     assert [tensor["name"] for tensor in answer["model"]["inputs"]] == [item["name"] for item in card["features"]]
     assert answer["model"]["outputs"] == [{"name": card["target"]["name"], "datatype": "FP64", "shape": [-1]}]
-    assert answer["bad_row"][0] == "400"
-    assert names_both_faults(answer["bad_row"][1])
+    assert_refused(answer["bad_row"], wrong)
     assert answer["bad_output"][0] == "400"
     assert "rent" in answer["bad_output"][1]
     assert answer["other_model"][0] == "404"
 
 
-def test_kserve_s_client(prices: Any, question: dict[str, Any]) -> None:
+def test_kserve_s_client(predictions: Any, question: dict[str, Any], wrong: list[Fault]) -> None:
     answer = asked("kserve", question)
 
-    assert answer["json"] == answer["binary"] == answer["v1"]["predictions"] == prices
+    assert answer["json"] == answer["binary"] == answer["v1"]["predictions"] == predictions
     assert answer["id"] == "42"
     assert (answer["live"], answer["ready"], answer["model_ready"]) == (True, True, [True, True])
-    for fault in ("bad_row", "bad_row_v1"):
-        assert answer[fault][0] == "400"
-        assert names_both_faults(answer[fault][1])
+    assert_refused(answer["bad_row"], wrong)
+    assert_refused(answer["bad_row_v1"], wrong)
     assert answer["other_model"][0] == answer["other_model_v1"][0] == "404"
 
 
-def test_mlflow_s_client(card: dict[str, Any], prices: Any, question: dict[str, Any]) -> None:
+def test_mlflow_s_client(card: dict[str, Any], predictions: Any, question: dict[str, Any], wrong: list[Fault]) -> None:
     answer = asked("mlflow", question)
 
-    assert answer["frame"] == answer["array"] == answer["list"] == answer["with_parameters"] == prices
-    assert answer["frame_has_nan"]
+    assert answer["frame"] == answer["array"] == answer["list"] == answer["with_parameters"] == predictions
+    assert answer["frame_has_nan"] == any(feature["missing"] for feature in card["features"])
     assert json.loads(answer["version"])["model"]["name"] == card["name"]
-    assert "400" in answer["bad_row"]
-    assert names_both_faults(json.loads(answer["bad_row"].split("response: ")[1].removesuffix(")"))["message"])
+    _, _, response = answer["bad_row"].partition("response: ")
+    message = [json.loads(response.removesuffix(")"))["message"]] if response else []
+    assert_refused([status for status in ("400",) if status in answer["bad_row"]] + message, wrong)
 
 
-def test_sagemaker_s_requests(service: Service, prices: Any, question: dict[str, Any]) -> None:
+def test_sagemaker_s_requests(service: Service, predictions: Any, question: dict[str, Any]) -> None:
     """No client here speaks to a container directly: what its endpoint would send."""
-    rows = question["rows"]
-    table = "".join(",".join("" if value is None else str(value) for value in row.values()) + "\n" for row in rows)
+    table = io.StringIO()
+    csv.writer(table).writerows(row.values() for row in question["rows"])
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
 
-    reply = requests.post(f"{service.url}/invocations", data=table, headers=headers, timeout=10)
+    reply = requests.post(f"{service.url}/invocations", data=table.getvalue().encode(), headers=headers, timeout=10)
 
     assert requests.get(f"{service.url}/ping", timeout=10).status_code == 200
-    assert [float(line) for line in reply.text.splitlines()] == prices
+    assert [float(line) for line in reply.text.splitlines()] == predictions
 
 
-def test_vertex_s_requests(candidate: str, prices: Any, question: dict[str, Any]) -> None:
+def test_vertex_s_requests(candidate: str, predictions: Any, question: dict[str, Any]) -> None:
     path = "/v1/endpoints/1/deployedModels/2"
     named = {"AIP_HTTP_PORT": "8080", "AIP_HEALTH_ROUTE": path, "AIP_PREDICT_ROUTE": f"{path}:predict"}
 
@@ -115,7 +134,7 @@ def test_vertex_s_requests(candidate: str, prices: Any, question: dict[str, Any]
         reply = requests.post(f"{service.url}{path}:predict", json={"instances": question["rows"]}, timeout=10)
 
     assert health.status_code == 200
-    assert reply.json()["predictions"] == prices
+    assert reply.json()["predictions"] == predictions
 
 
 @pytest.mark.parametrize("path", ["/v2/models/other", "/v1/models/other", "/v2/nothing"])

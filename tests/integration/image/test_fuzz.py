@@ -65,7 +65,11 @@ def attacked(victim: Service, count: int, seed: int) -> Counter[str]:
     command = [sys.executable, "-m", "tests.integration.hostile", str(victim.port)]
     clients = [
         subprocess.Popen(
-            [*command, str(seed + number), str(count // CLIENTS), body], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [*command, str(seed + number), str(count // CLIENTS), body],
+            cwd=ROOT,
+            env={**os.environ, "MODEL": victim.card["name"]},
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(CLIENTS)
     ]

@@ -18,11 +18,15 @@ def test_the_candidate_is_the_digest_that_was_built(config: dict[str, Any], buil
     assert any(reference.endswith(f"@{built['digest']}") for reference in config["RepoDigests"])
 
 
-def test_labels_name_the_commit_and_the_version(config: dict[str, Any], built: dict[str, Any]) -> None:
+def test_labels_name_the_model_and_what_it_is_made_from(config: dict[str, Any], built: dict[str, Any]) -> None:
     labels = config["Config"]["Labels"]
 
     assert labels["org.opencontainers.image.revision"] == built["revision"]
     assert labels["org.opencontainers.image.version"] == built["version"]
+    assert labels["org.opencontainers.image.title"] == built["name"]
+    assert labels["com.shipshape.model.data"] == built["data"]
+    assert labels["com.shipshape.model.target"] == built["target"]
+    assert labels.get("com.shipshape.pipeline.revision", built["revision"]) == built["pipeline"]
 
 
 def test_it_runs_as_a_numeric_user_that_is_not_root(service: Service, config: dict[str, Any]) -> None:

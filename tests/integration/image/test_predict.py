@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import requests
 
+from tests.integration.card import faults, golden_predictions, golden_rows
 from tests.integration.service import Service
 
-TOLERANCE = 1e-6  # of the predicted price; the card's golden rows come from scikit-learn itself
+TOLERANCE = 1e-6  # of the prediction; the card's golden rows come from scikit-learn itself
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -19,13 +20,12 @@ def card(service: Service) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def rows(card: dict[str, Any]) -> list[dict[str, Any]]:
-    """The golden rows, as objects by feature name."""
-    return [golden["features"] for golden in card["golden"]]
+    return golden_rows(card)
 
 
 @pytest.fixture(scope="module")
-def prices(card: dict[str, Any]) -> list[float]:
-    return [golden["prediction"] for golden in card["golden"]]
+def predictions(card: dict[str, Any]) -> list[float]:
+    return golden_predictions(card)
 
 
 def values(card: dict[str, Any], row: dict[str, Any]) -> list[Any]:
@@ -37,23 +37,25 @@ def changed(row: dict[str, Any], **features: Any) -> dict[str, Any]:
     return {**row, **features}
 
 
-def test_one_object(service: Service, rows: list[dict[str, Any]], prices: list[float]) -> None:
-    for row, price in zip(rows, prices, strict=True):
-        assert service.predict(row).json()["prediction"] == pytest.approx([price], rel=TOLERANCE)
+def test_one_object(service: Service, rows: list[dict[str, Any]], predictions: list[float]) -> None:
+    for row, prediction in zip(rows, predictions, strict=True):
+        assert service.predict(row).json()["prediction"] == pytest.approx([prediction], rel=TOLERANCE)
 
 
-def test_one_list(service: Service, card: dict[str, Any], rows: list[dict[str, Any]], prices: list[float]) -> None:
-    assert service.predict(values(card, rows[0])).json()["prediction"] == pytest.approx(prices[:1], rel=TOLERANCE)
+def test_one_list(service: Service, card: dict[str, Any], rows: list[dict[str, Any]], predictions: list[float]) -> None:
+    assert service.predict(values(card, rows[0])).json()["prediction"] == pytest.approx(predictions[:1], rel=TOLERANCE)
 
 
-def test_many_objects(service: Service, rows: list[dict[str, Any]], prices: list[float]) -> None:
-    assert service.predict(rows).json()["prediction"] == pytest.approx(prices, rel=TOLERANCE)
+def test_many_objects(service: Service, rows: list[dict[str, Any]], predictions: list[float]) -> None:
+    assert service.predict(rows).json()["prediction"] == pytest.approx(predictions, rel=TOLERANCE)
 
 
-def test_many_lists(service: Service, card: dict[str, Any], rows: list[dict[str, Any]], prices: list[float]) -> None:
+def test_many_lists(
+    service: Service, card: dict[str, Any], rows: list[dict[str, Any]], predictions: list[float]
+) -> None:
     matrix = [values(card, row) for row in rows]
 
-    assert service.predict(matrix).json()["prediction"] == pytest.approx(prices, rel=TOLERANCE)
+    assert service.predict(matrix).json()["prediction"] == pytest.approx(predictions, rel=TOLERANCE)
 
 
 def test_the_answer_says_what_it_is(service: Service, card: dict[str, Any], rows: list[dict[str, Any]]) -> None:
@@ -69,7 +71,9 @@ def test_the_answer_says_what_it_is(service: Service, card: dict[str, Any], rows
 def test_a_missing_value_where_the_card_allows_one(
     service: Service, card: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    optional = next(feature["name"] for feature in card["features"] if feature["missing"])
+    optional = next((feature["name"] for feature in card["features"] if feature["missing"]), None)
+    if optional is None:
+        pytest.skip("no feature of this model may be missing")
 
     assert service.predict(changed(rows[0], **{optional: None})).status_code == 200
 
@@ -99,52 +103,47 @@ def test_a_body_of_another_shape_is_a_400_that_says_so(service: Service, body: b
 
 
 def test_another_length_is_a_400_that_counts(service: Service, card: dict[str, Any], rows: list[Any]) -> None:
-    [fault] = problem(service.predict(values(card, rows[0])[:-1]), 400)["errors"]
+    [fault] = problem(service.predict([*values(card, rows[0]), 1]), 400)["errors"]
 
     assert fault["row"] == 0
     assert str(len(card["features"])) in fault["wanted"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "found"),
-    [
-        ("area", "large", "large"),
-        ("area", None, "null"),
-        ("area", True, "true"),
-        ("area", [80], "a list"),
-        ("area", {}, "an object"),
-        ("area", -1, "-1"),
-        ("rooms", 2.5, "2.5"),
-        pytest.param("rooms", 10**400, "a very large integer", id="rooms-10**400"),
-        ("city", "Atlantis", "Atlantis"),
-        ("city", 3, "3"),
-        ("city", None, "null"),
-        ("colour", "red", ""),
-    ],
-)
 def test_a_bad_value_is_a_400_that_names_row_and_field(
-    service: Service, rows: list[dict[str, Any]], name: str, value: object, found: str
+    service: Service, card: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    answer = service.predict([rows[0], changed(rows[1], **{name: value})])
-    [fault] = problem(answer, 400)["errors"]
+    wrong = faults(card)
+    assert {fault.name for fault in wrong} == rows[0].keys()
 
-    assert (fault["row"], fault["field"]) == (1, name)
-    assert found in json.dumps(fault["found"])
+    for one in wrong:
+        answer = service.predict([rows[0], changed(rows[1], **{one.name: one.value})])
+        [fault] = problem(answer, 400)["errors"]
+        assert (fault["row"], fault["field"]) == (1, one.name)
+        assert one.found in json.dumps(fault["found"]), one
+        assert fault["wanted"]
+
+
+def test_an_unknown_name_is_a_400_that_names_it(service: Service, rows: list[dict[str, Any]]) -> None:
+    [fault] = problem(service.predict([rows[0], changed(rows[1], **{"no such feature": 1})]), 400)["errors"]
+
+    assert (fault["row"], fault["field"]) == (1, "no such feature")
     assert fault["wanted"]
 
 
-def test_a_missing_name_is_a_400_that_names_it(service: Service, rows: list[dict[str, Any]]) -> None:
-    [fault] = problem(service.predict({name: value for name, value in rows[0].items() if name != "area"}), 400)[
-        "errors"
-    ]
+def test_a_missing_name_is_a_400_that_names_it(
+    service: Service, card: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    required = [feature["name"] for feature in card["features"] if not feature["missing"]]
+    found = problem(service.predict({name: rows[0][name] for name in rows[0] if name not in required}), 400)["errors"]
 
-    assert (fault["row"], fault["field"]) == (0, "area")
+    assert [(fault["row"], fault["field"]) for fault in found] == [(0, name) for name in required]
 
 
 def test_all_faults_are_told_at_once(service: Service, rows: list[dict[str, Any]]) -> None:
-    bad = changed(rows[0], area="large", city="Atlantis")
+    """A list is wrong for every feature."""
+    bad = {name: [1] for name in rows[0]}
 
-    assert {fault["field"] for fault in problem(service.predict(bad), 400)["errors"]} == {"area", "city"}
+    assert [fault["field"] for fault in problem(service.predict(bad), 400)["errors"]] == [*bad][:20]
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "in chunks"])

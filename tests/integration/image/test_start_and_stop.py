@@ -49,7 +49,7 @@ def test_it_refuses_another_model_file(candidate: str, model: Path) -> None:
 
 
 def test_it_refuses_a_golden_row_that_disagrees(candidate: str, model: Path) -> None:
-    edit(model, lambda card: card["golden"][0].update(prediction=1.0))
+    edit(model, lambda card: card["golden"][0].update(prediction=card["golden"][0]["prediction"] * 2 + 1))
 
     assert "golden" in refusal(candidate, model)
 

@@ -171,7 +171,7 @@ def test_a_version_that_is_not_this_project_s_cannot_be_released(
     done = project.ship("release", "v1.0.1", REGISTRIES=where)
 
     assert done.returncode == 1
-    assert "pyproject.toml says 1.0.0" in done.stdout
+    assert "this commit is version 1.0.0" in done.stdout
     assert registry.tags(repository) == [f"sha-{project.revision}"]
 
 

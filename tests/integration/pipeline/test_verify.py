@@ -244,7 +244,7 @@ def test_what_is_nowhere_and_a_registry_that_is_down(release: Release) -> None:
     down = verify(release.project, "1.0.0", f"localhost:{port}/evidence/house-price")
 
     assert (nowhere.returncode, down.returncode) == (1, 1)
-    assert "does not exist" in nowhere.stdout
+    assert "there is no" in nowhere.stdout
     assert "cannot be asked" in down.stdout
     assert "Traceback" not in nowhere.stderr + down.stderr
 

@@ -19,3 +19,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     repository.path.mkdir()
     repository.start()
     return repository
+
+
+@pytest.fixture(autouse=True)
+def example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with the example, whatever model this `./ship unit` was typed for."""
+    for variable in ("SOURCE", "DATA", "TARGET", "NAME", "VERSION"):
+        monkeypatch.delenv(variable, raising=False)

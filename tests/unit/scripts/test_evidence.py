@@ -15,16 +15,18 @@ from scripts.suite import Counts
 HOME = "https://github.com/me/house-price"
 WORKFLOW = f"{HOME}/.github/workflows/image.yml@refs/heads/main"
 REVISION = "a" * 40
-IMAGE = Built("sha256:1", {"linux/amd64": "sha256:2"}, 1, "1.0.0", REVISION, "onnx", "python@sha256:3")
+PLATFORMS = {"linux/amd64": "sha256:2"}
+MODEL = (REVISION, "house-price", "training/data/houses.csv", "price")
+IMAGE = Built("sha256:1", PLATFORMS, 1, "1.0.0", REVISION, "onnx", "python@sha256:3", *MODEL)
 CLAIM = Claim("sha256:1", "1.0.0", REVISION, frozenset({"linux/amd64"}))
 
 
 @pytest.fixture(autouse=True)
 def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout of HOME at REVISION, which is on main."""
-    monkeypatch.setattr(project, "repository", lambda: HOME)
-    monkeypatch.setattr(project, "commit", lambda: Commit(REVISION, 0))
-    monkeypatch.setattr(project, "is_in", lambda revision, branch: revision == REVISION and branch == "main")
+    monkeypatch.setattr(project, "repository", lambda _root=None: HOME)
+    monkeypatch.setattr(project, "commit", lambda _root=None: Commit(REVISION, 0))
+    monkeypatch.setattr(project, "is_in", lambda revision, branch, _root: revision == REVISION and branch == "main")
 
 
 def by_github(commit: str = REVISION, home: str = HOME, builder: str = WORKFLOW) -> Predicate:
@@ -65,7 +67,7 @@ def test_provenance_that_is_not_by_the_workflow_for_the_commit(predicate: Predic
 
 
 def test_a_commit_that_is_not_on_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project, "is_in", lambda _, branch: branch == "HEAD")
+    monkeypatch.setattr(project, "is_in", lambda _, branch, _root: branch == "HEAD")
 
     assert "on this branch" in evidence.provenance_fact(evidence.provenance(IMAGE), CLAIM, workflow="")
     with pytest.raises(Failure, match="not on main"):

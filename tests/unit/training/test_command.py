@@ -189,6 +189,17 @@ def test_a_table_without_a_description_is_inferred(table: Path, tmp_path: Path) 
     assert features["area"].missing is False
 
 
+def test_one_number_is_enough_to_predict_from(tmp_path: Path) -> None:
+    table = tmp_path / "line.csv"
+    noise = random.Random(0)  # noqa: S311 - to be repeated, not to be secret
+    rows = [f"{x / 7},{x / 3 + noise.gauss(0, 10):.3f}\n" for x in range(300)]
+    table.write_text("x,y\n" + "".join(rows))
+
+    result = train("--data", table, "--target", "y", "--out", tmp_path / "model")
+
+    assert result.exit_code == 0, result.output
+
+
 def test_duplicates_can_be_dropped(table: Path, tmp_path: Path) -> None:
     twice = tmp_path / "houses.csv"
     lines = table.read_text(encoding="utf-8").splitlines(keepends=True)

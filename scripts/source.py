@@ -1,0 +1,157 @@
+"""Whose model is built: this checkout's example, or a table in the checkout of another repository.
+
+The environment says it, and is read here alone, so that a workflow and a person say it alike. Empty means not set.
+
+| variable | what it is | without it |
+| --- | --- | --- |
+| SOURCE | path of the checkout that the table is from; its commit is the image's | this checkout |
+| DATA | path of the table inside SOURCE; its description may lie beside it (docs/training.md) | the example's |
+| TARGET | column to predict | the example's |
+| NAME | name of the model, and of the image in the local registries | house-price |
+| VERSION | version of the model and of the image | that in pyproject.toml |
+
+With a SOURCE that is another repository, DATA, TARGET and VERSION are required.
+"""
+
+import csv
+import os
+import platform
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import project
+from scripts.failure import Failure
+from scripts.process import attempt
+from scripts.project import Commit
+
+EXAMPLE_DATA, EXAMPLE_TARGET, EXAMPLE_NAME = "training/data/houses.csv", "price", "house-price"
+# One part of a repository's path: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests
+NAME_PATTERN = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table and what is to be made of it."""
+
+    root: Path
+    """The checkout that holds the table."""
+    data: str
+    """Path of the table in `root`, with slashes."""
+    target: str
+    name: str
+    version: str
+
+    @property
+    def is_example(self) -> bool:
+        """Whether it is this checkout's own table, which this project's tests are written for."""
+        return self.root == project.ROOT and self.data == EXAMPLE_DATA
+
+    @property
+    def table(self) -> Path:
+        return self.root / self.data
+
+    def copy_to(self, folder: Path) -> None:
+        """Make `folder` anew with the table and its description, if there is one, under their paths in `root`."""
+        shutil.rmtree(folder, ignore_errors=True)
+        for file in _files(self.table):
+            place = folder / file.relative_to(self.root)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+
+
+def source() -> Source:
+    """Return what the environment names. Raises Failure when something of it is missing or wrong."""
+    checkout = root()
+    here = checkout == project.ROOT
+    data = os.path.normpath(_wanted("DATA", "path of the table in SOURCE", EXAMPLE_DATA if here else ""))
+    example = here and data == EXAMPLE_DATA
+    target = _wanted("TARGET", "column to predict", EXAMPLE_TARGET if example else "")
+    found = Source(checkout, data, target, name(), version())
+    _check(found)
+    return found
+
+
+def name() -> str:
+    """Return the name of the model. Raises Failure when no image can have it."""
+    named = os.environ.get("NAME") or EXAMPLE_NAME
+    if named == platform.node():  # Windows Subsystem for Linux tells every program the machine's name as NAME
+        named = EXAMPLE_NAME
+    if not NAME_PATTERN.fullmatch(named):
+        raise Failure(
+            f"NAME={named}: an image cannot be called that",
+            "lower case letters and digits, with single dots, underscores or hyphens between them: NAME=wine-quality",
+        )
+    return named
+
+
+def version() -> str:
+    """Return the version of the model. Raises Failure when another repository's is not given."""
+    return _wanted("VERSION", "version of the image", project.version() if root() == project.ROOT else "")
+
+
+def commit() -> Commit:
+    """Return the commit that the image is made of and named after: that of SOURCE.
+
+    It is dirty as well when this checkout, whose code makes the image, differs from its own commit.
+    """
+    found, pipeline = root(), project.commit()
+    if found == project.ROOT:
+        return pipeline
+    own = project.commit(found)
+    dirty = "-dirty" if pipeline.dirty and not own.dirty else ""
+    return Commit(own.revision + dirty, own.epoch)
+
+
+def root() -> Path:
+    """Return the checkout that the table is from. Raises Failure when SOURCE names none."""
+    named = os.environ.get("SOURCE")
+    if not named:
+        return project.ROOT
+    found = Path(named).resolve()
+    remedy = "SOURCE is the path of a clone: git clone … wines && SOURCE=wines ./ship build"
+    if not found.is_dir():
+        raise Failure(f"SOURCE={named}: there is no such directory", remedy)
+    top = attempt("git", "rev-parse", "--show-toplevel", cwd=found)
+    if top.returncode:
+        raise Failure(f"SOURCE={named} is not a Git repository: {top.stderr.strip()}", remedy)
+    if Path(top.stdout.strip()) != found:
+        raise Failure(f"SOURCE={named} is a folder of the Git repository {top.stdout.strip()}, not the whole", remedy)
+    return found
+
+
+def _wanted(variable: str, meaning: str, default: str) -> str:
+    """Return the value of `variable`, or its default. Raises Failure when it has neither."""
+    value = os.environ.get(variable) or default
+    if not value:
+        raise Failure(f"{variable} is not set: the {meaning}", "docs/your-own-model.md has a complete example")
+    return value
+
+
+def _check(found: Source) -> None:
+    """Raise Failure when the table is not there, has no such column, or could not be had from the commit."""
+    if not found.table.is_file():
+        raise Failure(f"there is no table {found.data} in {found.root}", "DATA is its path inside SOURCE")
+    for file in _files(found.table):
+        if not file.resolve().is_relative_to(found.root):
+            raise Failure(f"{file} lies outside of {found.root}, so its commit does not have it", "move it there")
+        if attempt("git", "check-ignore", "--quiet", str(file), cwd=found.root).returncode == 0:
+            raise Failure(f"Git ignores {file}, so the commit does not have it", f"git add --force {file}; git commit")
+    columns = _columns(found.table)
+    if found.target not in columns:
+        raise Failure(
+            f"{found.data} has no column {found.target!r}, the target", f"TARGET is one of {', '.join(columns)}"
+        )
+
+
+def _files(table: Path) -> list[Path]:
+    """Return the table, and the description beside it when there is one."""
+    description = table.with_suffix(".toml")
+    return [table, description] if description.exists() else [table]
+
+
+def _columns(table: Path) -> list[str]:
+    """Return the names in the header; the trainer is the one that judges whether the rest is a table."""
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return next(filter(None, csv.reader(file)), [])
