@@ -24,6 +24,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "mypy": ("mypy",),
     "yamllint": ("yamllint", "--strict", "."),
     "workflows": ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", "WORKFLOWS"),
+    "workflow rules": ("check-jsonschema", "--schemafile", ".github/workflow-rules.json", "WORKFLOWS"),
     "zizmor": ("zizmor", "--offline", "--quiet", "--pedantic", ".github"),
     "compose": ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"),
     "shellcheck": ("shellcheck", *SHELL),

@@ -1,7 +1,10 @@
-"""The pins lint: nothing in the Dockerfile that a registry could change under its name."""
+"""The pins: nothing in the Dockerfile that a registry could change under its name, and all of them watched."""
+
+import re
 
 import pytest
 
+from scripts import engine, images
 from scripts.lint import unpinned
 from scripts.project import ROOT
 
@@ -10,6 +13,12 @@ DIGEST = "sha256:" + "7c" * 32
 
 def test_this_project_s_dockerfile_is_pinned() -> None:
     assert unpinned((ROOT / "Dockerfile").read_text()) == []
+
+
+def test_dependabot_watches_the_images_that_are_started_from_and_no_others() -> None:
+    watched = re.findall(r"^FROM (\S+)$", (ROOT / ".github/pins/Dockerfile").read_text(), re.MULTILINE)
+
+    assert sorted(watched) == sorted([images.PYTHON.pinned, images.REGISTRY.pinned, engine.BUILDKIT_IMAGE])
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_while_draining_it_is_not_ready_but_answers(client: FlaskClient, drain: 
         (b'{"instances": 3}', 400, "Expected `array`"),
         (b'{"instances": []}', 400, "found no rows"),
         (b'{"instances": [3]}', 400, "row 0: found 3, wanted a list of 10"),
-        (b'{"instances": [' + b"[" * 9_000, 400, "recursion"),
+        (b'{"instances": [' + b"[" * 9_000, 400, "not the JSON wanted"),
         (b'{"instances": [' + b"3," * 100 + b"3]}", 413, "101 rows"),
         (b" " * 20_001, 413, "longer than 20000 bytes"),
     ],
