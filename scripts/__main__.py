@@ -164,9 +164,9 @@ def verify(reference: str) -> None:
 
     \b
     Whose signature counts (default: for registries on this machine its own key,
-    else the workflow image.yml of this repository on GitHub, for main):
+    else the workflows of this repository on GitHub, run for main):
       COSIGN_PUBLIC_KEY, COSIGN_KEY   the key
-      COSIGN_IDENTITY                 the workflow, as its certificate has it
+      COSIGN_IDENTITY                 another repository's publish.yml, as its certificate has it
     """  # noqa: D301 - click wants the character \b, not two
     from scripts.verify import verify as work
 

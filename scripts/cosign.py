@@ -13,6 +13,7 @@ https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
 import base64
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from scripts.process import attempt, output, succeeds
 
 MANUAL = "https://docs.sigstore.dev/cosign/system_config/installation/"
 ISSUER = "https://token.actions.githubusercontent.com"
-WORKFLOW = ".github/workflows/image.yml"
+# A certificate names the file that its job is written in. Only pinned actions can get one in the builder's name; in the
+# publisher's this project's own code signs.
+BUILDER, PUBLISHER = "image.yml", "publish.yml"
 SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 # Neither asked for a time stamp nor told a transparency log: what a key pair on a machine of one's own needs.
 ALONE = {
@@ -62,12 +65,21 @@ class Workflow:
     def __str__(self) -> str:
         return self.identity
 
+    def as_file(self, name: str) -> "Workflow":
+        """Return the same workflow as it signs from its file `name`, of the same repository and commit."""
+        return Workflow(re.sub(r"(?<=/\.github/workflows/)[^/@]+(?=@)", name, self.identity))
+
     @property
     def options(self) -> tuple[str, ...]:
         return ("--certificate-identity", self.identity, "--certificate-oidc-issuer", ISSUER)
 
 
 Signer = KeyPair | Workflow
+
+
+def builder(who: Signer) -> Signer:
+    """Return whose provenance counts where the rest is signed by `who`: a key's own, or GitHub's builder's."""
+    return who.as_file(BUILDER) if isinstance(who, Workflow) else who
 
 
 def provide() -> str:
@@ -94,17 +106,17 @@ def trusted(repositories: Iterable[str]) -> Signer:
     """Return whose word counts for an image in `repositories`.
 
     COSIGN_PUBLIC_KEY or COSIGN_KEY name a key, COSIGN_IDENTITY a workflow. Without any: for registries on this machine
-    its own key pair, else the reusable workflow of this repository on GitHub, run for `main`.
+    its own key pair, else the workflows of this repository on GitHub, run for `main`.
     """
     if identity := os.environ.get("COSIGN_IDENTITY"):
-        return Workflow(identity)
+        return Workflow(identity).as_file(PUBLISHER)
     private, public = os.environ.get("COSIGN_KEY", ""), os.environ.get("COSIGN_PUBLIC_KEY", "")
     if private or public:
         return KeyPair(private, public or _public_half(private))
     if all(map(registry.is_local, repositories)):
         return _own_key_pair()
     if home := project.repository():
-        return Workflow(f"{home}/{WORKFLOW}@refs/heads/main")
+        return Workflow(f"{home}/.github/workflows/{PUBLISHER}@refs/heads/main")
     raise Failure(
         "nobody is known whose signature would count here",
         "set COSIGN_PUBLIC_KEY to the key, or COSIGN_IDENTITY to the workflow, that signs these images",

@@ -84,21 +84,26 @@ def _check_tag(reference: str, claim: Claim) -> None:
 def _checks(
     repositories: Iterable[str], who: cosign.Signer, claim: Claim, bills: list[Predicate]
 ) -> list[Callable[[], Finding]]:
-    workflow = who.identity if isinstance(who, cosign.Workflow) else ""
+    builder = cosign.builder(who)
+    workflow = builder.identity if isinstance(builder, cosign.Workflow) else ""
 
     def bill(predicate: Predicate) -> str:
         bills.append(predicate)
         return evidence.bill_fact(predicate, claim)
 
-    kinds: dict[str, tuple[str, Fact]] = {
-        "provenance": (evidence.PROVENANCE, lambda said: evidence.provenance_fact(said, claim, workflow=workflow)),
-        "test result": (evidence.TESTS, lambda said: evidence.test_fact(said, claim)),
-        "bill of materials": (evidence.BILL, bill),
+    kinds: dict[str, tuple[cosign.Signer, str, Fact]] = {
+        "provenance": (
+            builder,
+            evidence.PROVENANCE,
+            lambda said: evidence.provenance_fact(said, claim, workflow=workflow),
+        ),
+        "test result": (who, evidence.TESTS, lambda said: evidence.test_fact(said, claim)),
+        "bill of materials": (who, evidence.BILL, bill),
     }
     checks: list[Callable[[], Finding]] = []
     for repository in repositories:
         checks.append(partial(_signature, repository, who, claim))
-        checks += [partial(_statement, repository, who, claim, name, *kind) for name, kind in kinds.items()]
+        checks += [partial(_statement, repository, claim, name, *kind) for name, kind in kinds.items()]
     return checks
 
 
@@ -108,7 +113,7 @@ def _signature(repository: str, who: cosign.Signer, claim: Claim) -> Finding:
     return Finding("signature", repository, fault=f"no signature by {who}")
 
 
-def _statement(repository: str, who: cosign.Signer, claim: Claim, name: str, kind: str, fact: Fact) -> Finding:
+def _statement(repository: str, claim: Claim, name: str, who: cosign.Signer, kind: str, fact: Fact) -> Finding:
     """Every statement of that kind must be right: a trusted signer who also says otherwise is no evidence."""
     said = cosign.statements(f"{repository}@{claim.digest}", who, kind)
     try:

@@ -8,7 +8,7 @@ from scripts.failure import Failure
 
 REMOTE = ["docker.io/me/house-price", "ghcr.io/me/house-price"]
 HOME = "https://github.com/me/shipshape"
-WORKFLOW = Workflow(f"{HOME}/.github/workflows/image.yml@refs/heads/main")
+WORKFLOW = Workflow(f"{HOME}/.github/workflows/publish.yml@refs/heads/main")
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +52,15 @@ def test_a_public_key_verifies_and_does_not_sign(monkeypatch: pytest.MonkeyPatch
 
 
 def test_another_workflow_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = "https://github.com/them/shipshape/.github/workflows/image.yml@0123456789abcdef"
-    monkeypatch.setenv("COSIGN_IDENTITY", other)
+    theirs = "https://github.com/them/shipshape/.github/workflows"
+    monkeypatch.setenv("COSIGN_IDENTITY", f"{theirs}/image.yml@0123456789abcdef")
 
-    assert cosign.trusted(REMOTE) == Workflow(other)
+    assert cosign.trusted(REMOTE) == Workflow(f"{theirs}/publish.yml@0123456789abcdef")
+
+
+def test_provenance_counts_from_the_file_in_whose_name_no_code_of_a_build_can_sign() -> None:
+    assert cosign.builder(WORKFLOW) == Workflow(f"{HOME}/.github/workflows/image.yml@refs/heads/main")
+    assert cosign.builder(KeyPair("a.key", "a.pub")) == KeyPair("a.key", "a.pub")
 
 
 def test_where_no_repository_is_known_nobody_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
