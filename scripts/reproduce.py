@@ -11,17 +11,25 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import registry
+from scripts import registry, source
 from scripts.difference import Part, base_only, compare, headline
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.process import attempt, output, run
-from scripts.project import ROOT, version
+from scripts.project import ROOT
 from scripts.reference import locate
 from scripts.terminal import say
 
 REVISION = "org.opencontainers.image.revision"
 MODEL_FORMAT = "com.shipshape.model.format"
+PIPELINE = "com.shipshape.pipeline.revision"
+# What `scripts.source` reads, by the label that keeps it.
+MODEL = {
+    "DATA": "com.shipshape.model.data",
+    "TARGET": "com.shipshape.model.target",
+    "NAME": "org.opencontainers.image.title",
+    "VERSION": "org.opencontainers.image.version",
+}
 # What the rebuild sees of the environment. A base from a mirror is meant; all else could change what is built.
 KEPT = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TERM|COLUMNS|NO_COLOR|XDG_\w+|LD_LIBRARY_PATH|SSH_AUTH_SOCK|PYTHON_IMAGE"
@@ -36,9 +44,17 @@ SHOWN = 20
 class Origin:
     """What an image says of how it was made."""
 
-    revision: str
-    model_format: str
+    labels: dict[str, str]
     platforms: list[str]
+
+    @property
+    def revision(self) -> str:
+        return self.labels.get(REVISION, "")
+
+    @property
+    def is_of_another_repository(self) -> bool:
+        """Whether the table is another repository's: then its commit is not the one whose pipeline built the image."""
+        return PIPELINE in self.labels
 
 
 def reproduce(reference: str = "", *, commit: str = "") -> str:
@@ -50,7 +66,7 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
     Raises Failure when the repositories do not agree on it, when its commit is not in this clone, when the rebuild
     fails, and, after the differences were shown, when it is another image.
     """
-    wanted = reference or version()
+    wanted = reference or source.version()
     with tempfile.TemporaryDirectory(prefix="shipshape-reproduce-") as folder:
         found = locate(wanted)
         say(f"  pulling {found.reference}")
@@ -58,8 +74,7 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
         published = Layout(Path(folder, "published"))
         origin = _origin(published)
         revision = _commit(commit or _named(origin, wanted))
-        checkout = _checkout(revision, Path(folder, "checkout"))
-        rebuilt = _rebuilt(checkout, origin)
+        rebuilt = _rebuilt(origin, revision, Path(folder))
         if rebuilt.digest == published.digest:
             return f"{wanted} is {published.digest}, and so is what {revision} builds"
         say(f"  published {published.digest}")
@@ -74,14 +89,13 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
 def _origin(image: Layout) -> Origin:
     """Read what `image` says of itself. Raises Failure when that is no format, or not one for all its platforms."""
     platforms = list(image.platforms)
-    labels = [image.config(platform).get("config", {}).get("Labels") or {} for platform in platforms]
-    stated = {(label.get(REVISION, ""), label.get(MODEL_FORMAT, "")) for label in labels}
-    if len(stated) != 1:
-        raise Failure(f"its platforms name different origins: {sorted(stated)}")
-    [(revision, model_format)] = stated
+    stated = [image.config(platform).get("config", {}).get("Labels") or {} for platform in platforms]
+    if any(labels != stated[0] for labels in stated):
+        raise Failure(f"its platforms name different origins: {stated}")
+    model_format = stated[0].get(MODEL_FORMAT, "")
     if model_format not in {"onnx", "joblib"}:
         raise Failure(f"its label {MODEL_FORMAT} is {model_format!r}, and no image of this project has that")
-    return Origin(revision, model_format, platforms)
+    return Origin(stated[0], platforms)
 
 
 def _named(origin: Origin, reference: str) -> str:
@@ -95,31 +109,38 @@ def _named(origin: Origin, reference: str) -> str:
 
 
 def _commit(name: str) -> str:
-    """Return the 40 digits of the commit `name`. Raises Failure when this clone has none of that name."""
-    done = attempt("git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    """Return the 40 digits of the commit `name`. Raises Failure when the source's clone has none of that name."""
+    root = source.root()
+    done = attempt("git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}", cwd=root)
     if done.returncode:
         fetch = "git fetch --tags origin; in a shallow clone, git fetch --tags --unshallow origin"
-        raise Failure(f"the commit {name!r} is not in this clone", fetch)
+        raise Failure(f"the commit {name!r} is not in {root}", f"{fetch}; of another repository, SOURCE is its clone")
     return done.stdout.split()[-1]
 
 
-def _checkout(revision: str, path: Path) -> Path:
-    """Make a repository at `path` that holds one commit of this one, checked out, and nothing else."""
+def _checkout(clone: Path, revision: str, path: Path) -> Path:
+    """Make a repository at `path` that holds one commit of `clone`, checked out, and nothing else."""
     git = ("git", "-C", str(path), "-c", "protocol.version=2", "-c", "advice.detachedHead=false")
     clean = _environment()
     output("git", "init", "--quiet", "--template=", str(path), env=clean)
-    output(*git, "fetch", "--quiet", "--depth=1", ROOT.as_uri(), revision, env=clean)
+    output(*git, "fetch", "--quiet", "--depth=1", clone.as_uri(), revision, env=clean)
     output(*git, "checkout", "--quiet", "--detach", revision, env=clean)
     return path
 
 
-def _rebuilt(checkout: Path, origin: Origin) -> Layout:
-    """Build in `checkout`, with the pipeline of that commit and without any cache, what `origin` says."""
-    command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.model_format]
+def _rebuilt(origin: Origin, revision: str, folder: Path) -> Layout:
+    """Build `revision` in `folder`, with the pipeline that `origin` says and without any cache."""
+    environment, pipeline = _environment(), revision
+    if origin.is_of_another_repository:
+        pipeline = origin.labels[PIPELINE]
+        environment |= {variable: origin.labels.get(label, "") for variable, label in MODEL.items()}
+        environment["SOURCE"] = str(_checkout(source.root(), revision, folder / "source"))
+    checkout = _checkout(ROOT, pipeline, folder / "checkout")
+    command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.labels[MODEL_FORMAT]]
     # Without the option a commit builds for this machine; older ones know no other way.
     if origin.platforms != [output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")]:
         command += ["--platform", ",".join(origin.platforms)]
-    run(*command, env=_environment(), cwd=checkout, remedy="see above; ./ship setup provides builder and base image")
+    run(*command, env=environment, cwd=checkout, remedy="see above; ./ship setup provides builder and base image")
     return Layout(checkout / "build" / "image")
 
 

@@ -40,6 +40,7 @@ def test_publish_killed_at_ten_random_moments_leaves_no_untested_version_and_goe
             again = project.ship("publish", REGISTRIES=registries(places))
             assert again.returncode == 0, again.stdout + again.stderr
             assert_in_order(project, places)
+            assert_proven(project, places)
             assert all(set(all_tags(project)) <= set(place.tags(REPOSITORY)) for place in places)
         if killed == KILLS:
             return
@@ -84,6 +85,7 @@ def kill_after(moment: float, project: Checkout, places: Sequence[Registry], *, 
         assert time.monotonic() < deadline, f"{orphans} go on"
         time.sleep(0.02)
     assert_in_order(project, places)
+    assert_proven(project, places)
     return ended == -signal.SIGKILL
 
 
@@ -107,6 +109,15 @@ def assert_in_order(project: Checkout, places: Sequence[Registry]) -> None:
                 assert all(place.digest(REPOSITORY, earlier) for place in places), f"{tag} before {earlier}"
     found = {f"{place.host}:{tag}": place.digest(REPOSITORY, tag) for place in places for tag in all_tags(project)}
     assert set(found.values()) <= {project.image["digest"], None}, found
+
+
+def assert_proven(project: Checkout, places: Sequence[Registry]) -> None:
+    """Whatever has a version has all its evidence, there."""
+    version = project.image["version"]
+    for place in places:
+        if place.digest(REPOSITORY, version):
+            done = project.ship("verify", f"{place.host}/{REPOSITORY}:{version}")
+            assert done.returncode == 0, done.stdout
 
 
 def all_tags(project: Checkout) -> list[str]:
