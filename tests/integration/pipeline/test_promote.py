@@ -98,8 +98,8 @@ def startable(project: Project, port: int) -> Iterator[Project]:
     project = replace(project, variables={**project.variables, "PORT": str(port)})
     yield project
     project.ship("down", "test")
-    for image in run("docker", "images", "--quiet", "--no-trunc", project.repository).split():
-        run("docker", "image", "rm", "--force", image)
+    for digest in run("docker", "images", "--format", "{{.Digest}}", project.repository).split():
+        run("docker", "image", "rm", "--force", f"{project.repository}@{digest}")
 
 
 def identified(project: Project) -> Project:

@@ -161,7 +161,7 @@ def test_an_interrupted_rebuild_leaves_nothing(other: Checkout, registries: str,
     )
 
 
-def test_registries_that_do_not_agree_are_refused(
+def test_what_one_registry_lacks_is_not_compared(
     built_checkout: Checkout, registry: Registry, second_registry: Registry
 ) -> None:
     places = [f"{place.host}/apart/house-price" for place in (registry, second_registry)]
@@ -170,7 +170,7 @@ def test_registries_that_do_not_agree_are_refused(
     done = built_checkout.ship("reproduce", "1.0.0", REGISTRIES=" ".join(places))
 
     assert done.returncode == 1
-    assert f"{places[0]}:1.0.0 is {built_checkout.image['digest']}, {places[1]}:1.0.0 is not there" in done.stdout
+    assert f"there is no {places[1]}:1.0.0" in done.stdout
 
 
 def test_what_was_never_published_is_said_so(built_checkout: Checkout, registries: str) -> None:
@@ -178,7 +178,8 @@ def test_what_was_never_published_is_said_so(built_checkout: Checkout, registrie
         done = built_checkout.ship("reproduce", unknown, REGISTRIES=registries)
 
         assert done.returncode == 1
-        assert f"{unknown}: not there" in done.stdout
+        assert "there is no localhost:" in done.stdout
+        assert unknown in done.stdout
 
 
 def test_a_commit_that_is_not_in_this_clone_says_how_to_get_it(
