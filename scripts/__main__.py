@@ -10,12 +10,19 @@ from types import FrameType
 
 import click
 
-from scripts import terminal
+from scripts import platforms, terminal
 from scripts.failure import Failure
 from scripts.project import BUILD
 from scripts.record import ENVIRONMENTS
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)
+
+
+def _platforms(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    try:
+        return platforms.parse(text) if text is not None else ()
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from wrong
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,11 +69,13 @@ def test() -> None:
 
 
 @ship.command()
-def setup() -> None:
+@click.option("--platform", "wanted", callback=_platforms, help="To build for, as in linux/amd64,linux/arm64.")
+@click.option("--emulate", is_flag=True, help="Install QEMU, to also run images for these platforms.")
+def setup(wanted: tuple[str, ...], *, emulate: bool) -> None:
     """Provide the Docker engine, its tools and the images to start from; keeps what is there."""
     from scripts.setup import setup as work
 
-    _stage("setup", work)
+    _stage("setup", lambda: work(wanted=wanted, emulate=emulate))
 
 
 @ship.command()
@@ -87,12 +96,15 @@ def unit() -> None:
 
 @ship.command()
 @click.option("--model-format", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
+@click.option(
+    "--platform", "wanted", callback=_platforms, help="As in linux/amd64,linux/arm64 (default: this machine's)."
+)
 @click.option("--no-cache", is_flag=True, help="Run every step again, as on a machine that never built before.")
-def build(model_format: str, *, no_cache: bool) -> None:
+def build(model_format: str, wanted: tuple[str, ...], *, no_cache: bool) -> None:
     """Build the image into build/image/ (an OCI layout) and describe it in build/image.json."""
     from scripts.build import build as work
 
-    _stage("build", lambda: work(model_format=model_format, cache=not no_cache))
+    _stage("build", lambda: work(model_format=model_format, wanted=wanted, cache=not no_cache))
 
 
 @ship.command()
@@ -112,11 +124,16 @@ def scan(*, allow_unchecked: bool) -> None:
     show_default=True,
     help="image: without the tests of the pipeline itself, which say nothing new on a second platform.",
 )
-def integration(only: str) -> None:
+@click.option(
+    "--platform",
+    type=click.Choice(platforms.SUPPORTED),
+    help="Another than this machine's is emulated, and only asked for predictions.",
+)
+def integration(only: str, platform: str | None) -> None:
     """Start the built image by its digest and test it from outside."""
     from scripts.integration import integration as work
 
-    _stage("integration", lambda: work(only=only))
+    _stage("integration", lambda: work(only=only, platform=platform))
 
 
 @ship.command()

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts import engine, images
+from scripts import engine, images, platforms
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.process import output, run
@@ -40,17 +41,23 @@ class Built:
     """What the model is called, and its table and target: see `scripts.source`."""
 
 
-def build(*, model_format: str = "onnx", cache: bool = True) -> str:
+def build(*, model_format: str = "onnx", wanted: Sequence[str] = (), cache: bool = True) -> str:
     """Build the image of what `scripts.source` names into `build/image/` and describe it in `build/image.json`.
 
-    Both are replaced only when the build succeeded.
+    For one platform it is that platform's manifest, for several an index of them; without `wanted`, for this
+    machine's. Both are replaced only when the build succeeded. Raises Failure when the base image is not here for a
+    platform that it is needed for.
     """
     at, pipeline, model = commit(), pipeline_commit().revision, source()
     fresh, context = BUILD / "image.new", BUILD / "source"
     model.copy_to(context)
+    native = platforms.native()
+    wanted = wanted or [native]
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.parent.mkdir(exist_ok=True)
     base = images.reference(images.PYTHON)
+    if lacking := images.lacking(images.PYTHON, [native, *wanted]):
+        raise Failure(f"{base} is not here for {' and '.join(lacking)}", f"./ship setup --platform {','.join(wanted)}")
     environment = {
         "SOURCE": str(context),
         "DATA": model.data,
@@ -71,6 +78,8 @@ def build(*, model_format: str = "onnx", cache: bool = True) -> str:
     run(
         *bake,
         *([] if cache else ["--no-cache"]),
+        "--set",
+        f"image.platform={','.join(wanted)}",
         "image",
         env=environment,
         remedy="mend what is said above; ./ship setup, when it is the base image that is missing",

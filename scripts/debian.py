@@ -47,10 +47,16 @@ def update() -> None:
     run("apt-get", "update", "-qq", env=QUIET)
 
 
+def candidate(package: str) -> str | None:
+    """Return the version of `package` that this machine would install, None when its suites do not hold it."""
+    lines = output("apt-cache", "policy", package, env=QUIET).splitlines()
+    versions = [line.partition(":")[2].strip() for line in lines if "Candidate:" in line]
+    return versions[0] if versions and versions[0] != "(none)" else None
+
+
 def has_candidate(package: str) -> bool:
     """Return whether the suites of this machine hold `package`."""
-    lines = output("apt-cache", "policy", package, env=QUIET).splitlines()
-    return any("Candidate:" in line and "(none)" not in line for line in lines)
+    return candidate(package) is not None
 
 
 def install(packages: Sequence[str], *, borrowed: Sequence[str] = (), suite: str = SUITE) -> None:
@@ -123,17 +129,30 @@ def root_file_system(variant: str, packages: Sequence[str], tar: Path) -> None:
 
     `variant` is mmdebstrap's: `minbase` can run apt, `extract` holds nothing but the packages and their dependencies.
     """
+    _mmdebstrap(f"--variant={variant}", f"--include={','.join(packages)}", target=str(tar))
+
+
+def packages_of(architecture: str, packages: Sequence[str], folder: Path) -> None:
+    """Fetch into `folder` the packages that `minbase` with `packages` consists of, for another `architecture`.
+
+    apt checks their signatures; none of them is installed, and nothing of theirs is run.
+    """
+    _mmdebstrap(
+        "--variant=extract",
+        f"--architectures={architecture}",
+        "--include=?essential",
+        "--include=?priority(required)",
+        f"--include={','.join(['apt', *packages])}",
+        f"--extract-hook=copy-out /var/cache/apt/archives {folder}",
+        "--format=null",
+        target="-",
+    )
+    (folder / "archives").rename(folder / architecture)
+
+
+def _mmdebstrap(*options: str, target: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sources = Path(folder, "sources.list")
         sources.write_text("".join(f"{line}\n" for line in suite_sources()))
-        include = f"--include={','.join(packages)}"
-        run(
-            "mmdebstrap",
-            "--quiet",
-            f"--variant={variant}",
-            include,
-            SUITE,
-            str(tar),
-            str(sources),
-            env={**QUIET, "SOURCE_DATE_EPOCH": "1"},
-        )
+        environment = {**QUIET, "SOURCE_DATE_EPOCH": "1"}
+        run("mmdebstrap", "--quiet", *options, SUITE, target, str(sources), env=environment)

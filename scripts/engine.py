@@ -141,9 +141,17 @@ def builder() -> str:
     return BUILDER if succeeds("docker", "buildx", "inspect", BUILDER) else "default"
 
 
-def has_image(reference: str) -> bool:
-    """Return whether the engine holds the image `reference`."""
-    return attempt("docker", "image", "inspect", reference).returncode == 0
+def has_image(reference: str, platform: str | None = None) -> bool:
+    """Return whether the engine holds the image `reference`, for `platform` when one is named."""
+    if attempt("docker", "image", "inspect", reference).returncode:
+        return False
+    if platform is None:
+        return True
+    # inspect knows one platform of an image. Whether it can be had for another, only making a container tells.
+    made = attempt("docker", "create", "--pull", "never", "--platform", platform, reference, "true")
+    if made.returncode == 0:
+        output("docker", "rm", made.stdout.strip())
+    return made.returncode == 0
 
 
 def await_answer(url: str, container: str) -> None:

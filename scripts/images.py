@@ -5,16 +5,18 @@ Pulled by digest where a container registry can be reached, else made from Debia
 
 import os
 import re
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import debian
+from scripts import debian, platforms
 from scripts.engine import builder, has_image
 from scripts.failure import Failure
-from scripts.process import output, run
+from scripts.process import attempt, output, run
 from scripts.project import ROOT
 from scripts.terminal import say
 
@@ -85,23 +87,59 @@ def reference(image: Image) -> str:
     return image.local if builder() == "default" and has_image(image.local) else image.pinned
 
 
-def provide(image: Image, *, reachable: bool) -> str:
-    """Make sure that the engine holds `image`; return its name."""
+def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> str:
+    """Make sure that the engine holds `image` for the `wanted` platforms; return its name."""
     name = reference(image)
-    if has_image(name):
+    missing = [platform for platform in wanted if not has_image(name, platform)]
+    if not missing:
         return name
-    if reachable or name != image.pinned:
-        run("docker", "pull", "--quiet", name)
+    if name != image.local and (reachable or name != image.pinned):
+        for platform in missing:
+            run("docker", "pull", "--quiet", "--platform", platform, name)
         return name
     say(f"  no container registry can be reached: making {image.local} from Debian's packages")
     if not output("sh", "-c", "command -v mmdebstrap || true"):
         _install_mmdebstrap()
+    native = platforms.native()
+    if native in missing:
+        _make(image)
+    if other := [platform for platform in missing if platform != native]:
+        _add(image, native, other)
+    return image.local
+
+
+def lacking(image: Image, wanted: Sequence[str]) -> list[str]:
+    """Return which of the `wanted` platforms `image` was not made for, where it was made here.
+
+    What can be pulled lacks none. The builder itself does not ask: it would take one platform's files for another's.
+    """
+    name = reference(image)
+    return [platform for platform in wanted if not has_image(name, platform)] if name == image.local else []
+
+
+def _make(image: Image) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tar = Path(folder, "root.tar")
         debian.root_file_system(image.variant, image.packages, tar)
         changes = [option for change in image.changes for option in ("--change", change)]
         output("docker", "import", *changes, str(tar), image.local)
-    return image.local
+
+
+def _add(image: Image, native: str, other: Sequence[str]) -> None:
+    """Add the `other` platforms to the local image, which is there for `native`: see base.Dockerfile."""
+    with tempfile.TemporaryDirectory() as folder:
+        for platform in other:
+            debian.packages_of(platform.removeprefix("linux/"), image.packages, Path(folder))
+        shutil.copy(ROOT / "scripts" / "base.Dockerfile", Path(folder, "Dockerfile"))
+        say(f"  unpacking them for {', '.join(other)}")
+        build = ["docker", "buildx", "build", "--builder", "default", "--provenance", "false", "--load"]
+        together = ["--platform", ",".join([native, *other]), "--build-arg", f"NATIVE={image.local}"]
+        # Under a name of its own until it is complete: a build that breaks off has named its image already.
+        fresh = f"{image.local}-new"
+        output(*build, *together, "--tag", fresh, folder)
+    before = output("docker", "image", "inspect", "--format", "{{.Id}}", image.local)
+    output("docker", "tag", fresh, image.local)
+    attempt("docker", "image", "rm", fresh, before)
 
 
 def _install_mmdebstrap() -> None:

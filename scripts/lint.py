@@ -18,7 +18,7 @@ from scripts.terminal import say
 PYTHON = ("app", "training", "scripts", "tests", "bench")
 SHELL = ("ship", ".ci/run")
 CHECKS: dict[str, tuple[str, ...]] = {
-    "hadolint": ("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile"),
+    "hadolint": ("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile", "scripts/base.Dockerfile"),
     "ruff check": ("ruff", "check", "--quiet", *PYTHON),
     "ruff format": ("ruff", "format", "--quiet", "--diff", *PYTHON),
     "mypy": ("mypy",),

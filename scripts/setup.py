@@ -1,20 +1,29 @@
 """`./ship setup`: everything that the other stages need on this machine. Safe to repeat: what is there is kept."""
 
-from scripts import cosign, engine, images
+from collections.abc import Sequence
+
+from scripts import cosign, emulation, engine, images, platforms
 from scripts.terminal import say
 
 
-def setup() -> str:
-    """Provide a Docker engine with its tools, cosign, a builder, the base image and the registry image."""
+def setup(*, wanted: Sequence[str] = (), emulate: bool = False) -> str:
+    """Provide a Docker engine with its tools, cosign, a builder, the base image and the registry image.
+
+    The base image is for this machine's platform and the `wanted` ones. With `emulate`, the engine can run those, too.
+    """
     version = engine.provide()
     say(f"  engine {version}")
     say(f"  {cosign.provide()}")
+    if emulate:
+        emulation.provide(wanted)
     reachable = images.registry_reachable()
+    native = platforms.native()
+    needed = {images.REGISTRY: [native]}
     # The pinned builder pulls the base image itself; the engine's own needs it to be here.
-    wanted = [images.REGISTRY] if reachable else [images.REGISTRY, images.PYTHON]
-    names = [images.provide(image, reachable=reachable) for image in wanted]
-    for name in names:
-        say(f"  image {name}")
+    if not reachable:
+        needed[images.PYTHON] = [native, *(platform for platform in wanted if platform != native)]
+    for image, on in needed.items():
+        say(f"  image {images.provide(image, on, reachable=reachable)} for {', '.join(on)}")
     builder = engine.provide_builder(registry_reachable=reachable)
     say(f"  builder {builder}")
     return f"engine {version}, {'images by digest' if reachable else 'images from Debian packages'}"

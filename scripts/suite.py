@@ -26,11 +26,11 @@ class Counts:
 
 
 def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
-    """Run the tests in `folder`, write `build/NAME.xml` (JUnit), and return how many passed.
+    """Run the tests in `folder`, or in one file, write `build/NAME.xml` (JUnit), and return how many passed.
 
     Raises Failure when a test failed, and when none ran.
     """
-    report = BUILD / f"{Path(folder).name}.xml"
+    report = BUILD / f"{Path(folder).stem}.xml"
     report.unlink(missing_ok=True)
     try:
         run(sys.executable, "-m", "pytest", "--quiet", folder, f"--junitxml={report}", env=env)

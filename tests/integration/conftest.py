@@ -4,12 +4,14 @@ Nothing is imported from the project: everything is asked from outside, over HTT
 """
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.integration.checkout import Checkout, build, clone_of_the_work_tree
+from tests.integration.container import EMULATED_START_SECONDS, START_SECONDS, native_platform
 from tests.integration.program import ROOT
 from tests.integration.registry import Registry, pulled, started_registry
 from tests.integration.service import Service, started_service
@@ -34,15 +36,22 @@ def built() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def candidate(registry: Registry, built: dict[str, Any]) -> Iterator[str]:
+def platform() -> str:
+    """The platform that the built image is tested on. Where it is not the machine's, everything takes its time."""
+    return os.environ["IMAGE_PLATFORM"]
+
+
+@pytest.fixture(scope="session")
+def candidate(registry: Registry, built: dict[str, Any], platform: str) -> Iterator[str]:
     """The built image, by its digest."""
-    with pulled(registry, ROOT / "build" / "image", str(built["digest"])) as reference:
+    with pulled(registry, ROOT / "build" / "image", str(built["digest"]), platform) as reference:
         yield reference
 
 
 @pytest.fixture(scope="session")
-def service(candidate: str) -> Iterator[Service]:
-    with started_service(candidate) as service:
+def service(candidate: str, platform: str) -> Iterator[Service]:
+    seconds = START_SECONDS if platform == native_platform() else EMULATED_START_SECONDS
+    with started_service(candidate, platform=platform, seconds=seconds) as service:
         yield service
 
 

@@ -6,12 +6,25 @@ import pytest
 import requests
 from testcontainers.core.container import DockerContainer
 
+from tests.integration.program import run
+
 START_SECONDS = 30
+EMULATED_START_SECONDS = 120
 
 
-def await_answer(container: DockerContainer, url: str) -> None:
+def native_platform() -> str:
+    """Return the platform of the engine's machine, such as linux/amd64."""
+    return run("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
+
+
+def runnable_platforms() -> str:
+    """Return what the engine says that it can run, emulated or not."""
+    return run("docker", "buildx", "inspect", "default")
+
+
+def await_answer(container: DockerContainer, url: str, seconds: float = START_SECONDS) -> None:
     """Wait until `url` answers with success; fail at once, with the log, when the container dies first."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             if requests.get(url, timeout=1).ok:

@@ -38,6 +38,8 @@ class Registry:
 
     def labels(self, repository: str, tag: str) -> dict[str, str]:
         manifest = self.manifest(repository, tag)
+        if "manifests" in manifest:  # an index: every platform has the same labels
+            manifest = self.manifest(repository, manifest["manifests"][0]["digest"])
         config = self._get(repository, f"blobs/{manifest['config']['digest']}").json()
         return dict(config["config"].get("Labels") or {})
 
@@ -64,11 +66,14 @@ def push(layout: Path, reference: str) -> None:
 
 
 @contextmanager
-def pulled(registry: Registry, layout: Path, digest: str) -> Iterator[str]:
-    """Push `layout`, pull it by `digest` as every environment would, and give that reference; remove it in the end."""
+def pulled(registry: Registry, layout: Path, digest: str, platform: str | None = None) -> Iterator[str]:
+    """Push `layout`, pull it by `digest` as every environment would, and give that reference; remove it in the end.
+
+    Without `platform`, this machine's is pulled.
+    """
     push(layout, f"{registry.host}/candidate:latest")
     reference = f"{registry.host}/candidate@{digest}"
-    run("docker", "pull", "--quiet", reference)
+    run("docker", "pull", "--quiet", *(["--platform", platform] if platform else []), reference)
     try:
         yield reference
     finally:

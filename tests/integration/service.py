@@ -12,7 +12,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.container import DockerContainer
 
-from tests.integration.container import await_answer
+from tests.integration.container import START_SECONDS, await_answer
 
 # See compose.yaml.
 HARDENED: dict[str, Any] = {
@@ -50,7 +50,7 @@ class Service:
             return member.read()
 
     def predict(self, features: object) -> requests.Response:
-        return requests.post(f"{self.url}/predict", json={"features": features}, timeout=10)
+        return requests.post(f"{self.url}/predict", json={"features": features}, timeout=30)
 
     def python(self, code: str) -> str:
         """Return what `code` prints, run by the Python of the image in this container."""
@@ -75,11 +75,19 @@ class Service:
 
 @contextmanager
 def started_service(
-    reference: str, *, environment: dict[str, str] | None = None, port: int = 5000, **limits: Any
+    reference: str,
+    *,
+    environment: dict[str, str] | None = None,
+    port: int = 5000,
+    seconds: float = START_SECONDS,
+    **limits: Any,
 ) -> Iterator[Service]:
-    """Run the image `reference` as production would, within `limits` of docker run, and wait until it is ready."""
+    """Run the image `reference` as production would, within `limits` of docker run, and wait until it is ready.
+
+    Fails when that takes more than `seconds`.
+    """
     container = DockerContainer(reference, env=environment, **HARDENED | limits).with_exposed_ports(port)
     with container:
         service = Service(container.get_exposed_port(port), container)
-        await_answer(container, f"{service.url}/readyz")
+        await_answer(container, f"{service.url}/readyz", seconds)
         yield service

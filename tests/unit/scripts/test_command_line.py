@@ -180,3 +180,12 @@ def test_an_interrupted_stage_lets_its_tests_clean_up(project: Path, ending: sig
 
     assert stage.returncode == 130
     assert (project / "cleaned").exists()
+
+
+@pytest.mark.parametrize("stage", ["setup", "build", "integration"])
+def test_a_platform_that_is_not_supported_is_wrong_usage(stage: str) -> None:
+    done = ship(stage, "--platform", "linux/s390x")
+
+    assert done.returncode == 2
+    assert "linux/s390x" in done.stderr
+    assert "linux/arm64" in done.stderr
