@@ -75,15 +75,10 @@ def build(*, model_format: str = "onnx", wanted: Sequence[str] = (), cache: bool
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
     }
     bake = ["docker", "buildx", "bake", "--file", "docker-bake.hcl", "--builder", engine.builder()]
-    run(
-        *bake,
-        *([] if cache else ["--no-cache"]),
-        "--set",
-        f"image.platform={','.join(wanted)}",
-        "image",
-        env=environment,
-        remedy="mend what is said above; ./ship setup, when it is the base image that is missing",
-    )
+    bake += ["--set", f"image.platform={','.join(wanted)}", *([] if cache else ["--no-cache"])]
+    remedy = "mend what is said above; ./ship setup, when it is the base image that is missing"
+    with engine.one_build_at_a_time():
+        run(*bake, "image", env=environment, remedy=remedy)
     layout = Layout(fresh)
     built = Built(
         digest=layout.digest,

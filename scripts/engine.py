@@ -1,11 +1,14 @@
 """The Docker engine: found as it is, or installed from the distribution's packages and started."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scripts import debian
@@ -139,6 +142,24 @@ def provide_builder(*, registry_reachable: bool) -> str:
 def builder() -> str:
     """Return the builder to build with: the pinned one where it was made, else the engine's own."""
     return BUILDER if succeeds("docker", "buildx", "inspect", BUILDER) else "default"
+
+
+@contextmanager
+def one_build_at_a_time() -> Iterator[None]:
+    """Wait until no other checkout on this machine builds with the engine.
+
+    Two builds of the same files at once crash the engine's own BuildKit, with all that runs in it, as late as in Docker
+    26.1.5 (moby/buildkit#5606).
+    """
+    place = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker", "shipshape-build.lock")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("  waiting for another build on this machine")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def has_image(reference: str, platform: str | None = None) -> bool:

@@ -89,11 +89,14 @@ def test_fact(predicate: Predicate, claim: Claim) -> str:
     """Return what a test result shows of `claim`. Raises Failure when tests failed, or a platform was not tested."""
     if predicate.get("result") != "PASSED":
         raise Failure(f"the tests ended with {predicate.get('result', 'no result')}")
-    suites = [suite.get("annotations", {}) for suite in predicate.get("configuration", [])]
-    untested = sorted(claim.platforms - {suite.get("platform") for suite in suites})
+    passed = {suite["annotations"]["platform"]: suite for suite in predicate.get("configuration", [])}
+    untested = sorted(claim.platforms - set(passed))
     if untested:
         raise Failure(f"not tested on {', '.join(untested)}")
-    return ", ".join(f"{suite.get('passed', '?')} passed on {suite.get('platform')}" for suite in suites)
+    return ", ".join(
+        f"{suite['annotations'].get('passed', '?')} passed on {platform} ({suite.get('name', 'no name')})"
+        for platform, suite in passed.items()
+    )
 
 
 def bill_fact(predicate: Predicate, claim: Claim) -> str:

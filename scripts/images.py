@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import debian, platforms
-from scripts.engine import builder, has_image
+from scripts.engine import builder, has_image, one_build_at_a_time
 from scripts.failure import Failure
 from scripts.process import attempt, output, run
 from scripts.project import ROOT
@@ -136,7 +136,8 @@ def _add(image: Image, native: str, other: Sequence[str]) -> None:
         together = ["--platform", ",".join([native, *other]), "--build-arg", f"NATIVE={image.local}"]
         # Under a name of its own until it is complete: a build that breaks off has named its image already.
         fresh = f"{image.local}-new"
-        output(*build, *together, "--tag", fresh, folder)
+        with one_build_at_a_time():
+            output(*build, *together, "--tag", fresh, folder)
     before = output("docker", "image", "inspect", "--format", "{{.Id}}", image.local)
     output("docker", "tag", fresh, image.local)
     attempt("docker", "image", "rm", fresh, before)

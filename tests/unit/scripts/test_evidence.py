@@ -77,7 +77,7 @@ def test_a_commit_that_is_not_on_main(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_test_result_of_an_image_is_true_of_it() -> None:
     record = Passed("sha256:1", "linux/amd64", "tests/integration", Counts(7, 0, 1))
 
-    assert evidence.test_fact(evidence.test_result([record]), CLAIM) == "7 passed on linux/amd64"
+    assert evidence.test_fact(evidence.test_result([record]), CLAIM) == "7 passed on linux/amd64 (tests/integration)"
 
 
 @pytest.mark.parametrize(
