@@ -93,7 +93,10 @@ def provide() -> str:
     system = debian.system()
     if not (system.has_apt and system.is_root and debian.KEYRING.exists()):
         return f"no cosign 3, which publishing and verifying need: {MANUAL}"
-    debian.install([], borrowed=["cosign"], suite=debian.TESTING)
+    try:
+        debian.install([], borrowed=["cosign"], suite=debian.TESTING)
+    except Failure as failure:
+        return f"no cosign 3, which publishing and verifying need: {failure.reason}"
     return "cosign"
 
 
