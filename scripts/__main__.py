@@ -306,8 +306,12 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the command line and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    # A shell that starts this in the background lets it ignore Ctrl-C, and with it all that it starts: none of them
+    # would hear `process.stop`.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _terminated)
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(ending, _terminated)
     try:
         ship(prog_name="./ship", standalone_mode=False)
     except Failure as failure:

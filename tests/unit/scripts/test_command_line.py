@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,20 +167,46 @@ def test_it(container):
 """
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupted_stage_lets_its_tests_clean_up(project: Path, ending: signal.Signals) -> None:
+def interrupted(project: Path, shell: str, ending: signal.Signals) -> int:
+    """Start a stage that lasts from `shell`, end it, and return its exit status."""
     (project / "tests" / "unit").mkdir(parents=True)
     (project / "tests" / "unit" / "test_slow.py").write_text(SLOW_TEST)
-    with subprocess.Popen([sys.executable, "-m", "scripts", "unit"], cwd=project, stdout=subprocess.PIPE) as stage:
-        deadline = time.monotonic() + 20
-        while not (project / "started").exists():
-            assert time.monotonic() < deadline
-            assert stage.poll() is None
-        stage.send_signal(ending)
-        stage.communicate(timeout=20)
+    command = ["sh", "-c", f'{shell}; exec "$0" "$@"', sys.executable, "-m", "scripts", "unit"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, start_new_session=True) as stage:
+        try:
+            deadline = time.monotonic() + 20
+            while not (project / "started").exists():
+                assert time.monotonic() < deadline
+                assert stage.poll() is None
+            if "HUP" in shell:
+                assert signal.SIGHUP in ignored(stage.pid)
+            stage.send_signal(ending)
+            stage.communicate(timeout=20)
+        finally:
+            stage.kill()
+    return stage.returncode
 
-    assert stage.returncode == 130
+
+def ignored(pid: int) -> set[int]:
+    """Return the signals that a process ignores, as Linux says it."""
+    [mask] = re.findall(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return {number for number in range(1, 65) if int(mask, 16) >> number - 1 & 1}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_stage_lets_its_tests_clean_up(project: Path, ending: signal.Signals) -> None:
+    assert interrupted(project, ":", ending) == 130
     assert (project / "cleaned").exists()
+
+
+def test_it_does_so_where_a_shell_started_it_in_the_background(project: Path) -> None:
+    """Such a shell lets it ignore Ctrl-C, and all that it starts would ignore the request to clean up."""
+    assert interrupted(project, "trap '' INT", signal.SIGTERM) == 130
+    assert (project / "cleaned").exists()
+
+
+def test_nohup_lets_it_outlive_its_terminal(project: Path) -> None:
+    assert interrupted(project, "trap '' HUP", signal.SIGTERM) == 130
 
 
 @pytest.mark.parametrize("stage", ["setup", "build", "integration"])
