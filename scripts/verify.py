@@ -55,14 +55,14 @@ def verified(reference: str) -> Verified:
     who = cosign.trusted(located.repositories)
     claim = _claim(located)
     _check_tag(reference, claim)
-    bills: list[Predicate] = []
     with ThreadPoolExecutor(max_workers=4) as pool:
-        findings = list(pool.map(lambda check: check(), _checks(located.repositories, who, claim, bills)))
+        findings = list(pool.map(lambda check: check(), _checks(located.repositories, who, claim)))
     _show(findings, claim, who)
     faults = [f"{finding.repository}: {finding.fault}" for finding in findings if finding.fault]
     if faults:
         raise Failure(f"{reference} is not to be trusted: {'; '.join(faults)}")
-    return Verified(located.digest, claim.version, claim.revision, located.repositories, bills[0])
+    [bill, *_] = cosign.statements(located.reference, who, evidence.BILL)
+    return Verified(located.digest, claim.version, claim.revision, located.repositories, bill)
 
 
 def _claim(located: Located) -> Claim:
@@ -81,16 +81,9 @@ def _check_tag(reference: str, claim: Claim) -> None:
         raise Failure(f"{reference} points to an image that says it is of commit {claim.revision}")
 
 
-def _checks(
-    repositories: Iterable[str], who: cosign.Signer, claim: Claim, bills: list[Predicate]
-) -> list[Callable[[], Finding]]:
+def _checks(repositories: Iterable[str], who: cosign.Signer, claim: Claim) -> list[Callable[[], Finding]]:
     builder = cosign.builder(who)
     workflow = builder.identity if isinstance(builder, cosign.Workflow) else ""
-
-    def bill(predicate: Predicate) -> str:
-        bills.append(predicate)
-        return evidence.bill_fact(predicate, claim)
-
     kinds: dict[str, tuple[cosign.Signer, str, Fact]] = {
         "provenance": (
             builder,
@@ -98,7 +91,7 @@ def _checks(
             lambda said: evidence.provenance_fact(said, claim, workflow=workflow),
         ),
         "test result": (who, evidence.TESTS, lambda said: evidence.test_fact(said, claim)),
-        "bill of materials": (who, evidence.BILL, bill),
+        "bill of materials": (who, evidence.BILL, lambda said: evidence.bill_fact(said, claim)),
     }
     checks: list[Callable[[], Finding]] = []
     for repository in repositories:
