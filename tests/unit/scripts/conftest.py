@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import record
+from scripts import record, terminal
 from tests.unit.scripts.repository import Repository
 
 
@@ -26,3 +26,9 @@ def example(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins with the example, whatever model this `./ship unit` was typed for."""
     for variable in ("SOURCE", "DATA", "TARGET", "NAME", "VERSION"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed is as wide as in a log, however narrow the terminal is that the tests are started from."""
+    monkeypatch.setattr(terminal.console, "width", 160)
