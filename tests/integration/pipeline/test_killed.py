@@ -37,6 +37,7 @@ def test_publish_killed_at_ten_random_moments_leaves_no_untested_version_and_goe
             hit = kill_after(moment, project, places, everything=turn % 2 == 0)
             print(f"turn {turn}: after {moment:.2f} s, {'killed' if hit else 'too late'}: {shown(places)}")  # noqa: T201
             killed += hit
+            whole = whole if hit else min(whole, moment)  # it ended sooner than that: the machine is faster by now
             again = project.ship("publish", REGISTRIES=registries(places))
             assert again.returncode == 0, again.stdout + again.stderr
             assert_in_order(project, places)
