@@ -97,10 +97,10 @@ def on_another_host(project: Checkout, *arguments: str, **environment: str) -> "
 def test_another_clone_on_another_host_builds_the_published_digest(
     built_checkout: Checkout, built: dict[str, Any], other: Checkout, registries: str, scratch: Path
 ) -> None:
-    digest = built_checkout.image["digest"]
+    version, digest = built_checkout.image["version"], built_checkout.image["digest"]
 
     leaking = {**HOSTILE, "GIT_DIR": str(other.path / ".git"), "TMPDIR": str(scratch)}  # as in a Git hook
-    done = on_another_host(other, "reproduce", REGISTRIES=registries, **leaking)
+    done = on_another_host(other, "reproduce", version, REGISTRIES=registries, **leaking)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[0] in {"elsewhere", os.uname().nodename}
@@ -205,7 +205,7 @@ def test_a_commit_that_is_not_in_this_clone_says_how_to_get_it(
     done = other.ship("reproduce", str(built_checkout.image["digest"]), REGISTRIES=registries)
 
     assert done.returncode == 1
-    assert f"the commit '{built_checkout.image['revision']}' is not in this clone" in done.stdout
+    assert f"the commit '{built_checkout.image['revision']}' is not in {other.path}" in done.stdout
     assert "git fetch" in done.stdout
 
 
