@@ -55,7 +55,7 @@ class Checkout:
 
 def clone_of_the_work_tree(path: Path) -> Checkout:
     """A clone of this project as its files are now: its commit, or one made of what is not committed yet."""
-    run("git", "clone", "--quiet", str(ROOT), str(path))
+    _clone(ROOT, path)
     names = run("git", "ls-files", "-coz", "--exclude-standard").split("\0")
     for name in filter(None, names):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,5 +78,11 @@ def build(checkout: Checkout, *options: str, **environment: str) -> Checkout:
 
 def clone(checkout: Checkout, path: Path) -> Checkout:
     """Return a clone of `checkout`, at the same commit, in `path`."""
-    run("git", "clone", "--quiet", str(checkout.path), str(path))
+    _clone(checkout.path, path)
     return Checkout(path)
+
+
+def _clone(source: Path, path: Path) -> None:
+    """Clone `source` onto the branch main, which a workflow that checks out a commit does not have."""
+    run("git", "clone", "--quiet", str(source), str(path))
+    run("git", "checkout", "--quiet", "-B", "main", cwd=path)
