@@ -10,9 +10,8 @@ from types import FrameType
 
 import click
 
-from scripts import platforms, terminal
+from scripts import BUILD, platforms, terminal
 from scripts.failure import Failure
-from scripts.project import BUILD
 from scripts.record import ENVIRONMENTS
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)

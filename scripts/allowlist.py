@@ -8,9 +8,9 @@ from typing import Annotated
 
 import msgspec
 
+from scripts import ROOT
 from scripts.failure import Failure
 from scripts.finding import Finding
-from scripts.project import ROOT
 
 FILE = ROOT / "scan-exceptions.toml"
 LONGEST = timedelta(days=90)

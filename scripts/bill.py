@@ -25,13 +25,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from scripts import model_card
+from scripts import BUILD, model_card
 from scripts.contents import contents
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.model_card import ModelCard
 from scripts.packages import DebianPackage, Installed, Interpreter, Package, PythonPackage, System, is_record
-from scripts.project import BUILD
 
 BILL = BUILD / "bill.json"
 SERVICE = "opt/service/app/__main__.py"

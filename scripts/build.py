@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts import engine, images, platforms
+from scripts import BUILD, engine, images, platforms
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.process import output, run
-from scripts.project import BUILD
 from scripts.project import commit as pipeline_commit
 from scripts.source import commit, source
 from scripts.terminal import size

@@ -182,7 +182,7 @@ def _ask(verb: str, reference: str, who: Signer, *options: str) -> str:
     done = attempt("cosign", verb, *options, *who.options, reference)
     if done.returncode and not any(words in done.stderr for words in _NOTHING):
         raise Failure(f"cosign {verb} {reference}: {done.stderr.strip().splitlines()[-1]}")
-    return "" if done.returncode else done.stdout
+    return "" if done.returncode else done.text
 
 
 def _write(verb: str, who: Signer, *arguments: str) -> None:

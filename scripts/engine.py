@@ -171,7 +171,7 @@ def has_image(reference: str, platform: str | None = None) -> bool:
     # inspect knows one platform of an image. Whether it can be had for another, only making a container tells.
     made = attempt("docker", "create", "--pull", "never", "--platform", platform, reference, "true")
     if made.returncode == 0:
-        output("docker", "rm", made.stdout.strip())
+        output("docker", "rm", made.text)
     return made.returncode == 0
 
 
@@ -187,10 +187,10 @@ def await_answer(url: str, container: str) -> None:
                 return
         except OSError as refused:
             state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", container)
-            if state.stdout.strip() != "true" or time.monotonic() > deadline:
+            if state.text != "true" or time.monotonic() > deadline:
                 logs = attempt("docker", "logs", "--tail", "5", container)
                 raise Failure(
-                    f"{container} does not answer at {url}: {(logs.stdout + logs.stderr).strip()}",
+                    f"{container} does not answer at {url}: {logs.words}",
                     f"docker logs {container}",
                 ) from refused
             time.sleep(0.1)

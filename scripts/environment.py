@@ -3,10 +3,9 @@
 import json
 import os
 
-from scripts import engine, registry
+from scripts import BUILD, engine, registry
 from scripts.failure import Failure
 from scripts.process import output, run
-from scripts.project import BUILD
 from scripts.record import Record
 from scripts.release import published
 from scripts.running import project

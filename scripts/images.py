@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import debian, platforms
+from scripts import ROOT, debian, platforms
 from scripts.engine import builder, has_image, one_build_at_a_time
 from scripts.failure import Failure
 from scripts.process import attempt, output, run
-from scripts.project import ROOT
 from scripts.terminal import say
 
 

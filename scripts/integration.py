@@ -4,10 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts import images, platforms
+from scripts import BUILD, images, platforms
 from scripts.build import built
 from scripts.failure import Failure
-from scripts.project import BUILD
 from scripts.source import source
 from scripts.suite import Counts, run_suite
 

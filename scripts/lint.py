@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from scripts import ROOT
 from scripts.failure import Failure
 from scripts.lock import LOCKS, compile_lock
 from scripts.process import TOOLS
-from scripts.project import ROOT
 from scripts.terminal import say
 
 PYTHON = ("app", "training", "scripts", "tests", "bench")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from scripts import ROOT
 from scripts.process import TOOLS, output
-from scripts.project import ROOT
 from scripts.terminal import say
 
 # What each lock file holds. The first holds everything of this project, and the others take their versions from it, so

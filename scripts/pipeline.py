@@ -17,10 +17,10 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from scripts import process
+from scripts import BUILD, ROOT, process
 from scripts.build import built
 from scripts.failure import Failure
-from scripts.project import BUILD, ROOT, fingerprint
+from scripts.project import fingerprint
 from scripts.terminal import console, duration
 
 LOGS = BUILD / "logs"

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from scripts import ROOT
 from scripts.failure import Failure
-from scripts.project import ROOT
 from scripts.terminal import say
 
 # Where the programs of this project's own Python packages are.
@@ -18,26 +19,75 @@ TOOLS = Path(sys.executable).parent
 Environment: TypeAlias = Mapping[str, str | None]
 
 
-def run(*command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "") -> None:
+@dataclass(frozen=True)
+class Limit:
+    """How long a program that asks somebody over a network may take, and whom it asks."""
+
+    seconds: float
+    peer: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended."""
+
+    returncode: int
+    stdout: bytes
+    """Its output, byte for byte: what is hashed or parsed is not read as text first."""
+    stderr: str
+    """Its words for a person."""
+
+    @property
+    def text(self) -> str:
+        """Its output as words: without white space around it, and with U+FFFD for what is no UTF-8."""
+        return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def words(self) -> str:
+        """Why it failed, as it says at its end."""
+        said = self.stderr.strip() or self.text or f"exit status {self.returncode}"
+        return " | ".join(said.splitlines()[-3:])
+
+
+def run(
+    *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
+) -> None:
     """Run `command` in the open: its output is this stage's progress. Raises Failure when it fails."""
     say(f"  $ {' '.join(command)}")
-    code = _start(command, env, cwd, capture=False).returncode
+    code = _start(command, env, cwd, limit, None, capture=False).returncode
     if code:
         raise Failure(f"{command[0]} exited with {code}", remedy)
 
 
-def attempt(*command: str, env: Environment | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run `command` unseen and return how it ended, whatever its exit status."""
-    return _start(command, env, cwd, capture=True)
+def attempt(
+    *command: str,
+    env: Environment | None = None,
+    cwd: Path = ROOT,
+    limit: Limit | None = None,
+    stdin: bytes | None = None,
+) -> Ended:
+    """Run `command` unseen, with `stdin` to read, and return how it ended, whatever its exit status.
+
+    Raises Failure when it is not installed, and when `limit` is over.
+    """
+    return _start(command, env, cwd, limit, stdin, capture=True)
 
 
-def output(*command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "") -> str:
-    """Run `command` unseen and return what it printed. Raises Failure, with its last words, when it fails."""
-    done = attempt(*command, env=env, cwd=cwd)
+def data(
+    *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
+) -> bytes:
+    """Run `command` unseen and return the bytes that it gave. Raises Failure, with its last words, when it fails."""
+    done = attempt(*command, env=env, cwd=cwd, limit=limit)
     if done.returncode:
-        words = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
-        raise Failure(f"{' '.join(command[:3])}: {' | '.join(words[-3:])}", remedy)
-    return done.stdout.strip()
+        raise Failure(f"{' '.join(command[:3])}: {done.words}", remedy)
+    return done.stdout
+
+
+def output(
+    *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
+) -> str:
+    """Run `command` unseen and return what it printed, as words. Raises Failure, with its last words, when it fails."""
+    return data(*command, env=env, cwd=cwd, remedy=remedy, limit=limit).decode(errors="replace").strip()
 
 
 def succeeds(*command: str) -> bool:
@@ -49,15 +99,21 @@ def succeeds(*command: str) -> bool:
 
 
 def _start(
-    command: tuple[str, ...], env: Environment | None, cwd: Path, *, capture: bool
-) -> subprocess.CompletedProcess[str]:
+    command: tuple[str, ...],
+    env: Environment | None,
+    cwd: Path,
+    limit: Limit | None,
+    stdin: bytes | None,
+    *,
+    capture: bool,
+) -> Ended:
     pipe = subprocess.PIPE if capture else None
     try:
         child = subprocess.Popen(
             command,
+            stdin=None if stdin is None else subprocess.PIPE,
             stdout=pipe,
             stderr=pipe,
-            text=True,
             cwd=cwd,
             env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
             start_new_session=True,  # so that Ctrl-C reaches it once, from `stop`, and it has the time to clean up
@@ -65,14 +121,19 @@ def _start(
     except FileNotFoundError as missing:
         raise Failure(f"{command[0]} is not installed", "./ship setup") from missing
     try:
-        out, err = child.communicate()
+        out, err = child.communicate(stdin, limit.seconds if limit else None)
+    except subprocess.TimeoutExpired as silent:
+        stop(child, grace=2)
+        raise Failure(
+            f"{limit.peer if limit else command[0]} gave no answer within {silent.timeout:g} s", "try again later"
+        ) from silent
     except BaseException:
         stop(child)
         raise
-    return subprocess.CompletedProcess(command, child.returncode, out, err)
+    return Ended(child.returncode, out or b"", (err or b"").decode(errors="replace"))
 
 
-def stop(child: subprocess.Popen[str], grace: float = 30) -> None:
+def stop(child: subprocess.Popen[bytes] | subprocess.Popen[str], grace: float = 30) -> None:
     """Ask `child` and all it started to clean up and stop (as Ctrl-C does); kill what is left after `grace` seconds."""
     for request, patience in ((signal.SIGINT, grace), (signal.SIGKILL, None)):
         try:

@@ -3,32 +3,30 @@
 import hashlib
 import os
 import re
-import subprocess
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scripts import ROOT, git
 from scripts.failure import Failure
-
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build"
-# Of the versions that Python knows (PEP 440), those that are also a tag and have three numbers to make tags of.
-RELEASE = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
+from scripts.grammar import Revision, Version, WorkTree
 
 
 @dataclass(frozen=True)
 class Commit:
     """The commit that is checked out."""
 
-    revision: str
-    """All 40 hexadecimal digits; `-dirty` follows when files differ from the commit."""
+    revision: Revision
     epoch: int
     """Seconds since 1970 UTC at which it was committed: the only time that enters the image."""
+    dirty: bool = False
+    """Whether files differ from it."""
 
     @property
-    def dirty(self) -> bool:
-        return self.revision.endswith("-dirty")
+    def work_tree(self) -> WorkTree:
+        """What an image says that it is built from."""
+        return WorkTree(f"{self.revision}-dirty" if self.dirty else self.revision)
 
     @property
     def created(self) -> str:
@@ -41,15 +39,22 @@ def commit(root: Path | None = None) -> Commit:
 
     Raises Failure outside a Git checkout, or before the first commit.
     """
-    revision, epoch = _git("log", "-1", "--format=%H %ct", root=root).split()
-    dirty = "-dirty" if _git("status", "--porcelain", root=root) else ""
-    return Commit(revision + dirty, int(epoch))
+    where = root or ROOT
+    # As it is, whatever a user's settings hide or show.
+    revision, epoch = git.line("log", "-1", "--no-show-signature", "--format=%H %ct", root=where).split()
+    changed = git.data("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none", root=where)
+    return Commit(Revision(revision), int(epoch), dirty=bool(changed))
 
 
-def version() -> str:
-    """Return the version in pyproject.toml."""
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
+def version() -> Version:
+    """Return the version in pyproject.toml. Raises Failure when there is none, or none that an image can have."""
+    remedy = 'version = "1.0.0", with quotes, in the section [project]'
+    try:
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            stated = tomllib.load(file)["project"]["version"]
+    except (OSError, ValueError, KeyError, TypeError) as missing:
+        raise Failure(f"no version can be read from pyproject.toml: {missing}", remedy) from missing
+    return Version.of(stated, "the version in pyproject.toml", remedy)
 
 
 def repository(root: Path | None = None) -> str:
@@ -61,39 +66,26 @@ def repository(root: Path | None = None) -> str:
     """
     if "GITHUB_REPOSITORY" in os.environ:
         return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{os.environ['GITHUB_REPOSITORY']}"
-    origin = _git("config", "--default", "", "--get", "remote.origin.url", root=root)
+    origin = git.line("config", "--default", "", "--get", "remote.origin.url", root=root or ROOT)
     found = re.fullmatch(r"(?:https://|ssh://)?(?:[^@/]+@)?([\w-]+(?:\.[\w-]+)+)[:/](.+?)(?:\.git)?/?", origin)
     return f"https://{found[1]}/{found[2]}" if found else ""
 
 
-def is_in(revision: str, branch: str, root: Path | None = None) -> bool:
+def is_in(revision: Revision, branch: str, root: Path | None = None) -> bool:
     """Return whether the commit `revision` is part of `branch`, in this checkout or in `root`, or at its `origin`.
 
     HEAD is a branch, too.
     """
-    for name in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}", *(["HEAD"] if branch == "HEAD" else [])):
-        try:
-            _git("merge-base", "--is-ancestor", revision, name, root=root)
-        except Failure:
-            continue
-        return True
-    return False
+    names = (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}", *(["HEAD"] if branch == "HEAD" else []))
+    asked = (git.ask("merge-base", "--is-ancestor", revision, name, root=root or ROOT) for name in names)
+    return any(done.returncode == 0 for done in asked)
 
 
 def fingerprint() -> str:
     """Return a sha256 over the names and contents of all files that Git tracks or would track."""
     total = hashlib.sha256()
-    for name in sorted(filter(None, _git("ls-files", "-coz", "--exclude-standard").split("\0"))):
-        path = ROOT / name
+    for name in sorted(filter(None, git.data("ls-files", "-coz", "--exclude-standard", root=ROOT).split(b"\0"))):
+        path = ROOT / os.fsdecode(name)
         content = path.read_bytes() if path.is_file() else b""
-        total.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+        total.update(name + f"\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return total.hexdigest()
-
-
-def _git(*arguments: str, root: Path | None = None) -> str:
-    done = subprocess.run(["git", *arguments], cwd=root or ROOT, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise Failure(
-            f"git {arguments[0]}: {done.stderr.strip()}", "run ./ship in a clone that has at least one commit"
-        )
-    return done.stdout.strip()

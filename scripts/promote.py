@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from scripts.failure import Failure
-from scripts.project import RELEASE
+from scripts.grammar import Version
 from scripts.record import ENVIRONMENTS, Record, Release, short
 from scripts.terminal import say
 from scripts.verify import Verified, verified
@@ -32,7 +32,7 @@ def promote(version: str, environment: str, *, verified: Callable[[str], Verifie
 
 
 def _require_fixed(version: str, environment: str) -> None:
-    if RELEASE.fullmatch(version) or (COMMIT.fullmatch(version) and environment == ENVIRONMENTS[0]):
+    if Version.matches(version) or (COMMIT.fullmatch(version) and environment == ENVIRONMENTS[0]):
         return
     if COMMIT.fullmatch(version):
         raise Failure(f"{environment} runs releases, and {version} is a commit", "./ship release, then promote that")

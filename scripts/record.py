@@ -13,9 +13,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from scripts import ROOT
 from scripts.failure import Failure
 from scripts.process import attempt, output
-from scripts.project import ROOT
 
 # In the order in which a release goes through them.
 ENVIRONMENTS = ("dev", "test", "prod")

@@ -59,7 +59,7 @@ def digest(reference: str) -> str | None:
     """
     done = attempt("skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}")
     if done.returncode == 0:
-        return f"sha256:{hashlib.sha256(done.stdout.encode()).hexdigest()}"
+        return f"sha256:{hashlib.sha256(done.stdout).hexdigest()}"
     _require_absence(reference, done.stderr)
     return None
 
@@ -106,7 +106,7 @@ def start_local() -> None:
     """Start the two local registries, where they are not running. Their content stays when they stop."""
     for port, container in LOCAL.values():
         state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", container)
-        if state.stdout.strip() == "false":
+        if state.text == "false":
             output("docker", "start", container)
         elif state.returncode:
             run("docker", "run", "--detach", "--name", container, "--restart", "unless-stopped",

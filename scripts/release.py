@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from packaging.version import Version
 from rich.table import Table
 
-from scripts import registry, source
+from scripts import BUILD, grammar, registry, source
 from scripts.failure import Failure
-from scripts.project import BUILD, RELEASE
 from scripts.terminal import console, say
 from scripts.verify import Verified, verified
 
@@ -57,7 +56,7 @@ def moving_tags(released: str, tags: Iterable[str]) -> list[str]:
     mine = Version(released)
     if mine.is_prerelease:
         return []
-    others = [other for other in map(Version, filter(RELEASE.fullmatch, tags)) if not other.is_prerelease]
+    others = [other for other in map(Version, filter(grammar.Version.matches, tags)) if not other.is_prerelease]
     aliases = {f"{mine.major}.{mine.minor}": 2, f"{mine.major}": 1, "latest": 0}
     return [
         alias

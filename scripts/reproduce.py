@@ -11,12 +11,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import registry, source
+from scripts import ROOT, registry, source
 from scripts.difference import Part, base_only, compare, headline
 from scripts.failure import Failure
 from scripts.layout import Layout
 from scripts.process import attempt, output, run
-from scripts.project import ROOT
 from scripts.reference import locate
 from scripts.terminal import say
 
@@ -115,7 +114,7 @@ def _commit(name: str) -> str:
     if done.returncode:
         fetch = "git fetch --tags origin; in a shallow clone, git fetch --tags --unshallow origin"
         raise Failure(f"the commit {name!r} is not in {root}", f"{fetch}; of another repository, SOURCE is its clone")
-    return done.stdout.split()[-1]
+    return done.text.split()[-1]
 
 
 def _checkout(clone: Path, revision: str, path: Path) -> Path:

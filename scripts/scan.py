@@ -14,14 +14,13 @@ from packageurl import PackageURL
 from rich.table import Column, Table
 from rich.text import Text
 
-from scripts import allowlist, bill, osv
+from scripts import BUILD, allowlist, bill, osv
 from scripts.allowlist import Judged
 from scripts.build import IMAGE, built
 from scripts.failure import Failure
 from scripts.finding import Finding, findings
 from scripts.layout import Layout
 from scripts.osv import Query
-from scripts.project import BUILD
 from scripts.terminal import console, say
 
 RECORD = BUILD / "scan.json"

@@ -18,10 +18,10 @@ import os
 import platform
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts import project
+from scripts import ROOT, project
 from scripts.failure import Failure
 from scripts.process import attempt
 from scripts.project import Commit
@@ -46,7 +46,7 @@ class Source:
     @property
     def is_example(self) -> bool:
         """Whether it is this checkout's own table, which this project's tests are written for."""
-        return self.root == project.ROOT and self.data == EXAMPLE_DATA
+        return self.root == ROOT and self.data == EXAMPLE_DATA
 
     @property
     def table(self) -> Path:
@@ -64,7 +64,7 @@ class Source:
 def source() -> Source:
     """Return what the environment names. Raises Failure when something of it is missing or wrong."""
     checkout = root()
-    here = checkout == project.ROOT
+    here = checkout == ROOT
     data = os.path.normpath(_wanted("DATA", "path of the table in SOURCE", EXAMPLE_DATA if here else ""))
     example = here and data == EXAMPLE_DATA
     target = _wanted("TARGET", "column to predict", EXAMPLE_TARGET if example else "")
@@ -88,7 +88,7 @@ def name() -> str:
 
 def version() -> str:
     """Return the version of the model. Raises Failure when another repository's is not given."""
-    return _wanted("VERSION", "version of the image", project.version() if root() == project.ROOT else "")
+    return _wanted("VERSION", "version of the image", project.version() if root() == ROOT else "")
 
 
 def commit() -> Commit:
@@ -97,27 +97,27 @@ def commit() -> Commit:
     It is dirty as well when this checkout, whose code makes the image, differs from its own commit.
     """
     found, pipeline = root(), project.commit()
-    if found == project.ROOT:
+    if found == ROOT:
         return pipeline
     own = project.commit(found)
-    dirty = "-dirty" if pipeline.dirty and not own.dirty else ""
-    return Commit(own.revision + dirty, own.epoch)
+
+    return replace(own, dirty=own.dirty or pipeline.dirty)
 
 
 def root() -> Path:
     """Return the checkout that the table is from. Raises Failure when SOURCE names none."""
     named = os.environ.get("SOURCE")
     if not named:
-        return project.ROOT
+        return ROOT
     found = Path(named).resolve()
     remedy = "SOURCE is the path of a clone: git clone … wines && SOURCE=wines ./ship build"
     if not found.is_dir():
         raise Failure(f"SOURCE={named}: there is no such directory", remedy)
     top = attempt("git", "rev-parse", "--show-toplevel", cwd=found)
     if top.returncode:
-        raise Failure(f"SOURCE={named} is not a Git repository: {top.stderr.strip()}", remedy)
-    if Path(top.stdout.strip()) != found:
-        raise Failure(f"SOURCE={named} is a folder of the Git repository {top.stdout.strip()}, not the whole", remedy)
+        raise Failure(f"SOURCE={named} is not a Git repository: {top.words}", remedy)
+    if Path(top.text) != found:
+        raise Failure(f"SOURCE={named} is a folder of the Git repository {top.text}, not the whole", remedy)
     return found
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import BUILD
 from scripts.failure import Failure
 from scripts.process import run
-from scripts.project import BUILD
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """What a person sees: one line when work starts, its progress, one line when it ends."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from scripts.failure import Failure
@@ -13,10 +15,33 @@ from scripts.failure import Failure
 # Colours only on a terminal: rich looks at the stream, NO_COLOR and TERM. In a log, lines are as long as they are.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
+# What moves the cursor, starts a line, colours or turns round what follows: control characters, separators of lines,
+# and the marks and overrides of writing direction (Unicode 16, sections 23.1 and 23.2).
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Return `text` as one line that does nothing to a terminal, whoever wrote it."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+class Rows(Table):
+    """A table of texts, each printed as `plain` has it. They are folded where it is narrow: no digest is cut."""
+
+    def __init__(self, *titles: str) -> None:
+        super().__init__()
+        for title in titles:
+            self.add_column(Text(plain(title)), overflow="fold")
+
+    def row(self, *cells: str | Text) -> None:
+        """Add a row; a cell that is no `Text` has no style."""
+        texts = [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+        self.add_row(*(Text(plain(text.plain), text.style) for text in texts))
+
 
 def say(text: str) -> None:
-    """Print one line of progress, as it is: markup in it means nothing."""
-    console.print(Text(text))
+    """Print one line of progress, as it is: neither markup nor a control character in it means anything."""
+    console.print(Text(plain(text)))
     sys.stdout.flush()
 
 
@@ -35,9 +60,9 @@ def size(count: int) -> str:
 
 def report(failure: Failure) -> None:
     """Print why a stage failed and what to type next."""
-    console.print(Text(f"  why: {failure.reason}"))
+    say(f"  why: {failure.reason}")
     if failure.remedy:
-        console.print(Text(f"  next: {failure.remedy}"))
+        say(f"  next: {failure.remedy}")
 
 
 @contextmanager
@@ -54,4 +79,4 @@ def stage(name: str) -> Iterator[list[str]]:
     except BaseException:
         console.print(Text(f"✗ {name} failed after {duration(time.monotonic() - started)}", style="bold red"))
         raise
-    console.print(Text(f"✓ {name} in {duration(time.monotonic() - started)}: {''.join(result)}", style="green"))
+    console.print(Text(plain(f"✓ {name} in {duration(time.monotonic() - started)}: {''.join(result)}"), style="green"))

@@ -8,9 +8,10 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
-from scripts import cosign, evidence, project, registry
+from scripts import cosign, evidence, registry
 from scripts.evidence import Claim, Predicate
 from scripts.failure import Failure
+from scripts.grammar import Version
 from scripts.reference import Located, locate
 from scripts.terminal import console
 
@@ -75,7 +76,7 @@ def _claim(located: Located) -> Claim:
 def _check_tag(reference: str, claim: Claim) -> None:
     """Raise Failure when a tag that is a version or a commit points to an image of another one."""
     tag = reference.rpartition(":")[2]
-    if project.RELEASE.fullmatch(tag) and tag != claim.version:
+    if Version.matches(tag) and tag != claim.version:
         raise Failure(f"{reference} points to an image that says it is version {claim.version}")
     if tag.startswith("sha-") and tag != f"sha-{claim.revision}":
         raise Failure(f"{reference} points to an image that says it is of commit {claim.revision}")

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import images
+from scripts import ROOT, images
 from scripts.build import CA_BUNDLE, IMAGE
 from scripts.failure import Failure
 from scripts.process import output
-from scripts.project import ROOT
 from scripts.terminal import say
 
 OURS = "shipshape-bench/ours"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
+from scripts import ROOT
 from scripts.bench.contenders import OURS, Contender
 from scripts.bench.load import Load, run_load
 from scripts.bench.server import Golden, Server, launch, started
 from scripts.failure import Failure
 from scripts.process import attempt, output
-from scripts.project import ROOT
 from scripts.terminal import say
 
 PROFILE = ROOT / "bench" / "profile.py"

@@ -6,11 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import debian
+from scripts import ROOT, debian
 from scripts.bench.server import Golden, Server
 from scripts.failure import Failure
 from scripts.process import attempt, output
-from scripts.project import ROOT
 
 SCRIPT = ROOT / "bench" / "post.lua"
 
@@ -36,7 +35,7 @@ def provide_wrk() -> str:
             raise Failure("wrk is not installed", "install it: it is in Debian, Ubuntu, Fedora, Homebrew")
         debian.update()
         debian.install(["wrk"])
-    return attempt("wrk", "--version").stdout.split("[", maxsplit=1)[0].strip()
+    return attempt("wrk", "--version").text.split("[", maxsplit=1)[0].strip()
 
 
 def run_load(server: Server, golden: Golden, connections: int, seconds: float) -> Load:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from scripts import ROOT
 from scripts.bench.contenders import Contender
 from scripts.bench.growth import Batch, Start
 from scripts.bench.load import Load
 from scripts.build import Built
 from scripts.failure import Failure
 from scripts.process import output
-from scripts.project import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- ./ship bench writes from here -->", "<!-- to here -->"

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import BUILD
 from scripts.bench.contenders import OURS, Contender, Row
 from scripts.failure import Failure
 from scripts.process import attempt, output
-from scripts.project import BUILD
 
 START_SECONDS = 90
 # The same model, fitted by other versions of the libraries, differs in the last digits; a wrong answer in the first.
@@ -149,11 +149,9 @@ def _await_connection(server: Server) -> None:
             return  # it said no to an empty question: it is there
         except OSError:
             state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", server.container)
-            if state.stdout.strip() != "true" or time.monotonic() > deadline:
+            if state.text != "true" or time.monotonic() > deadline:
                 logs = attempt("docker", "logs", "--tail", "5", server.container)
-                raise Failure(
-                    f"{server.contender.name} does not answer: {(logs.stdout + logs.stderr).strip()}"
-                ) from None
+                raise Failure(f"{server.contender.name} does not answer: {logs.words}") from None
             time.sleep(0.05)
         else:
             return

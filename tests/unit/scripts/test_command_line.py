@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.project import ROOT
+from scripts import ROOT
 
 STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "reproduce"]
 STAGES += ["promote", "rollback", "status", "up", "down", "test", "lock"]

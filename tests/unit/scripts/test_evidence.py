@@ -8,13 +8,14 @@ from scripts import evidence, project
 from scripts.build import Built
 from scripts.evidence import Claim, Predicate
 from scripts.failure import Failure
+from scripts.grammar import Revision
 from scripts.integration import Passed
 from scripts.project import Commit
 from scripts.suite import Counts
 
 HOME = "https://github.com/me/house-price"
 WORKFLOW = f"{HOME}/.github/workflows/image.yml@refs/heads/main"
-REVISION = "a" * 40
+REVISION = Revision("a" * 40)
 PLATFORMS = {"linux/amd64": "sha256:2"}
 MODEL = (REVISION, "house-price", "training/data/houses.csv", "price")
 IMAGE = Built("sha256:1", PLATFORMS, 1, "1.0.0", REVISION, "onnx", "python@sha256:3", *MODEL)

@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from scripts import engine, images
+from scripts import ROOT, engine, images
 from scripts.lint import unpinned
-from scripts.project import ROOT
 
 DIGEST = "sha256:" + "7c" * 32
 

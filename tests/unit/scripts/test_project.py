@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import project
+from scripts.grammar import Revision
 
 
 @pytest.fixture
@@ -89,6 +90,6 @@ def test_a_commit_is_in_a_branch_here_or_at_origin(root: Path) -> None:
     assert project.is_in(first, "main")
     assert not project.is_in(second, "main")
     assert project.is_in(second, "HEAD")
-    assert not project.is_in("0" * 40, "HEAD")
+    assert not project.is_in(Revision("0" * 40), "HEAD")
     git("update-ref", "refs/remotes/origin/main", second)
     assert project.is_in(second, "main")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import record
+from scripts import ROOT, record
 from scripts.failure import Failure
-from scripts.project import ROOT
 from scripts.record import ENVIRONMENTS, Record
 from tests.unit.scripts.repository import EMPTY, Repository, release
 

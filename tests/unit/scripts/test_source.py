@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import project, registry
+from scripts import registry
 from scripts.failure import Failure
 from scripts.source import commit, name, source, version
 
@@ -41,8 +41,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "training/data/houses.toml": "",
         "more.csv": "x,y\n",
     }
-    monkeypatch.setattr(project, "ROOT", repository(tmp_path / "shipshape", files))
-    return tmp_path / "shipshape"
+    for module in ("project", "source"):
+        monkeypatch.setattr(f"scripts.{module}.ROOT", tmp_path / "shipshape")
+    return repository(tmp_path / "shipshape", files)
 
 
 @pytest.fixture

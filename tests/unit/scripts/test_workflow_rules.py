@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import ROOT
 from scripts.process import TOOLS
-from scripts.project import ROOT
 
 WORKFLOW = """
 permissions: {}

@@ -1,0 +1,107 @@
+"""Git, asked in bytes: what a repository holds is parsed by NUL, and no name in it can be taken for an option."""
+
+import io
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import ROOT
+from scripts.failure import Failure
+from scripts.process import Ended, attempt
+
+# The first line of what Git LFS keeps in a commit in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+LFS = b"version https://git-lfs.github.com/spec/"
+EXECUTABLE, LINK, SUBMODULE = "100755", "120000", "160000"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a commit."""
+
+    mode: str
+    name: str
+    """Of its content, in Git's own database."""
+    path: str
+
+
+def ask(*arguments: str, root: Path | None = None) -> Ended:
+    """Run Git in `root`, or in this checkout, and return how it ended."""
+    return attempt("git", *arguments, cwd=root or ROOT)
+
+
+def data(*arguments: str, root: Path | None = None) -> bytes:
+    """Run Git in `root`, or in this checkout, and return its output. Raises Failure, with Git's reason."""
+    done = ask(*arguments, root=root)
+    if done.returncode:
+        raise _refused(arguments[0], done)
+    return done.stdout
+
+
+def line(*arguments: str, root: Path | None = None) -> str:
+    """Run Git in `root`, or in this checkout, and return the one line that it gave."""
+    return data(*arguments, root=root).decode(errors="replace").strip()
+
+
+def tree(revision: str, paths: Sequence[str] = (), root: Path | None = None) -> list[Entry]:
+    """Return every file of the commit `revision`, or those at `paths` and below."""
+    listed = data("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision, *paths, root=root)
+    entries = []
+    for row in filter(None, listed.split(b"\0")):
+        facts, _, path = row.partition(b"\t")
+        mode, _, name = facts.decode("ascii").split()
+        try:
+            entries.append(Entry(mode, name, path.decode()))
+        except UnicodeDecodeError as odd:
+            raise Failure(f"the commit {revision[:12]} has a file whose name is not UTF-8: {path!r}") from odd
+    return entries
+
+
+def contents(names: Iterable[str], root: Path | None = None) -> list[bytes | None]:
+    """Return what each of `names` (`COMMIT:PATH`, or an object's) holds, in one call; None for what is no file."""
+    asked = list(names)
+    lines = "".join(f"{name}\n" for name in asked)
+    done = attempt("git", "cat-file", "--batch", cwd=root or ROOT, stdin=lines.encode())
+    if done.returncode:
+        raise _refused("cat-file", done)
+    answer, found = io.BytesIO(done.stdout), []
+    for _ in asked:
+        head = answer.readline().split()
+        there = len(head) == 3 and head[2].isdigit()
+        content = answer.read(int(head[2]) + 1)[:-1] if there else None
+        found.append(content if there and head[1] == b"blob" else None)
+    return found
+
+
+def export(revision: str, folder: Path, paths: Sequence[str] = (), root: Path | None = None) -> None:
+    """Make `folder` anew with the files of the commit `revision`, or those at `paths`, byte for byte as it holds them.
+
+    Nothing else can be among them: no setting, filter, attribute or ignored file of the checkout has a say. Raises
+    Failure where a commit does not hold a file itself: for a submodule, and for Git LFS.
+    """
+    entries = tree(revision, paths, root)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for entry, content in zip(entries, contents((entry.name for entry in entries), root), strict=True):
+        if entry.mode == SUBMODULE or content is None:
+            raise Failure(f"{entry.path} is a submodule, so the commit does not hold it", "commit the files themselves")
+        if content.startswith(LFS):
+            raise Failure(f"{entry.path} is kept by Git LFS, so the commit does not hold it", "commit the file itself")
+        _write(folder / entry.path, entry.mode, content)
+
+
+def _write(path: Path, mode: str, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if mode == LINK:
+        path.symlink_to(content.decode())
+    else:
+        path.write_bytes(content)
+        path.chmod(0o755 if mode == EXECUTABLE else 0o644)
+
+
+def _refused(verb: str, done: Ended) -> Failure:
+    said = done.stderr.strip() or f"exit status {done.returncode}"
+    reason, _, advice = said.partition("\n")
+    if "dubious ownership" in reason:  # Git's own advice: the last line
+        return Failure(reason.removeprefix("fatal: "), advice.strip().rpartition("\n")[2].strip())
+    return Failure(f"git {verb}: {reason}", "run ./ship in a clone that has at least one commit")

@@ -1,0 +1,153 @@
+"""What a value from outside must look like: a type with a strict grammar for each, and documents made of them.
+
+Labels, manifests, records, registries, the environment and the files under `build/` are read through this module. Each
+type is a `str` that cannot hold anything else: `Digest("sha256:…")` raises ValueError for what is no digest.
+"""
+
+import re
+from typing import Any, ClassVar, Self, TypeVar
+
+import msgspec
+
+from scripts.failure import Failure
+
+Document = TypeVar("Document")
+# How much of a value that is wrong is shown.
+SHOWN = 80
+
+
+class Token(str):
+    """A text that follows the grammar of its class."""
+
+    __slots__ = ()
+    pattern: ClassVar[re.Pattern[str]]
+    form: ClassVar[str]
+    """The grammar in words: what a value that breaks it is not."""
+
+    def __new__(cls, text: str) -> Self:
+        if not isinstance(text, str) or not cls.matches(text):
+            raise ValueError(f"{shown(text)} is not {cls.form}")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def matches(cls, text: str) -> bool:
+        """Return whether `text` follows the grammar."""
+        return cls.pattern.fullmatch(text) is not None
+
+    @classmethod
+    def of(cls, text: str, what: str, remedy: str = "") -> Self:
+        """Return `text` as this type. Raises Failure, which names it as `what`, when it is none."""
+        try:
+            return cls(text)
+        except ValueError as wrong:
+            raise Failure(f"{what}: {wrong}", remedy) from wrong
+
+
+class Digest(Token):
+    """https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests, of the one algorithm in use."""
+
+    pattern = re.compile(r"sha256:[0-9a-f]{64}")
+    form = "a digest (sha256: and 64 hexadecimal digits)"
+
+    @property
+    def encoded(self) -> str:
+        return self.removeprefix("sha256:")
+
+    @property
+    def short(self) -> str:
+        """As much as a person compares."""
+        return self[: len("sha256:") + 12]
+
+
+class Revision(Token):
+    """A commit, by its full name."""
+
+    pattern = re.compile(r"[0-9a-f]{40}")
+    form = "a commit (40 hexadecimal digits)"
+
+    @property
+    def short(self) -> str:
+        return self[:12]
+
+
+class WorkTree(Token):
+    """A commit, or a work tree that differs from it."""
+
+    pattern = re.compile(r"[0-9a-f]{40}(-dirty)?")
+    form = "a commit (40 hexadecimal digits), with -dirty behind it where files differ"
+
+
+class Version(Token):
+    """Of the versions that Python knows (PEP 440), those that are also a tag and have three numbers to make tags of."""
+
+    pattern = re.compile(r"(?=.{5,64}$)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}((a|b|rc)(0|[1-9][0-9]*))?")
+    form = "a version (MAJOR.MINOR.PATCH, as in 1.4.0, or with a1, b1 or rc1 behind it)"
+
+
+class Tag(Token):
+    """https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests."""
+
+    pattern = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+    form = "a tag (up to 128 letters, digits, dots, hyphens and underscores)"
+
+
+class Name(Token):
+    """Of a model, which is also one part of a repository's path."""
+
+    pattern = re.compile(r"(?=.{1,128}$)[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
+    form = "a name (lower case letters and digits, with single dots, underscores or hyphens between them)"
+
+
+class Repository(Token):
+    """A registry and a path in it: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
+
+    _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+    _part = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+    pattern = re.compile(rf"(?=.{{1,255}}$){_label}(\.{_label})*(:[0-9]{{1,5}})?(/{_part})+")
+    form = "a repository (a registry and a path in it, as in docker.io/me/house-price)"
+
+    @property
+    def registry(self) -> str:
+        return self.split("/", maxsplit=1)[0]
+
+
+class Platform(Token):
+    """https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md, without variants."""
+
+    pattern = re.compile(r"[a-z0-9]{1,32}/[a-z0-9]{1,32}")
+    form = "a platform (as in linux/amd64)"
+
+
+class RelativePath(Token):
+    """A file inside a checkout: no way up, no option, no control character."""
+
+    pattern = re.compile(r"(?=.{1,1024}$)(?![-/])(?!(.*/)?\.\.?(/|$))[^\x00-\x1f\x7f-\x9f\u2028\u2029\\]+(?<!/)")
+    form = "the path of a file inside the checkout"
+
+
+class Column(Token):
+    """A column's name in a table."""
+
+    pattern = re.compile(r"(?=.{1,256}$)[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+    form = "the name of a column"
+
+
+def document(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Document:
+    """Return JSON as `kind`, each value in it by its own grammar.
+
+    Raises Failure, which calls the document `what`, where it breaks one.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=_token)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        raise Failure(f"{what} is not what it should be: {wrong}", remedy) from wrong
+
+
+def shown(value: object) -> str:
+    """Return a value that is wrong as it can be printed: quoted, on one line, and not all of it when it is long."""
+    text = ascii(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _token(kind: type[Any], value: Any) -> Any:  # noqa: ANN401 - as msgspec has it
+    return kind(value)
