@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import click
 
 from scripts import BUILD, platforms, terminal
 from scripts.failure import Failure
+from scripts.grammar import Platform
 from scripts.record import ENVIRONMENTS
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)
@@ -70,7 +72,7 @@ def test() -> None:
 @ship.command()
 @click.option("--platform", "wanted", callback=_platforms, help="To build for, as in linux/amd64,linux/arm64.")
 @click.option("--emulate", is_flag=True, help="Install QEMU, to also run images for these platforms.")
-def setup(wanted: tuple[str, ...], *, emulate: bool) -> None:
+def setup(wanted: tuple[Platform, ...], *, emulate: bool) -> None:
     """Provide the Docker engine, its tools and the images to start from; keeps what is there."""
     from scripts.setup import setup as work
 
@@ -99,7 +101,7 @@ def unit() -> None:
     "--platform", "wanted", callback=_platforms, help="As in linux/amd64,linux/arm64 (default: this machine's)."
 )
 @click.option("--no-cache", is_flag=True, help="Run every step again, as on a machine that never built before.")
-def build(model_format: str, wanted: tuple[str, ...], *, no_cache: bool) -> None:
+def build(model_format: Literal["onnx", "joblib"], wanted: tuple[str, ...], *, no_cache: bool) -> None:
     """Build the image into build/image/ (an OCI layout) and describe it in build/image.json."""
     from scripts.build import build as work
 
@@ -132,7 +134,7 @@ def integration(only: str, platform: str | None) -> None:
     """Start the built image by its digest and test it from outside."""
     from scripts.integration import integration as work
 
-    _stage("integration", lambda: work(only=only, platform=platform))
+    _stage("integration", lambda: work(only=only, platform=Platform(platform) if platform else None))
 
 
 @ship.command()

@@ -1,6 +1,7 @@
 """Git, asked in bytes: what a repository holds is parsed by NUL, and no name in it can be taken for an option."""
 
 import io
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -87,13 +88,15 @@ def export(revision: str, folder: Path, paths: Sequence[str] = (), root: Path | 
             raise Failure(f"{entry.path} is a submodule, so the commit does not hold it", "commit the files themselves")
         if content.startswith(LFS):
             raise Failure(f"{entry.path} is kept by Git LFS, so the commit does not hold it", "commit the file itself")
+        if ".." in Path(entry.path).parts or Path(entry.path).is_absolute():
+            raise Failure(f"the commit {revision[:12]} has a file outside of its folder: {entry.path}")
         _write(folder / entry.path, entry.mode, content)
 
 
 def _write(path: Path, mode: str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if mode == LINK:
-        path.symlink_to(content.decode())
+        path.symlink_to(os.fsdecode(content))
     else:
         path.write_bytes(content)
         path.chmod(0o755 if mode == EXECUTABLE else 0o644)

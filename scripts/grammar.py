@@ -17,7 +17,7 @@ SHOWN = 80
 
 
 class Token(str):
-    """A text that follows the grammar of its class."""
+    """A text that follows the grammar of its class, and can be printed: nothing in it steers a terminal."""
 
     __slots__ = ()
     pattern: ClassVar[re.Pattern[str]]
@@ -32,7 +32,7 @@ class Token(str):
     @classmethod
     def matches(cls, text: str) -> bool:
         """Return whether `text` follows the grammar."""
-        return cls.pattern.fullmatch(text) is not None
+        return text.isprintable() and cls.pattern.fullmatch(text) is not None
 
     @classmethod
     def of(cls, text: str, what: str, remedy: str = "") -> Self:
@@ -119,16 +119,16 @@ class Platform(Token):
 
 
 class RelativePath(Token):
-    """A file inside a checkout: no way up, no option, no control character."""
+    """A file inside a checkout: no way up, and no option."""
 
-    pattern = re.compile(r"(?=.{1,1024}$)(?![-/])(?!(.*/)?\.\.?(/|$))[^\x00-\x1f\x7f-\x9f\u2028\u2029\\]+(?<!/)")
+    pattern = re.compile(r"(?=.{1,1024}$)(?![-/])(?!(.*/)?\.\.?(/|$))[^\\]+(?<!/)")
     form = "the path of a file inside the checkout"
 
 
 class Column(Token):
     """A column's name in a table."""
 
-    pattern = re.compile(r"(?=.{1,256}$)[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+    pattern = re.compile(r".{1,256}")
     form = "the name of a column"
 
 

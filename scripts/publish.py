@@ -29,7 +29,7 @@ def publish(*, commit_only: bool = False) -> str:
     check_publishable()
     image = built()
     revision = commit().revision
-    if image.revision != revision:
+    if image.revision != commit().work_tree:
         raise Failure(f"the image was built from {image.revision[:12]}, and {revision[:12]} is checked out", "./ship")
     Layout(IMAGE).check()
     tested()

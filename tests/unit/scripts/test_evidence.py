@@ -8,7 +8,7 @@ from scripts import evidence, project
 from scripts.build import Built
 from scripts.evidence import Claim, Predicate
 from scripts.failure import Failure
-from scripts.grammar import Revision
+from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Revision, Version, WorkTree
 from scripts.integration import Passed
 from scripts.project import Commit
 from scripts.suite import Counts
@@ -16,10 +16,20 @@ from scripts.suite import Counts
 HOME = "https://github.com/me/house-price"
 WORKFLOW = f"{HOME}/.github/workflows/image.yml@refs/heads/main"
 REVISION = Revision("a" * 40)
-PLATFORMS = {"linux/amd64": "sha256:2"}
-MODEL = (REVISION, "house-price", "training/data/houses.csv", "price")
-IMAGE = Built("sha256:1", PLATFORMS, 1, "1.0.0", REVISION, "onnx", "python@sha256:3", *MODEL)
-CLAIM = Claim("sha256:1", "1.0.0", REVISION, frozenset({"linux/amd64"}))
+IMAGE = Built(
+    Digest(f"sha256:{1:064}"),
+    {Platform("linux/amd64"): Digest(f"sha256:{2:064}")},
+    1,
+    Version("1.0.0"),
+    WorkTree(REVISION),
+    "onnx",
+    "python@sha256:3",
+    WorkTree(REVISION),
+    Name("house-price"),
+    RelativePath("training/data/houses.csv"),
+    Column("price"),
+)
+CLAIM = Claim(IMAGE.digest, "1.0.0", REVISION, frozenset({"linux/amd64"}))
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +86,7 @@ def test_a_commit_that_is_not_on_main(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_test_result_of_an_image_is_true_of_it() -> None:
-    record = Passed("sha256:1", "linux/amd64", "tests/integration", Counts(7, 0, 1))
+    record = Passed(IMAGE.digest, Platform("linux/amd64"), "tests/integration", Counts(7, 0, 1))
 
     assert evidence.test_fact(evidence.test_result([record]), CLAIM) == "7 passed on linux/amd64 (tests/integration)"
 
@@ -96,7 +106,7 @@ def test_a_test_result_that_does_not_say_passed_on_every_platform(predicate: Pre
         evidence.test_fact(predicate, CLAIM)
 
 
-def bill(*kinds: str, digest: str = "sha256:1") -> dict[str, Any]:
+def bill(*kinds: str, digest: str = IMAGE.digest) -> dict[str, Any]:
     return {"metadata": {"component": {"version": digest}}, "components": [{"type": kind} for kind in kinds]}
 
 
