@@ -13,7 +13,7 @@ from scripts.failure import Failure
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Version, WorkTree, document
 from scripts.layout import Layout
 from scripts.process import output, run
-from scripts.source import commit, source
+from scripts.source import Source, commit, source
 from scripts.terminal import say, size
 
 IMAGE = BUILD / "image"
@@ -52,26 +52,27 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     machine's. Both are replaced only when the build succeeded. Raises Failure when the base image is not here for a
     platform that it is needed for.
     """
-    at, pipeline, model = commit(), project.commit(), source()
-    fresh, table = BUILD / "image.new", BUILD / "source"
-    model.copy_to(table)
+    model, native = source(), platforms.native()
     if os.environ.get("VERSION") and model.root == ROOT:
         say(f"  VERSION={os.environ['VERSION']} is not read without SOURCE: this is {model.version}")
-    native = platforms.native()
-    wanted = wanted or [native]
+    table, context, fresh = BUILD / "source", _context(model), BUILD / "image.new"
+    model.copy_to(table)
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.parent.mkdir(exist_ok=True)
-    base = images.reference(images.PYTHON)
+    wanted = wanted or [native]
+    base = images.reference(images.python(context))
     if lacking := images.lacking(images.PYTHON, [native, *wanted]):
         raise Failure(f"{base} is not here for {' and '.join(lacking)}", f"./ship setup --platform {','.join(wanted)}")
-    environment = {
+    at, pipeline = commit(), project.commit().work_tree
+    bake = ["docker", "buildx", "bake", "--file", f"{context}/docker-bake.hcl", "--builder", engine.builder()]
+    bake += ["--set", f"image.context={context}", "--set", f"image.platform={','.join(wanted)}"]
+    arguments = {
         "SOURCE": str(table),
         "DATA": model.data,
         "TARGET": model.target,
         "NAME": model.name,
         "VERSION": model.version,
         "REVISION": at.work_tree,
-        "PIPELINE": pipeline.work_tree if pipeline.work_tree != at.work_tree else "",
+        "PIPELINE": pipeline if pipeline != at.work_tree else "",
         "CREATED": at.created,
         "SOURCE_DATE_EPOCH": str(at.epoch),
         "MODEL_FORMAT": model_format,
@@ -80,15 +81,9 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
         "DESTINATION": str(fresh),
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
     }
-    context = ROOT
-    if not pipeline.dirty:
-        context = BUILD / "context"
-        git.export(pipeline.revision, context)
-    bake = ["docker", "buildx", "bake", "--file", "docker-bake.hcl", "--builder", engine.builder()]
-    bake += ["--set", f"image.platform={','.join(wanted)}", *([] if cache else ["--no-cache"])]
     remedy = "mend what is said above; ./ship setup, when it is the base image that is missing"
     with engine.one_build_at_a_time():
-        run(*bake, "image", env=environment, cwd=context, remedy=remedy)
+        run(*bake, *([] if cache else ["--no-cache"]), "image", env=arguments, remedy=remedy)
     layout = Layout(fresh)
     built = Built(
         digest=layout.digest,
@@ -98,7 +93,7 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
         revision=at.work_tree,
         model_format=model_format,
         base=_identified(base),
-        pipeline=pipeline.work_tree,
+        pipeline=pipeline,
         name=model.name,
         data=model.data,
         target=model.target,
@@ -107,6 +102,23 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     fresh.rename(IMAGE)
     RECORD.write_text(json.dumps(asdict(built), indent=2) + "\n")
     return f"{built.digest} ({size(built.size)})"
+
+
+def _context(model: Source) -> Path:
+    """Return the folder to build in: an export of the commit, or the work tree where that differs.
+
+    Raises Failure when Git was told not to see that the version differs.
+    """
+    if (at := project.commit()).dirty:
+        return ROOT
+    context = BUILD / "context"
+    git.export(at.revision, context)
+    if model.root == ROOT and project.version(context) != model.version:
+        raise Failure(
+            f"pyproject.toml says {model.version} here, and {project.version(context)} in the commit, unseen by Git",
+            "git update-index --no-assume-unchanged --no-skip-worktree pyproject.toml",
+        )
+    return context
 
 
 def built() -> Built:

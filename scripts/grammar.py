@@ -111,6 +111,13 @@ class Repository(Token):
         return self.split("/", maxsplit=1)[0]
 
 
+class ImageReference(Token):
+    """What Docker takes for an image: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
+
+    pattern = re.compile(r"(?=.{1,512}$)[a-zA-Z0-9]+([./:_-]+[a-zA-Z0-9]+)*(@sha256:[0-9a-f]{64})?")
+    form = "an image (as in python:3.13-slim, or with @sha256:… behind it)"
+
+
 class Platform(Token):
     """https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md, without variants."""
 

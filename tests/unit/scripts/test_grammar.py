@@ -11,6 +11,7 @@ from scripts.failure import Failure
 from scripts.grammar import (
     Column,
     Digest,
+    ImageReference,
     Name,
     Platform,
     RelativePath,
@@ -32,6 +33,7 @@ RIGHT: dict[type[Token], list[str]] = {
     Tag: ["1.0.0", "latest", "_x", "sha-" + "a" * 40, "A" * 128],
     Name: ["house-price", "a", "a.b_c__d--e", "0"],
     Repository: ["docker.io/me/x", "localhost:5001/x", "127.0.0.1:5000/a/b/c", "ghcr.io/me/house-price"],
+    ImageReference: ["python", "python:3.13-slim@" + DIGEST, "localhost:5001/me/x_y", "shipshape/python:3.13-trixie"],
     Platform: ["linux/amd64", "linux/arm64"],
     RelativePath: ["a", "a/b.csv", "Größe und Maß.csv", "a..b/c", ".hidden/x", "a b"],
     Column: ["price", "Größe (m²)", "__class__", "价格", "a,b", "-x", "$(x)"],
@@ -75,6 +77,7 @@ WRONG: dict[type[Token], list[str]] = {
         "../x/y",
         "h/" + "a" * 255,
     ],
+    ImageReference: ["", "-x", "--pull", "a b", "a@", "a@sha256:0", "/a", "a/", "a" * 513, "a$b", "@" + DIGEST],
     Platform: ["", "linux", "linux/amd64/v2", "Linux/amd64", "linux/", "/amd64", "-/x"],
     RelativePath: [
         "",
@@ -133,7 +136,7 @@ def test_no_text_at_all_gets_past_a_grammar_with_what_others_act_on(text: str) -
             if kind is not Column:
                 assert not text.startswith("-")
             if kind not in {Column, RelativePath}:
-                assert re.fullmatch(r"[A-Za-z0-9._:/-]+", text)
+                assert re.fullmatch(r"[A-Za-z0-9._:/@-]+", text)
             if kind is RelativePath:
                 assert ".." not in text.split("/")
 
