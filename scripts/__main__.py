@@ -1,6 +1,8 @@
 """The command line: `./ship [STAGE]`."""
 
 # ruff: noqa: PLC0415 - each command imports its own stage: `./ship --help` and `./ship down` need no other.
+import errno
+import io
 import os
 import signal
 import sys
@@ -298,15 +300,36 @@ def _keep(name: str, result: str) -> None:
     (BUILD / f"{name}.result").write_text(result)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a") as summary:
-            summary.write(f"**{name}**: {result}\n\n")
+            summary.write(f"**{name}**: {terminal.plain(result)}\n\n")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _end(broken: OSError) -> int:
+    """Say which file, folder or disk could not be used, where anybody can still hear it; return the exit status."""
+    remedy = ""
+    if broken.errno in {errno.ENOSPC, errno.EDQUOT}:
+        remedy = "make room, as with docker buildx prune; then run it again"
+    elif BUILD.exists() and not BUILD.is_dir():
+        remedy = f"{BUILD} is where the stages keep what they make: move away the file of that name"
+    place = f"{broken.filename}: " if broken.filename else ""
+    failure = Failure(f"{place}{broken.strerror or broken}", remedy)
+    try:
+        terminal.report(failure)
+    except OSError:  # it is standard output itself: a closed pipe, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(broken, BrokenPipeError):
+            click.echo(f"./ship: standard output: {failure.reason}", err=True)
+    return 1
+
+
 def main() -> int:
     """Run the command line and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one that knows no ✓ shows a question mark
+            stream.reconfigure(errors="replace")
     # A shell that starts this in the background lets it ignore Ctrl-C, and with it all that it starts: none of them
     # would hear `process.stop`.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -318,6 +341,8 @@ def main() -> int:
     except Failure as failure:
         terminal.report(failure)
         return 1
+    except OSError as broken:
+        return _end(broken)
     except click.ClickException as wrong:
         wrong.show()
         return wrong.exit_code

@@ -52,6 +52,7 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     machine's. Both are replaced only when the build succeeded. Raises Failure when the base image is not here for a
     platform that it is needed for.
     """
+    at, pipeline = commit(), project.commit().work_tree
     model, native = source(), platforms.native()
     if os.environ.get("VERSION") and model.root == ROOT:
         say(f"  VERSION={os.environ['VERSION']} is not read without SOURCE: this is {model.version}")
@@ -62,7 +63,6 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     base = images.reference(images.python(context))
     if lacking := images.lacking(images.PYTHON, [native, *wanted]):
         raise Failure(f"{base} is not here for {' and '.join(lacking)}", f"./ship setup --platform {','.join(wanted)}")
-    at, pipeline = commit(), project.commit().work_tree
     bake = ["docker", "buildx", "bake", "--file", f"{context}/docker-bake.hcl", "--builder", engine.builder()]
     bake += ["--set", f"image.context={context}", "--set", f"image.platform={','.join(wanted)}"]
     arguments = {
@@ -112,7 +112,7 @@ def _context(model: Source) -> Path:
     if (at := project.commit()).dirty:
         return ROOT
     context = BUILD / "context"
-    git.export(at.revision, context)
+    git.export(at.revision, context, root=ROOT)
     if model.root == ROOT and project.version(context) != model.version:
         raise Failure(
             f"pyproject.toml says {model.version} here, and {project.version(context)} in the commit, unseen by Git",

@@ -47,7 +47,7 @@ def commit(root: Path | None = None) -> Commit:
 
 
 def version(root: Path | None = None) -> Version:
-    """Return the version in pyproject.toml, here or in `root`. Raises Failure when there is none, or none that an image can have."""
+    """Return the version in pyproject.toml, here or in `root`. Raises Failure when no image can have it."""
     remedy = 'version = "1.0.0", with quotes, in the section [project]'
     try:
         with ((root or ROOT) / "pyproject.toml").open("rb") as file:

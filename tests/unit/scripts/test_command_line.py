@@ -221,3 +221,68 @@ def test_a_platform_that_is_not_supported_is_wrong_usage(stage: str) -> None:
     assert done.returncode == 2
     assert "linux/s390x" in done.stderr
     assert "linux/arm64" in done.stderr
+
+
+def test_a_version_that_is_none_is_refused_before_anything_is_done(project: Path) -> None:
+    (project / "pyproject.toml").write_text("[project]\nversion = 1.0.0\n")
+    git(project, "commit", "--quiet", "--all", "--message", "a version")
+    done = ship(root=project)
+
+    assert done.returncode == 1
+    assert "why: no version can be read from pyproject.toml" in done.stdout
+    assert "next: " in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_the_place_of_the_build_folder_is_named(project: Path) -> None:
+    (project / "build").write_text("")
+    done = ship("scan", root=project)
+
+    assert done.returncode == 1
+    assert f"{project}/build" in done.stdout
+    assert "move away the file of that name" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_without_git_s_folder_the_reason_is_git_s(project: Path) -> None:
+    """As in an unpacked tarball."""
+    shutil.rmtree(project / ".git")
+    for arguments in ([], ["status"]):
+        done = ship(*arguments, root=project, GIT_CEILING_DIRECTORIES=str(project.parent))
+
+        assert done.returncode == 1
+        assert "not a git repository" in done.stdout, arguments
+        assert "next: run ./ship in a clone" in done.stdout
+        assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_that_knows_ascii_alone_is_enough(project: Path) -> None:
+    done = ship("release", "v9.9.9", root=project, PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 1
+    assert "? release failed" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_a_sentence(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts", "release", "v9.9.9"],
+            cwd=project, check=False, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == "./ship: standard output: No space left on device\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error(project: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts", "release", "v9.9.9"],
+            cwd=project, check=False, stdout=closed, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == ""
