@@ -50,7 +50,8 @@ def ship(context: click.Context, *, again: bool) -> None:
       SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for
       SOURCE, DATA, TARGET, NAME, VERSION
                       another model: checkout, table in it, column, name, version
-                      (default: the example; docs/your-own-model.md)
+                      (default: the example; docs/your-own-model.md). VERSION is
+                      read with SOURCE only
     """  # noqa: D301 - click wants the character \b, not two
     if context.invoked_subcommand:
         return

@@ -12,13 +12,15 @@ from scripts import BUILD, ROOT, engine, git, images, platforms, project
 from scripts.failure import Failure
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Version, WorkTree, document
 from scripts.layout import Layout
-from scripts.process import output, run
+from scripts.process import Limit, output, run
 from scripts.source import Source, commit, source
 from scripts.terminal import say, size
 
 IMAGE = BUILD / "image"
 RECORD = BUILD / "image.json"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+# A build fetches Python packages and, where it is not here, the base image.
+LIMIT = Limit(3600, "the build, or a mirror that it fetches from,")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     }
     remedy = "mend what is said above; ./ship setup, when it is the base image that is missing"
     with engine.one_build_at_a_time():
-        run(*bake, *([] if cache else ["--no-cache"]), "image", env=arguments, remedy=remedy)
+        run(*bake, *([] if cache else ["--no-cache"]), "image", env=arguments, remedy=remedy, limit=LIMIT)
     layout = Layout(fresh)
     built = Built(
         digest=layout.digest,

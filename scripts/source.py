@@ -8,7 +8,7 @@ The environment says it, and is read here alone, so that a workflow and a person
 | DATA | path of the table inside SOURCE; its description may lie beside it (docs/training.md) | the example's |
 | TARGET | column to predict | the example's |
 | NAME | name of the model, and of the image in the local registries | house-price |
-| VERSION | version of the model and of the image; read with SOURCE alone | that in pyproject.toml |
+| VERSION | version of the model and of the image; read with SOURCE only | that in pyproject.toml |
 
 With a SOURCE that is another repository, DATA, TARGET and VERSION are required. Without one VERSION is not read: the
 records of the environments set a variable of that name, too.
