@@ -102,7 +102,9 @@ class Layout:
         top = self._document(self.digest, dict[str, Any])
         if "manifests" not in top:
             return [self.digest]
-        return [entry.digest for entry in self._document(self.digest, Index).manifests]
+        if not (entries := self._document(self.digest, Index).manifests):
+            raise Failure(f"the index {self.digest} in {self.path} is empty", "./ship build")
+        return [entry.digest for entry in entries]
 
     def _manifest(self, digest: Digest) -> Manifest:
         return self._document(digest, Manifest)
