@@ -125,6 +125,25 @@ class Platform(Token):
     form = "a platform (as in linux/amd64)"
 
 
+class Port(Token):
+    """Of TCP, in decimal digits."""
+
+    pattern = re.compile(r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5])))")
+    form = "a port (1 to 65535)"
+
+
+class Url(Token):
+    """Where a service answers. Without user and password, which Git would keep, and what a shell acts on."""
+
+    _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+    pattern = re.compile(
+        rf"(?=.{{1,255}}$)https?://{_label}(\.{_label})*(:({Port.pattern.pattern}))?(/[A-Za-z0-9._-]*)*"
+    )
+    form = (
+        "an address (https:// or http://, a host, and where needed a port and a path, as in https://test.example.com)"
+    )
+
+
 class RelativePath(Token):
     """A file inside a checkout: no way up, and no option."""
 

@@ -76,7 +76,7 @@ def test_drift_is_in_the_exit_status_and_json_is_all_that_is_printed(project: Pa
     folder = project / "deploy" / "environments"
     folder.mkdir(parents=True)
     for environment in ("dev", "test", "prod"):
-        (folder / f"{environment}.env").write_text("URL=nowhere\n" if environment == "test" else "")
+        (folder / f"{environment}.env").write_text("URL=http://127.0.0.1:1\n" if environment == "test" else "")
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "environments")
 
