@@ -118,6 +118,38 @@ class Platform(Token):
     form = "a platform (as in linux/amd64)"
 
 
+class Uri(Token):
+    """Where something is, or what it is called: compared as it is, and no more than printed."""
+
+    pattern = re.compile(r"[!-~]{0,2048}")
+    form = "a URI (printable ASCII, without spaces)"
+
+
+class Url(Token):
+    """Of a service that is asked: without a password in it, for it is printed."""
+
+    pattern = re.compile(r"(?=.{1,1024}$)https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-?A-~]*)?")
+    form = "a URL (https://osv.example.org, without a name and password in it)"
+
+
+class Identity(Token):
+    """Of a workflow, as GitHub puts it into a certificate: the one file, at the one ref or commit."""
+
+    _part = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+    pattern = re.compile(
+        rf"(?=.{{1,512}}$)https://[a-z0-9.-]+(:[0-9]{{1,5}})?/{_part}/{_part}/\.github/workflows/{_part}\.ya?ml"
+        r"@(refs/[A-Za-z0-9._/+@#-]+|[0-9a-f]{40})"
+    )
+    form = "a workflow's identity (https://github.com/OWNER/REPOSITORY/.github/workflows/FILE.yml@refs/heads/main)"
+
+
+class Key(Token):
+    """What cosign takes as a key: a file, or a URI of a key management service."""
+
+    pattern = re.compile(r"(?=.{1,1024}$)(?!-)(?!http:)[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+    form = "a key (a file, or as in awskms:///alias/ours)"
+
+
 class RelativePath(Token):
     """A file inside a checkout: no way up, no option, no control character."""
 
