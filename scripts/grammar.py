@@ -125,6 +125,31 @@ class Platform(Token):
     form = "a platform (as in linux/amd64)"
 
 
+class Uri(Token):
+    """Where something is, or what it is called: compared as it is, and no more than printed."""
+
+    pattern = re.compile(r"[!-~]{0,2048}")
+    form = "a URI (printable ASCII, without spaces)"
+
+
+class Identity(Token):
+    """Of a workflow, as GitHub puts it into a certificate: the one file, at the one ref or commit."""
+
+    _part = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+    pattern = re.compile(
+        rf"(?=.{{1,512}}$)https://[a-z0-9.-]+(:[0-9]{{1,5}})?/{_part}/{_part}/\.github/workflows/{_part}\.ya?ml"
+        r"@(refs/[A-Za-z0-9._/+@#-]+|[0-9a-f]{40})"
+    )
+    form = "a workflow's identity (https://github.com/OWNER/REPOSITORY/.github/workflows/FILE.yml@refs/heads/main)"
+
+
+class Key(Token):
+    """What cosign takes as a key: a file, or a URI of a key management service."""
+
+    pattern = re.compile(r"(?!-)(?!http:).{1,1024}")
+    form = "a key (a file, or as in awskms:///alias/ours)"
+
+
 class Port(Token):
     """Of TCP, in decimal digits."""
 
@@ -137,7 +162,7 @@ class Url(Token):
 
     _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
     pattern = re.compile(
-        rf"(?=.{{1,255}}$)https?://{_label}(\.{_label})*(:({Port.pattern.pattern}))?(/[A-Za-z0-9._-]*)*"
+        rf"(?=.{{1,255}}$)https?://({_label}(\.{_label})*|\[[0-9A-Fa-f:.]+\])(:({Port.pattern.pattern}))?(/[A-Za-z0-9._-]*)*"
     )
     form = (
         "an address (https:// or http://, a host, and where needed a port and a path, as in https://test.example.com)"

@@ -63,7 +63,7 @@ def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> None:
 
 
 def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
-    keys = {run.name: _key(run.name) for run in wave if run.name in REPEATABLE}
+    keys = {run.name: key(run.name) for run in wave if run.name in REPEATABLE}
     todo = []
     for run in wave:
         before = _passed().get(run.name, {})
@@ -147,10 +147,10 @@ def _table(runs: Sequence[Run]) -> Rows:
     return table
 
 
-def _key(stage: str) -> str:
+def key(stage: str) -> str:
     """Return what the outcome of a repeatable stage depends on: every file of the project, Python, and the image."""
-    key = f"{fingerprint()} {sys.version.split()[0]}"
-    return f"{key} {built().digest}" if REPEATABLE[stage] else key
+    files = f"{fingerprint()} {sys.version.split()[0]}"
+    return f"{files} {built().digest}" if REPEATABLE[stage] else files
 
 
 def _passed() -> dict[str, dict[str, str]]:

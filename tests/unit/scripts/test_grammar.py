@@ -11,7 +11,9 @@ from scripts.failure import Failure
 from scripts.grammar import (
     Column,
     Digest,
+    Identity,
     ImageReference,
+    Key,
     Name,
     Platform,
     Port,
@@ -20,6 +22,7 @@ from scripts.grammar import (
     Revision,
     Tag,
     Token,
+    Uri,
     Url,
     Version,
     WorkTree,
@@ -27,6 +30,7 @@ from scripts.grammar import (
 )
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+WORKFLOW = "https://github.com/me/x/.github/workflows/publish.yml@"
 RIGHT: dict[type[Token], list[str]] = {
     Digest: [DIGEST],
     Revision: ["0123456789" * 4],
@@ -37,8 +41,17 @@ RIGHT: dict[type[Token], list[str]] = {
     Repository: ["docker.io/me/x", "localhost:5001/x", "127.0.0.1:5000/a/b/c", "ghcr.io/me/house-price"],
     ImageReference: ["python", "python:3.13-slim@" + DIGEST, "localhost:5001/me/x_y", "shipshape/python:3.13-trixie"],
     Platform: ["linux/amd64", "linux/arm64"],
+    Uri: ["", "git+https://github.com/me/x@refs/heads/main", "urn:shipshape:build:v1"],
+    Identity: [WORKFLOW + "refs/heads/main", WORKFLOW + "refs/tags/v1.0.0", WORKFLOW + "a" * 40],
+    Key: ["cosign.pub", "/home/me/cosign.key", "awskms:///alias/ours", "a file.pub"],
     Port: ["1", "80", "5000", "9999", "59999", "65535"],
-    Url: ["https://test.example.com", "http://10.0.0.1:5020", "http://localhost:65535/a/b-c_d.e/", "http://a"],
+    Url: [
+        "https://test.example.com",
+        "http://10.0.0.1:5020",
+        "http://localhost:65535/a/b-c_d.e/",
+        "http://a",
+        "http://[::1]:8080",
+    ],
     RelativePath: ["a", "a/b.csv", "Größe und Maß.csv", "a..b/c", ".hidden/x", "a b"],
     Column: ["price", "Größe (m²)", "__class__", "价格", "a,b", "-x", "$(x)"],
 }
@@ -82,6 +95,19 @@ WRONG: dict[type[Token], list[str]] = {
         "h/" + "a" * 255,
     ],
     ImageReference: ["", "-x", "--pull", "a b", "a@", "a@sha256:0", "/a", "a/", "a" * 513, "a$b", "@" + DIGEST],
+    Uri: ["a b", "a\nb", "ä", "x" * 2049],
+    Identity: [
+        "",
+        "https://github.com/me/x",
+        WORKFLOW,
+        WORKFLOW + "main",
+        WORKFLOW + "refs/heads/.*?",
+        WORKFLOW + "HEAD",
+        "http" + WORKFLOW[5:] + "a" * 40,
+        "^" + WORKFLOW + "a" * 40,
+        WORKFLOW + "refs/heads/a b",
+    ],
+    Key: ["", "-key", "--key", "http://keys.example", "x" * 1025, "a\nb"],
     Port: ["", "0", "05", "65536", "70000", "-1", "1 ", "\uff11", "100000"],
     Url: [
         "",
@@ -141,8 +167,8 @@ def test_a_value_that_breaks_its_grammar_cannot_be_made(kind: type[Token], text:
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in RIGHT[kind]])
 @pytest.mark.parametrize("around", ["{}\n", "\n{}", " {}", "{}\x00", "{}\u2028", "{}\r"])
 def test_nothing_may_stand_around_it(kind: type[Token], text: str, around: str) -> None:
-    if kind in {RelativePath, Column} and around == " {}":
-        return  # a name may begin with a space
+    if kind in {RelativePath, Column, Key} and around == " {}":
+        return  # the name of a file or a column may begin with a space
     assert not kind.matches(around.format(text))
 
 
@@ -152,10 +178,10 @@ def test_no_text_at_all_gets_past_a_grammar_with_what_others_act_on(text: str) -
     for kind in KINDS:
         if kind.matches(text):
             assert text.isprintable()
-            assert text
-            if kind is not Column:
+            assert text or kind is Uri
+            if kind not in {Column, Uri}:
                 assert not text.startswith("-")
-            if kind not in {Column, RelativePath}:
+            if kind not in {Column, RelativePath, Uri, Key, Url}:
                 assert re.fullmatch(r"[A-Za-z0-9._:/@-]+", text)
             if kind is RelativePath:
                 assert ".." not in text.split("/")
