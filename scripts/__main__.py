@@ -99,6 +99,22 @@ def unit() -> None:
 
 
 @ship.command()
+@click.argument("path", metavar="[PATH]", default="")
+@click.option("--write", is_flag=True, help="Write the score and the survivors into docs/testing.md, too.")
+def mutate(path: str, *, write: bool) -> None:
+    """Change the code in small wrong ways, and see that a unit test fails each time.
+
+    PATH limits it to a file or a folder. It takes a quarter of an hour; docs/testing.md says what to do with what
+    survives.
+    """
+    if path and write:
+        raise click.UsageError("docs/testing.md has the score of everything: --write takes no PATH")
+    from scripts.mutate import mutate as work
+
+    _stage("mutate", lambda: work(path, write=write))
+
+
+@ship.command()
 @click.option("--model-format", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
 @click.option(
     "--platform", "wanted", callback=_platforms, help="As in linux/amd64,linux/arm64 (default: this machine's)."

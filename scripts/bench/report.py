@@ -14,11 +14,11 @@ from scripts.bench.contenders import Contender
 from scripts.bench.growth import Batch, Start
 from scripts.bench.load import Load
 from scripts.build import Built
-from scripts.failure import Failure
+from scripts.page import rewrite, table
 from scripts.process import output
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- ./ship bench writes from here -->", "<!-- to here -->"
+BEGIN = "<!-- ./ship bench writes from here -->"
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,8 @@ class Target:
 
 def write(measured: Measured) -> str:
     """Write the page anew between its markers; return how many targets are reached."""
-    page = PAGE.read_text()
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise Failure(f"{PAGE.name} must have one line {BEGIN} and, later, one line {END}")
-    head, _, rest = page.partition(BEGIN)
     targets = _targets(measured)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{_text(measured, targets)}\n{END}{rest.partition(END)[2]}")
+    rewrite(PAGE, BEGIN, _text(measured, targets))
     return f"{sum(target.reached for target in targets)} of {len(targets)} targets reached"
 
 
@@ -115,21 +111,21 @@ def _text(measured: Measured, targets: Sequence[Target]) -> str:
     )
     parts = [
         setting,
-        _table(("target", "to reach", "to try for", "measured", ""), (target.cells() for target in targets)),
+        table(("target", "to reach", "to try for", "measured", ""), (target.cells() for target in targets)),
         "### Single rows",
-        _table(
+        table(
             ("", "requests/s", "lowest to highest", "p50 ms", "p99 ms", "CPU µs a request", "ours is", "PSS MB"),
             (_contender(measured, one) for one in measured.contenders),
         ),
         *(f"Not measured: {name}, {reason}." for name, reason in measured.absent.items()),
         "Versions: " + "; ".join(f"{one.key}: {one.versions}" for one in measured.contenders if one.versions) + ".",
         "### Start to first right answer",
-        _table(
+        table(
             ("", "from `docker run`, s", "from the start of the process, s"),
             ((_name(measured, key), f"{s.command:.2f}", f"{s.process:.2f}") for key, s in measured.starts.items()),
         ),
         "### Rows a request, one worker",
-        _table(
+        table(
             ("rows", "rows/s", "ms a request", "PSS MB afterwards"),
             ((f"{b.rows:,}", f"{b.pace:,.0f}", f"{b.milliseconds:,.1f}", f"{b.memory:.0f}") for b in measured.rows),
         ),
@@ -138,7 +134,7 @@ def _text(measured: Measured, targets: Sequence[Target]) -> str:
         "### Workers, 16 connections",
         _loads("workers", measured.workers),
         "### One request by part",
-        _table(("part", "µs"), ((part, f"{spent:.1f}") for part, spent in measured.profile.items())),
+        table(("part", "µs"), ((part, f"{spent:.1f}") for part, spent in measured.profile.items())),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -159,7 +155,7 @@ def _contender(measured: Measured, one: Contender) -> tuple[str, ...]:
 
 
 def _loads(what: str, loads: dict[int, Load]) -> str:
-    return _table(
+    return table(
         (what, "requests/s", "p50 ms", "p99 ms", "CPU µs a request"),
         (
             (str(count), f"{load.pace:,.0f}", f"{load.p50:.1f}", f"{load.p99:.1f}", f"{load.processor:,.0f}")
@@ -170,11 +166,6 @@ def _loads(what: str, loads: dict[int, Load]) -> str:
 
 def _name(measured: Measured, key: str) -> str:
     return next(one.name for one in measured.contenders if one.key == key)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _short(number: float) -> str:

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
+import sklearn
+from sklearn.dummy import DummyRegressor
 
 from app import problem
 from app.__main__ import main
-from app.model import Card, ModelError, PredictionError, Predictor, Schema
+from app.model import (
+    Card,
+    Feature,
+    Finding,
+    Format,
+    Linear,
+    ModelError,
+    PredictionError,
+    Predictor,
+    Schema,
+    Term,
+    disagreement,
+    runtime_versions,
+)
 
 
 @pytest.fixture
@@ -141,3 +162,126 @@ def test_the_onnx_path_loads_neither_scikit_learn_nor_pandas_nor_flask(onnx_dir:
     )
 
     assert loaded.stdout.strip() == "[]"
+
+
+def test_a_model_that_gives_no_number_is_not_served(joblib_dir: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(joblib_dir, tmp_path / "model"))
+    nothing = DummyRegressor(strategy="constant", constant=1.0).fit([[0.0]], [1.0])
+    nothing.constant_ = np.array([[math.nan]])
+    joblib.dump(nothing, copy / "model.joblib")
+    change(copy, sha256=hashlib.sha256((copy / "model.joblib").read_bytes()).hexdigest())
+
+    with pytest.raises(ModelError, match=r"^golden row 0 gives nan, but the card says [\d.]+$"):
+        Predictor.load(copy)
+
+
+def test_a_file_that_its_library_cannot_read(copy: Path) -> None:
+    (copy / "model.onnx").write_bytes(b"no graph")
+    change(copy, sha256=hashlib.sha256(b"no graph").hexdigest())
+
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded: .*INVALID_PROTOBUF"):
+        Predictor.load(copy)
+
+
+def test_a_library_that_is_not_installed(joblib_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "joblib", None)
+
+    with pytest.raises(ModelError, match=r"^a joblib model needs joblib, which is not installed$"):
+        Predictor.load(joblib_dir)
+
+
+def test_a_library_that_the_format_does_not_need(copy: Path) -> None:
+    change(copy, runtime={"torch": "3.0"})
+
+    with pytest.raises(ModelError, match=r"^the model was checked with torch 3\.0, but None is installed$"):
+        Predictor.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("form", "libraries"),
+    [
+        ("onnx", {"numpy": np.__version__, "onnxruntime": onnxruntime.__version__}),
+        (
+            "joblib",
+            {"joblib": joblib.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__},
+        ),
+    ],
+)
+def test_the_libraries_that_serving_needs(form: Format, libraries: dict[str, str]) -> None:
+    assert runtime_versions(form) == libraries
+
+
+def test_onnx_runtime_reports_to_nobody(onnx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+
+    Predictor.load(onnx_dir)
+
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_a_model_has_no_threads_that_a_fork_would_lose(onnx_dir: Path) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    first = Predictor.load(onnx_dir)
+    before = threads()
+    second = Predictor.load(onnx_dir)
+
+    assert (threads(), first.card) == (before, second.card)
+
+
+def sixteen_at_most(card: Card) -> Predictor:
+    """A model that says 1 where it is added up, and 2 where its file is asked."""
+    one = Feature("x", "number")
+    alone = msgspec.structs.replace(card, features=(one,), linear=Linear(1.0, (Term(),)))
+    return Predictor(alone, Schema([one]), lambda matrix: np.full(len(matrix), 2.0))
+
+
+@pytest.mark.parametrize(("rows", "said"), [(1, 1.0), (16, 1.0), (17, 2.0)])
+def test_up_to_sixteen_rows_are_added_up(rows: int, said: float, card: Card) -> None:
+    assert sixteen_at_most(card).predict(np.zeros((rows, 1))).tolist() == [said] * rows
+
+
+def test_every_way_is_the_file_and_the_sum(card: Card) -> None:
+    file, added = sixteen_at_most(card).every_way(np.zeros((17, 1)))
+
+    assert (file.tolist(), added.tolist()) == ([2.0] * 17, [1.0] * 17)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_the_first_row_without_a_finite_prediction_is_named(value: float, card: Card) -> None:
+    one = Feature("x", "number")
+    alone = msgspec.structs.replace(card, features=(one,), linear=None)
+    predictor = Predictor(alone, Schema([one]), lambda matrix: np.array([1.0, value, 2.0, value])[: len(matrix)])
+
+    with pytest.raises(PredictionError) as caught:
+        predictor.predict(np.zeros((4, 1)))
+
+    assert caught.value.findings == (
+        Finding(1, None, "values that give no finite prediction", "values as in training"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "relative"),
+    [([1.0, -8.0], [1.0, -8.0], 0.0), ([1.0, -9.0], [1.0, -8.0], 0.125), ([3.0, 8.0], [1.0, 8.0], 0.25)],
+)
+def test_a_disagreement_is_beside_the_largest_value(found: list[float], wanted: list[float], relative: float) -> None:
+    assert disagreement(np.array(found), np.array(wanted)) == relative
+
+
+def test_the_golden_row_that_disagrees_most_is_named(copy: Path, card: Card) -> None:
+    golden = [*card.golden]
+    for row, factor in ((1, 1.1), (4, 2.0), (6, 0.9)):
+        golden[row] = msgspec.structs.replace(golden[row], prediction=golden[row].prediction * factor)
+    change(copy, golden=tuple(golden))
+
+    with pytest.raises(ModelError) as refused:
+        Predictor.load(copy)
+
+    said = re.fullmatch(r"golden row 4 gives ([\d.]+), but the card says ([\d.]+)", str(refused.value))
+    assert said
+    assert [float(value) for value in said.groups()] == pytest.approx(
+        [card.golden[4].prediction, card.golden[4].prediction * 2]
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.model import Card, RowsError, Schema
+from app.model import Card, Feature, RowsError, Schema
+from app.model.schema import describe
 
 MANY = 100
 WRONG: dict[str, list[object]] = {
@@ -76,3 +78,186 @@ def test_whole_numbers_of_any_size_are_taken_alike(card: Card) -> None:
     wide = Schema(features).encode(rows * MANY)
 
     assert np.array_equal(wide[:4], Schema(features).encode(rows))
+
+
+# What follows is known by hand, of features made up here.
+GAP = math.nan
+SIZE = Feature("size", "number", unit="m2", range=(10.0, 500.0), seen=(20.0, 200.0))
+ROOMS = Feature("rooms", "integer", seen=(1.0, 5.5), missing=True)
+KIND = Feature("kind", "category", categories=("flat", "house"), missing=True)
+ALL = Schema([SIZE, ROOMS, KIND])
+FEW, MORE = 32, 33  # the last number of rows that are dealt with one by one, the first that are by column
+
+
+def findings(schema: Schema, rows: list[Any]) -> list[tuple[int | None, str | None, str, str]]:
+    with pytest.raises(RowsError) as caught:
+        schema.encode(rows)
+    return [(one.row, one.field, one.found, one.wanted) for one in caught.value.findings]
+
+
+@pytest.mark.parametrize("count", [1, FEW, MORE])
+def test_numbers_stay_a_category_is_its_index_a_gap_is_nan(count: int) -> None:
+    rows = [[20, 3.0, "house"], {"kind": "flat", "size": 10.5}, [500.0, None, None]]
+
+    matrix = ALL.encode((rows * count)[:count])
+
+    wanted = np.array([[20.0, 3.0, 1.0], [10.5, GAP, 0.0], [500.0, GAP, GAP]] * count)[:count]
+    assert matrix.dtype == np.float64
+    assert np.array_equal(matrix, wanted, equal_nan=True)
+
+
+@pytest.mark.parametrize("count", [1, FEW, MORE])
+@pytest.mark.parametrize(
+    ("field", "value", "found", "wanted"),
+    [
+        ("size", 9.5, "9.5", "a finite number from 10 to 500 (m2)"),
+        ("size", 501, "501", "a finite number from 10 to 500 (m2)"),
+        ("size", None, "null", "a finite number from 10 to 500 (m2)"),
+        ("size", "20", '"20"', "a finite number from 10 to 500 (m2)"),
+        ("size", True, "true", "a finite number from 10 to 500 (m2)"),
+        ("size", GAP, "NaN", "a finite number from 10 to 500 (m2)"),
+        ("rooms", 2.5, "2.5", "an integer or null"),
+        ("rooms", math.inf, "Infinity", "an integer or null"),
+        ("rooms", GAP, "NaN", "an integer or null"),
+        ("rooms", 10**400, "a very large integer", "an integer or null"),
+        ("kind", "tent", '"tent"', 'one of "flat", "house" or null'),
+        ("kind", 1, "1", 'one of "flat", "house" or null'),
+        ("kind", [1, 2], "a list of 2", 'one of "flat", "house" or null'),
+        ("kind", {"a": 1}, "an object", 'one of "flat", "house" or null'),
+    ],
+)
+def test_a_bad_value_is_found_in_its_place(field: str, value: object, found: str, wanted: str, count: int) -> None:
+    rows: list[Any] = [[20, 3, "flat"]] * (count - 1) + [{"size": 20, "rooms": 3, "kind": "flat", field: value}]
+
+    assert findings(ALL, rows) == [(count - 1, field, found, wanted)]
+
+
+TWENTY = tuple("abcdefghijklmnopqrst")
+LISTED = ", ".join(f'"{letter}"' for letter in TWENTY)
+
+
+@pytest.mark.parametrize(
+    ("feature", "wanted"),
+    [
+        (Feature("x", "number"), "a finite number"),
+        (Feature("x", "integer"), "an integer"),
+        (Feature("x", "integer", range=(0.0, 1.5)), "an integer from 0 to 1.5"),
+        (Feature("x", "number", range=(-1e15, 1e14)), "a finite number from -1000000000000000.0 to 100000000000000"),
+        (Feature("x", "number", unit="EUR"), "a finite number (EUR)"),
+        (Feature("x", "category", categories=("a",)), 'one of "a"'),
+        (Feature("x", "category", categories=TWENTY), f"one of {LISTED}"),
+        (Feature("x", "category", categories=(*TWENTY, "u")), f"one of {LISTED} and 1 more"),
+    ],
+)
+def test_what_is_wanted_is_said_in_full(feature: Feature, wanted: str) -> None:
+    assert findings(Schema([feature]), [[[]]]) == [(0, "x", "a list of 0", wanted)]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (10**20 - 1, "99999999999999999999"),
+        (-(10**20) + 1, "-99999999999999999999"),
+        (10**20, "a very large integer"),
+        (-(10**20), "a very large integer"),
+        (1.5, "1.5"),
+        (False, "false"),
+        (None, "null"),
+        ("é", '"é"'),
+        ("x" * 40, f'"{"x" * 40}"'),
+        ("x" * 41, f'"{"x" * 39}…"'),
+        ("\ud800", '"?"'),
+        ((), "an object"),
+    ],
+)
+def test_a_value_is_described_in_few_words(value: object, words: str) -> None:
+    assert describe(value) == words
+
+
+def test_a_row_of_another_shape_is_described() -> None:
+    listed = 'a list of 3 values or an object of "size", "rooms", "kind"'
+
+    assert findings(ALL, [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
+        (0, None, "a list of 2", listed),
+        (1, None, "7", listed),
+        (2, None, "an object", listed),
+        (3, None, "a list of 4", listed),
+    ]
+
+
+def test_an_unknown_name_is_found_beside_what_else_is_wrong() -> None:
+    row = {"sise": 20, "rooms": 2.5, "kind": "flat"}
+
+    assert findings(ALL, [row]) == [
+        (0, "sise", "an unknown name", 'one of "size", "rooms", "kind"'),
+        (0, "size", "nothing", "a finite number from 10 to 500 (m2)"),
+        (0, "rooms", "2.5", "an integer or null"),
+    ]
+
+
+def test_a_long_name_is_cut_short() -> None:
+    [(_, field, *_), *_] = findings(ALL, [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
+
+    assert field == "x" * 39 + "…"
+
+
+def test_no_rows_are_a_fault() -> None:
+    assert findings(ALL, []) == [(None, None, "no rows", "at least one row")]
+
+
+@pytest.mark.parametrize(("count", "more"), [(20, 0), (21, 1), (50, 30)])
+def test_twenty_faults_are_told_and_the_others_counted(count: int, more: int) -> None:
+    with pytest.raises(
+        RowsError, match=rf"^{count} invalid values, the first: Finding\(row=0, field='size', "
+    ) as caught:
+        ALL.encode([[0, 1, "flat"]] * count)
+
+    assert [one.row for one in caught.value.findings] == [*range(20)]
+    assert caught.value.more == more
+
+
+@pytest.mark.parametrize("count", [1, FEW, MORE])
+def test_the_ends_of_what_training_saw_are_seen(count: int) -> None:
+    inside = ALL.encode([[20, 1, "flat"], [200, 5, "house"], [20, None, None]] * count)[:count]
+
+    assert ALL.extrapolations(inside) == []
+
+
+@pytest.mark.parametrize("count", [1, FEW, MORE])
+@pytest.mark.parametrize(
+    ("row", "field", "found", "wanted"),
+    [
+        ([19.5, 1, "flat"], "size", "19.5", "20 to 200, as in training"),
+        ([200.5, 1, "flat"], "size", "200.5", "20 to 200, as in training"),
+        ([20, 0, "flat"], "rooms", "0", "1 to 5.5, as in training"),
+        ([20, 6, "flat"], "rooms", "6", "1 to 5.5, as in training"),
+    ],
+)
+def test_what_training_did_not_see_is_found(row: list[Any], field: str, found: str, wanted: str, count: int) -> None:
+    matrix = ALL.encode([*[[20, 1, "flat"]] * (count - 1), row])
+
+    assert [(one.row, one.field, one.found, one.wanted) for one in ALL.extrapolations(matrix)] == [
+        (count - 1, field, found, wanted)
+    ]
+
+
+def test_twenty_extrapolations_are_told() -> None:
+    assert len(ALL.extrapolations(ALL.encode([[300, 1, "flat"]] * 21))) == 20
+
+
+@pytest.mark.parametrize("count", [1, MORE])
+def test_the_largest_and_the_smallest_float_are_numbers(count: int) -> None:
+    limit = sys.float_info.max
+    schema = Schema([Feature("x", "number")])
+
+    assert schema.encode([[limit], [-limit]] * count).ravel().tolist() == [limit, -limit] * count
+    for beyond in (int(limit) * 10, -int(limit) * 10, math.inf, -math.inf):
+        assert len(findings(schema, [*[[1.0]] * (count - 1), [beyond]])) == 1
+
+
+def test_a_row_of_a_kind_of_its_own_is_no_row() -> None:
+    class Rows(list[Any]):
+        pass
+
+    # JSON gives none of these; what is not checked value by value is not taken.
+    assert findings(ALL, [Rows([20, 3, "tent"])]) == [(0, "kind", '"tent"', 'one of "flat", "house" or null')]

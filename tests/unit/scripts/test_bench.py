@@ -12,8 +12,9 @@ from scripts.bench.server import Golden
 from scripts.build import Built
 from scripts.failure import Failure
 from scripts.grammar import Column, Digest, Name, RelativePath, Version, WorkTree
+from scripts.page import END
 
-PAGE = f"# Benchmarks\n\nWhy.\n\n{report.BEGIN}\n\nold figures\n\n{report.END}\n\nMore.\n"
+PAGE = f"# Benchmarks\n\nWhy.\n\n{report.BEGIN}\n\nold figures\n\n{END}\n\nMore.\n"
 
 
 def load(pace: float, p99: float = 4) -> Load:
@@ -68,7 +69,7 @@ def test_the_page_is_written_between_its_markers_only(measured: report.Measured,
     text = page.read_text()
     assert said == "8 of 9 targets reached"
     assert text.startswith(PAGE.partition(report.BEGIN)[0])
-    assert text.endswith(PAGE.partition(report.END)[2])
+    assert text.endswith(PAGE.partition(END)[2])
     assert "old figures" not in text
     assert "Not measured: BentoML, its packages could not be installed." in text
 
@@ -86,7 +87,7 @@ def test_a_missed_target_is_called_missed(measured: report.Measured, page: Path)
     assert "| 200,000 rows/s | 500,000 rows/s | 150,000 rows/s | missed |" in page.read_text()
 
 
-@pytest.mark.parametrize("text", ["# Benchmarks\n", f"{report.BEGIN}\n{report.BEGIN}\n{report.END}\n"])
+@pytest.mark.parametrize("text", ["# Benchmarks\n", f"{report.BEGIN}\n{report.BEGIN}\n{END}\n"])
 def test_a_page_without_its_markers_is_left_alone(text: str, measured: report.Measured, page: Path) -> None:
     page.write_text(text)
 

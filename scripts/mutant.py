@@ -1,0 +1,125 @@
+"""The mutants that mutmut made of a project, and how its unit tests dealt with each.
+
+mutmut writes every variant of a function into one copy of the module, beside the original, and beside the module a
+`.meta` file with the exit status of pytest for each: https://mutmut.readthedocs.io.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+# Of pytest: a test failed, or it broke down. Of mutmut: time is up. Below 0 a signal ended it, as when time is up.
+_KILLED = {1, 3, 24, 36, 152, 255}
+_NAME = re.compile(r"(?:.*\.)?(?P<whole>(?P<original>x(?:_|ǁ(?P<owner>\w+?)ǁ)(?P<function>\w+)__mutmut)_\d+)")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A small wrong change of one function, which no test noticed."""
+
+    file: str
+    function: str
+    """With its class, as in `Record.release`."""
+    was: str
+    """The lines that differ, on one line."""
+    becomes: str
+    line: int
+    """Where they begin in `file`."""
+
+    @property
+    def change(self) -> tuple[str, str, str, str]:
+        """What it is known by, wherever in its file the function moves."""
+        return self.file, self.function, self.was, self.becomes
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}\n    - {self.was}\n    + {self.becomes}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far the tests are, and what they let live."""
+
+    total: int
+    tried: int
+    killed: int
+
+    @property
+    def alive(self) -> int:
+        return self.tried - self.killed
+
+    @property
+    def score(self) -> float:
+        """Percent of the mutants that a test noticed."""
+        return 100 * self.killed / self.total if self.total else 0.0
+
+
+def outcome(folder: Path) -> Outcome:
+    """Return what is known by now of the mutants in `folder`."""
+    codes = [code for statuses in _statuses(folder).values() for code in statuses.values()]
+    tried = [code for code in codes if code is not None]
+    return Outcome(len(codes), len(tried), sum(map(_is_kill, tried)))
+
+
+def survivors(folder: Path) -> list[Mutant]:
+    """Return the mutants in `folder` that no test killed, in the order of their lines."""
+    found: list[Mutant] = []
+    for file, statuses in _statuses(folder).items():
+        names = [name for name, code in statuses.items() if code is not None and not _is_kill(code)]
+        if names:
+            found += _mutants(folder, file, names)
+    return sorted(found, key=lambda mutant: (mutant.file, mutant.line, mutant.becomes))
+
+
+def _is_kill(code: int) -> bool:
+    return code < 0 or code in _KILLED
+
+
+def _statuses(folder: Path) -> dict[str, dict[str, int | None]]:
+    """Return, for each file, the exit status of pytest by mutant; None for what was not tried yet."""
+    found = {}
+    for path in sorted(folder.rglob("*.py.meta")):
+        try:
+            statuses = json.loads(path.read_bytes())["exit_code_by_key"]
+        except ValueError:  # mutmut is writing it
+            continue
+        found[str(path.relative_to(folder)).removesuffix(".meta")] = statuses
+    return found
+
+
+def _mutants(folder: Path, file: str, names: list[str]) -> Iterator[Mutant]:
+    mutated = (folder / file).read_text(encoding="utf-8")
+    lines, places = mutated.splitlines(), dict(_functions(ast.parse(mutated)))
+    original = dict(_functions(ast.parse((folder.parent / file).read_text(encoding="utf-8"))))
+    for name in names:
+        known = _NAME.fullmatch(name)
+        assert known, name  # noqa: S101 - mutmut named it
+        function = f"{known['owner']}.{known['function']}" if known["owner"] else known["function"]
+        scope = f"{known['owner']}." if known["owner"] else ""
+        before, after = (
+            [line.strip().replace(own, known["function"]) for line in lines[place.lineno - 1 : place.end_lineno]]
+            for own in (f"{known['original']}_orig", known["whole"])
+            for place in (places[scope + own],)
+        )
+        blocks = [block for block in SequenceMatcher(None, before, after).get_opcodes() if block[0] != "equal"]
+        first, last = blocks[0], blocks[-1]
+        yield Mutant(
+            file,
+            function,
+            was=" ".join(before[first[1] : last[2]]),
+            becomes=" ".join(after[first[3] : last[4]]),
+            line=original[function].lineno + first[1],
+        )
+
+
+def _functions(
+    tree: ast.Module | ast.ClassDef, scope: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from _functions(node, f"{scope}{node.name}.")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{scope}{node.name}", node

@@ -1,0 +1,37 @@
+"""A linear model written out, against sums done by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from app.model import Linear, Term
+from app.model.linear import Sum
+
+SUM = Sum(Linear(100.0, (Term(slope=2.0, missing=7.0), Term(effects=(-10.0, 30.0), missing=5.0))))
+
+
+@pytest.mark.parametrize(
+    ("row", "prediction"),
+    [
+        ([3.0, 0.0], 100 + 6 - 10),
+        ([-3.0, 1.0], 100 - 6 + 30),
+        ([math.nan, 1.0], 100 + 7 + 30),
+        ([3.0, math.nan], 100 + 6 + 5),
+        ([math.nan, math.nan], 112),
+    ],
+)
+def test_each_term_is_added(row: list[float], prediction: float) -> None:
+    assert SUM(np.array([row])).tolist() == [prediction]
+
+
+def test_each_row_has_its_own_sum() -> None:
+    assert SUM(np.array([[3.0, 0.0], [0.0, 0.0]])).tolist() == [96.0, 90.0]
+
+
+@pytest.mark.parametrize("row", [[3.0], [3.0, 0.0, 0.0]])
+def test_a_row_of_another_width_has_none(row: list[float]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        SUM(np.array([row]))
