@@ -20,6 +20,7 @@ from app.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from gunicorn.http.message import Request  # type: ignore[import-untyped]
 
@@ -102,6 +103,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             for conn, since in self._leaving.copy().items():
                 if now - since > _LEAVE_SECONDS:
                     self._leave(conn)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once: cut off whoever is being answered, or their threads would keep the process."""
+        for conn in self._since.copy():
+            _hurry(conn, enough=True)
+        self.tpool.shutdown(wait=False, cancel_futures=True)
+        super().handle_quit(sig, frame)
 
     def handle_error(
         self,
