@@ -1,15 +1,17 @@
 """Attaching the evidence to a pushed image: signature, provenance, test result and bill of materials, as referrers."""
 
 import json
+from collections.abc import Sequence
 
 from scripts import cosign, evidence
 from scripts.bill import BILL
 from scripts.build import Built
+from scripts.grammar import Repository
 from scripts.integration import tested
 from scripts.terminal import say
 
 
-def attest(repositories: list[str], image: Built) -> None:
+def attest(repositories: Sequence[Repository], image: Built) -> None:
     """Sign `image` and attach what is known of it, in each of `repositories`, where it is not there yet.
 
     On GitHub provenance is left to its own attestation, which no step of this repository can write.

@@ -5,6 +5,7 @@ import os
 
 from scripts import BUILD, engine, registry
 from scripts.failure import Failure
+from scripts.grammar import Digest
 from scripts.process import output, run
 from scripts.record import Record
 from scripts.release import published
@@ -48,7 +49,7 @@ def _recorded(environment: str) -> str:
         raise Failure(f"nothing was promoted to {environment} yet", f"./ship promote VERSION {environment}")
     unheard = []
     for repository in registry.repositories():
-        reference = f"{repository}@{release.digest}"
+        reference = repository.at(Digest(release.digest))
         try:
             if registry.digest(reference):
                 return reference

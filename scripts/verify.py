@@ -11,7 +11,7 @@ from rich.text import Text
 from scripts import cosign, evidence, registry
 from scripts.evidence import Claim, Predicate
 from scripts.failure import Failure
-from scripts.grammar import Version
+from scripts.grammar import Digest, Repository, Tag, Version
 from scripts.reference import Located, locate
 from scripts.terminal import console
 
@@ -22,10 +22,10 @@ Fact = Callable[[Predicate], str]
 class Verified:
     """An image whose evidence is complete and true in every registry that was asked."""
 
-    digest: str
+    digest: Digest
     version: str
     revision: str
-    repositories: tuple[str, ...]
+    repositories: tuple[Repository, ...]
     bill: Predicate
     """The bill of materials, CycloneDX."""
 
@@ -55,7 +55,7 @@ def verified(reference: str) -> Verified:
     located = locate(reference)
     who = cosign.trusted(located.repositories)
     claim = _claim(located)
-    _check_tag(reference, claim)
+    _check_tag(located.tag, claim)
     with ThreadPoolExecutor(max_workers=4) as pool:
         findings = list(pool.map(lambda check: check(), _checks(located.repositories, who, claim)))
     _show(findings, claim, who)
@@ -73,13 +73,12 @@ def _claim(located: Located) -> Claim:
     return Claim(located.digest, version, revision, frozenset(registry.platforms(located.reference)))
 
 
-def _check_tag(reference: str, claim: Claim) -> None:
+def _check_tag(tag: Tag | None, claim: Claim) -> None:
     """Raise Failure when a tag that is a version or a commit points to an image of another one."""
-    tag = reference.rpartition(":")[2]
-    if Version.matches(tag) and tag != claim.version:
-        raise Failure(f"{reference} points to an image that says it is version {claim.version}")
-    if tag.startswith("sha-") and tag != f"sha-{claim.revision}":
-        raise Failure(f"{reference} points to an image that says it is of commit {claim.revision}")
+    if tag and Version.matches(tag) and tag != claim.version:
+        raise Failure(f"{tag} points to an image that says it is version {claim.version}")
+    if tag and tag.startswith("sha-") and tag != f"sha-{claim.revision}":
+        raise Failure(f"{tag} points to an image that says it is of commit {claim.revision}")
 
 
 def _checks(repositories: Iterable[str], who: cosign.Signer, claim: Claim) -> list[Callable[[], Finding]]:
