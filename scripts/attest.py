@@ -1,18 +1,18 @@
 """Attaching the evidence to a pushed image: signature, provenance, test result and bill of materials, as referrers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from scripts import bill, cosign, evidence, referrers
 from scripts.build import Built
 from scripts.failure import Failure
-from scripts.grammar import Digest
+from scripts.grammar import Digest, Repository
 from scripts.integration import tested
 from scripts.terminal import say
 
 
-def attest(repositories: list[str], image: Built) -> None:
+def attest(repositories: Sequence[Repository], image: Built) -> None:
     """Sign `image` and attach what is known of it, in each of `repositories`, where it is not there yet.
 
     On GitHub provenance is left to its own attestation, which no step of this repository can write.
@@ -26,7 +26,7 @@ def attest(repositories: list[str], image: Built) -> None:
     if isinstance(who, cosign.KeyPair):
         predicates[evidence.PROVENANCE] = json.dumps(evidence.provenance(image)).encode()
     say(f"  signing as {who}")
-    digest = Digest(image.digest)
+    digest = image.digest
     for repository in repositories:
         said = referrers.read(repository, digest)
         for kind, predicate in predicates.items():
@@ -45,13 +45,13 @@ def _bill(image: Built) -> bytes:
     except OSError as missing:
         raise Failure(f"{bill.BILL} cannot be read: {missing.strerror}", "./ship scan") from missing
     try:
-        evidence.check_bill(written, Digest(image.digest))
+        evidence.check_bill(written, image.digest)
     except Failure as wrong:
         raise Failure(f"{bill.BILL}: {wrong.reason}", "./ship scan") from wrong
     return written
 
 
-def _attach(repository: str, digest: Digest, work: Callable[[], None]) -> None:
+def _attach(repository: Repository, digest: Digest, work: Callable[[], None]) -> None:
     """Do `work`; where that fails because of what was deleted beside the image, mend that and do it again."""
     try:
         work()

@@ -22,7 +22,7 @@ import msgspec
 
 from scripts import debian, project, referrers, registry
 from scripts.failure import Failure
-from scripts.grammar import Digest, Identity, Key, document
+from scripts.grammar import Digest, Identity, Key, Repository, document
 from scripts.process import Limit, attempt, output, succeeds
 from scripts.referrers import Referrers
 
@@ -110,7 +110,7 @@ def _is_here() -> bool:
     return not re.search(r"GitVersion:\s+v3\.0\.[0-4]\b", output("cosign", "version"))
 
 
-def trusted(repositories: Iterable[str]) -> Signer:
+def trusted(repositories: Iterable[Repository]) -> Signer:
     """Return whose word counts for an image in `repositories`.
 
     COSIGN_PUBLIC_KEY or COSIGN_KEY name a key, COSIGN_IDENTITY a workflow. Without any: for registries on this machine
@@ -134,7 +134,7 @@ def trusted(repositories: Iterable[str]) -> Signer:
     )
 
 
-def verifier(repositories: Iterable[str]) -> Signer:
+def verifier(repositories: Iterable[Repository]) -> Signer:
     """Return whose word counts, as `trusted` does. Raises Failure when that is a key that is not here."""
     who = trusted(repositories)
     if isinstance(who, KeyPair) and who.public == _own("cosign.pub") and not Path(who.public).exists():
@@ -145,7 +145,7 @@ def verifier(repositories: Iterable[str]) -> Signer:
     return who
 
 
-def signer(repositories: Iterable[str]) -> Signer:
+def signer(repositories: Iterable[Repository]) -> Signer:
     """Return with what to sign for `repositories`. Raises Failure when that cannot be done from here."""
     who = trusted(repositories)
     if isinstance(who, Workflow) and "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
@@ -160,12 +160,12 @@ def signer(repositories: Iterable[str]) -> Signer:
     return who
 
 
-def sign(repository: str, digest: Digest, who: Signer) -> None:
+def sign(repository: Repository, digest: Digest, who: Signer) -> None:
     """Sign the image `digest` in `repository`."""
     _write("sign", repository, digest, who)
 
 
-def attest(repository: str, digest: Digest, who: Signer, kind: str, predicate: bytes) -> None:
+def attest(repository: Repository, digest: Digest, who: Signer, kind: str, predicate: bytes) -> None:
     """Attach a signed in-toto statement of predicate type `kind` about the image `digest` in `repository`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "predicate.json")
@@ -215,7 +215,7 @@ class _Statement(msgspec.Struct):
     predicate: msgspec.Raw
 
 
-def _write(verb: str, repository: str, digest: Digest, who: Signer, *arguments: str) -> None:
+def _write(verb: str, repository: Repository, digest: Digest, who: Signer, *arguments: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         options: list[str] = []
         if isinstance(who, KeyPair):
@@ -224,7 +224,7 @@ def _write(verb: str, repository: str, digest: Digest, who: Signer, *arguments: 
                 path = Path(folder, option)
                 path.write_text(json.dumps(content))
                 options += [f"--{option}={path}"]
-        arguments = (*options, *arguments, "--yes", "--", f"{repository}@{digest}")
+        arguments = (*options, *arguments, "--yes", "--", repository.at(digest))
         output("cosign", verb, *arguments, env=_password(), limit=referrers.limit(repository))
 
 

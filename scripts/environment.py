@@ -11,8 +11,8 @@ import msgspec
 
 from scripts import engine, grammar, registry
 from scripts.failure import Failure
-from scripts.grammar import Port
-from scripts.process import data, output, run
+from scripts.grammar import Port, Reference
+from scripts.process import Limit, data, output, run
 from scripts.record import Record
 from scripts.release import published
 from scripts.running import project
@@ -41,9 +41,9 @@ def up(environment: str | None = None) -> str:
     """
     port = Port.of(os.environ.get("PORT") or PORTS[environment], "PORT")
     image = _recorded(environment) if environment else published()
-    repository, _, digest = image.partition("@")
-    variables = {"REPOSITORY": repository, "DIGEST": digest, "PORT": port}
-    run(*_compose(environment), "up", "--detach", env=variables)
+    variables = {"REPOSITORY": image.repository, "DIGEST": image.digest, "PORT": port}
+    pull = Limit(registry.COPY_SECONDS, image.repository.registry)
+    run(*_compose(environment), "up", "--detach", env=variables, limit=pull)
     url = f"http://localhost:{port}"
     container = output(*_compose(environment), "ps", "--all", "--quiet", "service", env=variables)
     engine.await_answer(f"{url}/readyz", container)
@@ -73,14 +73,14 @@ def _compose(environment: str | None) -> list[str]:
     return ["docker", "compose", *(["--project-name", project(environment)] if environment else [])]
 
 
-def _recorded(environment: str) -> str:
+def _recorded(environment: str) -> Reference:
     """Return what `environment` shall run, by digest, in the first repository that has it."""
     release = Record(environment).fields.release
     if release is None:
         raise Failure(f"nothing was promoted to {environment} yet", f"./ship promote VERSION {environment}")
     unheard = []
     for repository in registry.repositories():
-        reference = f"{repository}@{release.digest}"
+        reference = repository.at(release.digest)
         try:
             if registry.digest(reference):
                 return reference

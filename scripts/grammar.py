@@ -99,16 +99,55 @@ class Name(Token):
 
 
 class Repository(Token):
-    """A registry and a path in it: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
+    """A registry and a path in it: https://github.com/distribution/reference/blob/v0.6.0/reference.go.
+
+    As there, a registry is localhost, or has a dot or a port: `me/house-price` is a repository of Docker Hub to every
+    program that is asked for it, and `me` is no registry.
+    """
 
     _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
     _part = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-    pattern = re.compile(rf"(?=.{{1,255}}$){_label}(\.{_label})*(:[0-9]{{1,5}})?(/{_part})+")
+    _registry = rf"(?=localhost/|[^/]*[.:]){_label}(\.{_label})*(:[0-9]{{1,5}})?"
+    pattern = re.compile(rf"(?=.{{1,255}}$){_registry}(/{_part})+")
     form = "a repository (a registry and a path in it, as in docker.io/me/house-price)"
 
     @property
     def registry(self) -> str:
         return self.split("/", maxsplit=1)[0]
+
+    def at(self, name: Tag | Digest) -> "Reference":
+        """Return what `name` is in this repository."""
+        return Reference(f"{self}{'@' if isinstance(name, Digest) else ':'}{name}")
+
+
+class Reference(Token):
+    """An image in a repository: by its tag, by its digest, or by both."""
+
+    pattern = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[^:/@]+))?(@(?P<digest>[^@]+))?")
+    form = "a reference (a repository with a tag or a digest, as in docker.io/me/house-price:1.0.0)"
+
+    @classmethod
+    def matches(cls, text: str) -> bool:
+        found = cls.pattern.fullmatch(text)
+        kinds: dict[str, type[Token]] = {"repository": Repository, "tag": Tag, "digest": Digest}
+        parts = {name: part for name, part in found.groupdict().items() if part is not None} if found else {}
+        return len(parts) > 1 and all(kinds[name].matches(part) for name, part in parts.items())
+
+    @property
+    def repository(self) -> Repository:
+        return Repository(self._part("repository") or "")
+
+    @property
+    def tag(self) -> Tag | None:
+        return Tag(part) if (part := self._part("tag")) else None
+
+    @property
+    def digest(self) -> Digest | None:
+        return Digest(part) if (part := self._part("digest")) else None
+
+    def _part(self, name: str) -> str | None:
+        found = self.pattern.fullmatch(self)
+        return found[name] if found else None
 
 
 class ImageReference(Token):

@@ -8,7 +8,6 @@ https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import msgspec
 
 from scripts import registry
 from scripts.failure import Failure
-from scripts.grammar import Digest, document
+from scripts.grammar import Digest, Reference, Repository, Tag, document
 from scripts.process import Ended, Limit, attempt
 from scripts.terminal import say
 
@@ -30,9 +29,6 @@ BUNDLE = "application/vnd.dev.sigstore.bundle"
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 # How cosign tree says that there is one, and how that it could not be read.
 _LISTED, _UNREADABLE = " artifacts via OCI referrer: ", "Error fetching "
-
-# How skopeo says that there is no such manifest. A longer answer can be about one that is there, in an unusual format.
-_GONE = re.compile(r': manifest unknown(: manifest unknown)?"?\s*$', re.IGNORECASE)
 
 
 class _Typed(msgspec.Struct):
@@ -51,7 +47,7 @@ class _Index(msgspec.Struct):
 class Referrers:
     """What is said of one image in one repository, by whomever."""
 
-    repository: str
+    repository: Repository
     digest: Digest
     bundles: tuple[bytes, ...]
     unread: int = 0
@@ -74,57 +70,55 @@ class Referrers:
             yield path
 
 
-def read(repository: str, digest: Digest) -> Referrers:
+def read(repository: Repository, digest: Digest) -> Referrers:
     """Return what is said of the image `digest` in `repository`.
 
     Raises Failure when the registry cannot be asked, and when there are more than MOST.
     """
-    reference = f"{repository}@{digest}"
+    reference = repository.at(digest)
     # Listed first: where that is refused, `download` says that there are none.
-    tree = _ask("tree", reference)
+    tree = _ask("tree", reference=reference)
     if tree.returncode:
-        raise _refused(repository, reference, tree)
+        raise _refused(reference, tree)
     listed = tree.stdout.count(_LISTED.encode())
     unreadable = tree.stderr.count(_UNREADABLE)
     _check_number(reference, listed + unreadable)
-    done = _ask("download", "attestation", reference)
+    done = _ask("download", "attestation", reference=reference)
     if done.returncode and "found no attestations" not in done.stderr:
-        raise _refused(repository, reference, done)
+        raise _refused(reference, done)
     lines = [line for line in done.stdout.split(b"\n") if line]
     # What is older than bundles comes out in another form.
     bundles = tuple(one for one in lines if document(one, _Typed, "cosign's output").media_type.startswith(BUNDLE))
     return Referrers(repository, digest, bundles, max(0, listed + unreadable - len(bundles)))
 
 
-def mend(repository: str, digest: Digest) -> bool:
+def mend(repository: Repository, digest: Digest) -> bool:
     """Take out of the list of referrers what `repository` does not hold any more; return whether there was any.
 
     A registry without the API for referrers has that list under a tag, and some take none with a gap: after somebody
     has deleted a referrer, nothing can be attached any more.
     """
-    tag = f"{repository}:{digest.replace(':', '-')}"
-    listed = _manifest(tag)
-    if listed is None:
+    tag = repository.at(Tag(digest.replace(":", "-")))
+    try:
+        listed = registry.manifest(tag)
+    except registry.Absent:
         return False
     entries = document(listed, _Index, f"the list of referrers {tag}").manifests
     _check_number(tag, len(entries))
-    kept = [entry for entry in entries if _manifest(f"{repository}@{_digest(entry, tag)}") is not None]
+    kept = [entry for entry in entries if registry.digest(repository.at(_digest(entry, tag)))]
     if len(kept) == len(entries):
         return False
     say(f"  {tag} lists {len(entries) - len(kept)} referrers that are gone: taken out")
     with tempfile.TemporaryDirectory() as folder:
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": kept}
         Path(folder, "manifest.json").write_bytes(msgspec.json.encode(index))
-        copy = ("--insecure-policy", "copy", "--quiet", "--multi-arch=index-only", *_tls("dest-", repository))
-        done = attempt("skopeo", *copy, "--", f"dir:{folder}", f"docker://{tag}", limit=limit(repository))
-    if done.returncode:
-        raise _refused(repository, tag, done)
+        registry.push_index(Path(folder), tag)
     return True
 
 
-def limit(repository: str) -> Limit:
+def limit(repository: Repository) -> Limit:
     """Return how long a question about `repository` may take."""
-    return Limit(SECONDS, _host(repository))
+    return Limit(SECONDS, repository.registry)
 
 
 def _check_number(reference: str, number: int) -> None:
@@ -141,34 +135,15 @@ def _put(blobs: Path, content: bytes, kind: str) -> dict[str, str | int]:
     return {"mediaType": kind, "digest": digest, "size": len(content)}
 
 
-def _ask(*words: str) -> Ended:
-    *verb, reference = words
-    return attempt("cosign", *verb, "--", reference, limit=limit(reference))
+def _ask(*verb: str, reference: Reference) -> Ended:
+    return attempt("cosign", *verb, "--", reference, limit=limit(reference.repository))
 
 
-def _manifest(reference: str) -> bytes | None:
-    """Return the bytes of a manifest, None where the registry says that it does not have it."""
-    where = f"docker://{reference}"
-    done = attempt("skopeo", "inspect", "--raw", *_tls("", reference), "--", where, limit=limit(reference))
-    if done.returncode == 0:
-        return done.stdout
-    if _GONE.search(done.stderr):
-        return None
-    raise _refused(reference, reference, done)
-
-
-def _digest(entry: msgspec.Raw, tag: str) -> Digest:
+def _digest(entry: msgspec.Raw, tag: Reference) -> Digest:
     return document(bytes(entry), _Entry, f"the list of referrers {tag}").digest
 
 
-def _refused(repository: str, reference: str, done: Ended) -> Failure:
+def _refused(reference: Reference, done: Ended) -> Failure:
     why = done.words.rpartition(" | ")[2].removeprefix("error during command execution: ")
-    return Failure(f"{_host(repository)} cannot be asked what is said of {reference}: {why}", "try again later")
-
-
-def _tls(side: str, reference: str) -> list[str]:
-    return [f"--{side}tls-verify=false"] if registry.is_local(reference) else []
-
-
-def _host(reference: str) -> str:
-    return reference.partition("/")[0]
+    host = reference.repository.registry
+    return Failure(f"{host} cannot be asked what is said of {reference}: {why}", "try again later")

@@ -14,7 +14,7 @@ from rich.text import Text
 from scripts import cosign, evidence, referrers, registry
 from scripts.evidence import Claim
 from scripts.failure import Failure
-from scripts.grammar import Digest, Platform, Revision, Version
+from scripts.grammar import Digest, Repository, Revision, Tag, Version
 from scripts.reference import Located, locate
 from scripts.referrers import Referrers
 from scripts.terminal import Rows, console, say
@@ -29,10 +29,10 @@ ALIAS = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))?|latest")
 class Verified:
     """An image whose evidence is complete and true in every registry that was asked."""
 
-    digest: str
-    version: str
-    revision: str
-    repositories: tuple[str, ...]
+    digest: Digest
+    version: Version
+    revision: Revision
+    repositories: tuple[Repository, ...]
     bill: Mapping[str, Any]
     """The bill of materials, CycloneDX."""
 
@@ -61,7 +61,7 @@ class Kind:
 def verify(reference: str) -> str:
     """Verify `reference`, see `verified`, and say what it is."""
     found = verified(reference)
-    return f"{reference} is {found.digest}, version {found.version} of commit {found.revision[:12]}"
+    return f"{reference} is {found.digest}, version {found.version} of commit {found.revision.short}"
 
 
 def verified(reference: str) -> Verified:
@@ -73,8 +73,7 @@ def verified(reference: str) -> Verified:
     located = locate(reference)
     who = cosign.verifier(located.repositories)
     claim = _claim(located)
-    tag = _tag(reference)
-    check_tag(tag, claim)
+    check_tag(located.tag, claim)
     with ThreadPoolExecutor(max_workers=4) as pool:
         said = list(pool.map(lambda repository: referrers.read(repository, claim.digest), located.repositories))
         checks = [partial(finding, one, kind) for one in said for kind in kinds(who, claim)]
@@ -84,19 +83,21 @@ def verified(reference: str) -> Verified:
     if faults:
         reasons = "; ".join(f"{one.repository}: {one.fault}" for one in faults)
         raise Failure(f"{reference} is not to be trusted: {reasons}", next((one.remedy for one in faults), ""))
-    if ALIAS.fullmatch(tag):
-        _say_what_is_newer(tag, located.repositories, claim)
+    if located.tag and ALIAS.fullmatch(located.tag):
+        _say_what_is_newer(located.tag, located.repositories, claim)
     bill = json.loads(cosign.statements(said[0], who, evidence.BILL)[0])
     return Verified(claim.digest, claim.version, claim.revision, located.repositories, bill)
 
 
-def check_tag(tag: str, claim: Claim) -> None:
+def check_tag(tag: Tag | None, claim: Claim) -> None:
     """Raise Failure when a tag that says what it points to points to something else.
 
     A version and a commit are of that very image; `1.4`, `1` and `latest` of a release, the first two of their line.
     """
+    if tag is None:
+        return
     says = f"{tag} points to an image that says it is"
-    if Version.matches(tag) and tag != claim.version:
+    if Version.matches(tag) and Version(tag) != claim.version:
         raise Failure(f"{says} version {claim.version}")
     if tag.startswith("sha-") and tag != f"sha-{claim.revision}":
         raise Failure(f"{says} of commit {claim.revision}")
@@ -150,28 +151,16 @@ def finding(said: Referrers, kind: Kind) -> Finding:
 
 def _claim(located: Located) -> Claim:
     labels = registry.labels(located.reference)
-    version, revision = (
-        labels.get(name, "") for name in ("org.opencontainers.image.version", "org.opencontainers.image.revision")
-    )
+    version, revision = (labels.get(f"org.opencontainers.image.{name}", "") for name in ("version", "revision"))
     return Claim(
-        Digest.of(located.digest, f"the digest of {located.reference}"),
+        located.digest,
         Version.of(version, f"the label version of {located.reference}"),
         Revision.of(revision, f"the label revision of {located.reference}"),
-        frozenset(
-            Platform.of(one, f"a platform of {located.reference}") for one in registry.platforms(located.reference)
-        ),
+        frozenset(registry.platforms(located.reference)),
     )
 
 
-def _tag(reference: str) -> str:
-    """Return the tag in `reference`, nothing when it has none."""
-    if Digest.matches(reference):
-        return ""
-    name = reference.partition("@")[0].rpartition("/")[2]
-    return name.rpartition(":")[2] if ":" in name or "/" not in reference else ""
-
-
-def _say_what_is_newer(tag: str, repositories: Iterable[str], claim: Claim) -> None:
+def _say_what_is_newer(tag: Tag, repositories: Iterable[Repository], claim: Claim) -> None:
     """Say where the alias `tag` stayed behind: for a moment that is so in every release."""
     for repository in repositories:
         try:

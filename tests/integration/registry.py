@@ -40,6 +40,17 @@ class Registry:
     def manifest(self, repository: str, reference: str) -> dict[str, Any]:
         return dict(self._get(repository, f"manifests/{reference}").json())
 
+    def content(self, repository: str, tag: str) -> bytes:
+        """Return a manifest as it came."""
+        return self._get(repository, f"manifests/{tag}").content
+
+    def put_manifest(self, repository: str, tag: str, manifest: bytes) -> str:
+        """Put a manifest, whose blobs are there, under `tag`; return its digest."""
+        url, kind = f"http://{self.host}/v2/{repository}/manifests/{tag}", MANIFESTS.split(",", maxsplit=1)[0]
+        reply = requests.put(url, manifest, headers={"Content-Type": kind}, timeout=10)
+        assert reply.ok, reply.text
+        return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
     def labels(self, repository: str, tag: str) -> dict[str, str]:
         manifest = self.manifest(repository, tag)
         if "manifests" in manifest:  # an index: every platform has the same labels

@@ -4,13 +4,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import grammar
 from scripts.failure import Failure
 from scripts.record import ENVIRONMENTS, Record
 from scripts.record_file import Release
 from scripts.verify import Verified
 
 EMPTY = "# By hand: URL=https://…\nVERSION=\nDIGEST=\nREVISION=\n"
-REPOSITORIES = ("docker.io/me/x", "ghcr.io/me/x")
+REPOSITORIES = (grammar.Repository("docker.io/me/x"), grammar.Repository("ghcr.io/me/x"))
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
 
 
@@ -31,7 +32,7 @@ def verified(reference: str) -> Verified:
     """Find the images of VERSIONS right, by tag, digest or commit, and no other."""
     for image in map(release, VERSIONS):
         if reference in {image.version, image.digest, f"sha-{image.revision}"}:
-            return Verified(image.digest, image.version, image.revision, REPOSITORIES, bill={})
+            return Verified(grammar.Digest(image.digest), image.version, image.revision, REPOSITORIES, bill={})
     raise Failure(f"{reference} is in no registry")
 
 

@@ -146,6 +146,36 @@ def test_up_before_anything_was_published_says_what_to_type(project: Path) -> No
     assert "next: ./ship" in done.stdout
 
 
+@pytest.mark.parametrize("version", ["01.0.0", "\uff11.0.0"])
+def test_what_is_no_version_is_not_released(project: Path, version: str) -> None:
+    done = ship("release", version, root=project)
+
+    assert done.returncode == 1
+    assert "is not a version (MAJOR.MINOR.PATCH" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["localhost:5001/X:1.0.0", "--help/x:1.0.0"])
+def test_what_names_no_image_is_said_so(project: Path, name: str) -> None:
+    done = ship("verify", "--", name, root=project)
+
+    assert done.returncode == 1
+    assert "what to look for: " in done.stdout
+    assert "starts the registries" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_up_with_a_damaged_record_says_what_to_type(project: Path) -> None:
+    (project / "build").mkdir()
+    (project / "build" / "published.json").write_bytes(b'{"tags": {}, "digest": "\xff')
+    done = ship("up", root=project)
+
+    assert done.returncode == 1
+    assert "build/published.json is not what it should be" in done.stdout
+    assert "next: ./ship publish" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_stage_adds_its_outcome_to_the_summary_of_a_workflow(project: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     ship("up", root=project, GITHUB_STEP_SUMMARY=str(summary))

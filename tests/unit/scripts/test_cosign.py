@@ -7,12 +7,12 @@ import pytest
 from scripts import cosign, project
 from scripts.cosign import ISSUER, KeyPair, Workflow
 from scripts.failure import Failure
-from scripts.grammar import Identity, Key
+from scripts.grammar import Identity, Key, Repository
 
-REMOTE = ["docker.io/me/house-price", "ghcr.io/me/house-price"]
+REMOTE = [*map(Repository, ["docker.io/me/house-price", "ghcr.io/me/house-price"])]
 HOME = "https://github.com/me/shipshape"
 WORKFLOW = Workflow(Identity(f"{HOME}/.github/workflows/publish.yml@refs/heads/main"))
-LOCAL = ["localhost:5001/house-price", "127.0.0.1:5002/house-price"]
+LOCAL = [*map(Repository, ["localhost:5001/house-price", "127.0.0.1:5002/house-price"])]
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from scripts import cosign, verify
 from scripts.cosign import KeyPair
 from scripts.evidence import Claim
 from scripts.failure import Failure
-from scripts.grammar import Digest, Identity, Key, Platform, Revision, Version
+from scripts.grammar import Digest, Identity, Key, Platform, Repository, Revision, Tag, Version
 from scripts.referrers import Referrers
 from scripts.verify import Kind, check_tag, finding, newer
 
@@ -36,7 +36,7 @@ def claim(version: str) -> Claim:
     ],
 )
 def test_a_tag_that_points_to_what_it_says(tag: str, version: str) -> None:
-    check_tag(tag, claim(version))
+    check_tag(Tag(tag) if tag else None, claim(version))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_tag_that_points_to_what_it_says(tag: str, version: str) -> None:
 )
 def test_a_tag_that_points_to_something_else(tag: str, version: str, reason: str) -> None:
     with pytest.raises(Failure, match=reason):
-        check_tag(tag, claim(version))
+        check_tag(Tag(tag), claim(version))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def fact(predicate: bytes) -> str:
 
 
 def found(unread: int = 0) -> tuple[str, str, str]:
-    one = finding(Referrers("ghcr.io/me/x", DIGEST, (), unread), Kind("test result", KEY, "type", fact))
+    one = finding(Referrers(Repository("ghcr.io/me/x"), DIGEST, (), unread), Kind("test result", KEY, "type", fact))
     assert (one.subject, one.repository) == ("test result", "ghcr.io/me/x")
     return one.fact, one.fault, one.remedy
 
