@@ -20,6 +20,8 @@ from app.factory import create_app
 from app.worker import Worker
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from flask import Flask
     from gunicorn.config import Config  # type: ignore[import-untyped]
 
@@ -106,10 +108,18 @@ class ServerLog(Logger):  # type: ignore[misc]
 
 
 class DrainingArbiter(Arbiter):  # type: ignore[misc]
-    """Reports not ready for a while before it stops, and answers everything meanwhile."""
+    """Reports not ready for a while before it stops, and answers meanwhile; a second signal cuts that short."""
+
+    _asked = False
+
+    def signal(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal: SIGTERM asks to stop, and the second one to stop at once, for which gunicorn has SIGQUIT."""
+        again = sig == signal.SIGTERM and self._asked
+        self._asked = self._asked or sig == signal.SIGTERM
+        super().signal(signal.SIGQUIT if again else sig, frame)
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's own signature
-        """Drain, then stop the workers; a second signal cuts both short."""
+        """Drain, then stop the workers."""
         if graceful and self.WORKERS:
             self.app.drain.start()
             graceful = self._wait(self.app.settings.drain_seconds)
@@ -123,7 +133,7 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]
                 sent = self.SIG_QUEUE.get(timeout=left)
             except queue.Empty:
                 break
-            if sent in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
+            if sent in {signal.SIGINT, signal.SIGQUIT}:
                 return False
             self.reap_workers()
             self.manage_workers()

@@ -1,17 +1,21 @@
 """The command line: `./ship [STAGE]`."""
 
 # ruff: noqa: PLC0415 - each command imports its own stage: `./ship --help` and `./ship down` need no other.
+import errno
+import io
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import click
 
 from scripts import BUILD, platforms, terminal
 from scripts.failure import Failure
+from scripts.grammar import Platform
 from scripts.record import ENVIRONMENTS
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)
@@ -46,7 +50,8 @@ def ship(context: click.Context, *, again: bool) -> None:
       SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for
       SOURCE, DATA, TARGET, NAME, VERSION
                       another model: checkout, table in it, column, name, version
-                      (default: the example; docs/your-own-model.md)
+                      (default: the example; docs/your-own-model.md). VERSION is
+                      read with SOURCE only
     """  # noqa: D301 - click wants the character \b, not two
     if context.invoked_subcommand:
         return
@@ -70,7 +75,7 @@ def test() -> None:
 @ship.command()
 @click.option("--platform", "wanted", callback=_platforms, help="To build for, as in linux/amd64,linux/arm64.")
 @click.option("--emulate", is_flag=True, help="Install QEMU, to also run images for these platforms.")
-def setup(wanted: tuple[str, ...], *, emulate: bool) -> None:
+def setup(wanted: tuple[Platform, ...], *, emulate: bool) -> None:
     """Provide the Docker engine, its tools and the images to start from; keeps what is there."""
     from scripts.setup import setup as work
 
@@ -115,7 +120,7 @@ def mutate(path: str, *, write: bool) -> None:
     "--platform", "wanted", callback=_platforms, help="As in linux/amd64,linux/arm64 (default: this machine's)."
 )
 @click.option("--no-cache", is_flag=True, help="Run every step again, as on a machine that never built before.")
-def build(model_format: str, wanted: tuple[str, ...], *, no_cache: bool) -> None:
+def build(model_format: Literal["onnx", "joblib"], wanted: tuple[str, ...], *, no_cache: bool) -> None:
     """Build the image into build/image/ (an OCI layout) and describe it in build/image.json."""
     from scripts.build import build as work
 
@@ -148,7 +153,7 @@ def integration(only: str, platform: str | None) -> None:
     """Start the built image by its digest and test it from outside."""
     from scripts.integration import integration as work
 
-    _stage("integration", lambda: work(only=only, platform=platform))
+    _stage("integration", lambda: work(only=only, platform=Platform(platform) if platform else None))
 
 
 @ship.command()
@@ -312,15 +317,36 @@ def _keep(name: str, result: str) -> None:
     (BUILD / f"{name}.result").write_text(result)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a") as summary:
-            summary.write(f"**{name}**: {result}\n\n")
+            summary.write(f"**{name}**: {terminal.plain(result)}\n\n")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _end(broken: OSError) -> int:
+    """Say which file, folder or disk could not be used, where anybody can still hear it; return the exit status."""
+    remedy = ""
+    if broken.errno in {errno.ENOSPC, errno.EDQUOT}:
+        remedy = "make room, as with docker buildx prune; then run it again"
+    elif BUILD.exists() and not BUILD.is_dir():
+        remedy = f"{BUILD} is where the stages keep what they make: move away the file of that name"
+    place = f"{broken.filename}: " if broken.filename else ""
+    failure = Failure(f"{place}{broken.strerror or broken}", remedy)
+    try:
+        terminal.report(failure)
+    except OSError:  # it is standard output itself: a closed pipe, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(broken, BrokenPipeError):
+            click.echo(f"./ship: standard output: {failure.reason}", err=True)
+    return 1
+
+
 def main() -> int:
     """Run the command line and return the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one that knows no ✓ shows a question mark
+            stream.reconfigure(errors="replace")
     # A shell that starts this in the background lets it ignore Ctrl-C, and with it all that it starts: none of them
     # would hear `process.stop`.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -332,6 +358,8 @@ def main() -> int:
     except Failure as failure:
         terminal.report(failure)
         return 1
+    except OSError as broken:
+        return _end(broken)
     except click.ClickException as wrong:
         wrong.show()
         return wrong.exit_code

@@ -53,7 +53,7 @@ def read(path: Path = FILE, today: date | None = None) -> list[Entry]:
         entries = msgspec.toml.decode(path.read_bytes(), type=_File).exception
     except FileNotFoundError:
         return []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Failure(f"{path.name}: {error}", remedy) from error
     last = (today or _today()) + LONGEST
     for entry in entries:

@@ -1,15 +1,18 @@
 """Attaching the evidence to a pushed image: signature, provenance, test result and bill of materials, as referrers."""
 
 import json
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from scripts import cosign, evidence
-from scripts.bill import BILL
+from scripts import bill, cosign, evidence, referrers
 from scripts.build import Built
+from scripts.failure import Failure
+from scripts.grammar import Digest, Repository
 from scripts.integration import tested
 from scripts.terminal import say
 
 
-def attest(repositories: list[str], image: Built) -> None:
+def attest(repositories: Sequence[Repository], image: Built) -> None:
     """Sign `image` and attach what is known of it, in each of `repositories`, where it is not there yet.
 
     On GitHub provenance is left to its own attestation, which no step of this repository can write.
@@ -17,18 +20,42 @@ def attest(repositories: list[str], image: Built) -> None:
     """
     who = cosign.signer(repositories)
     predicates = {
-        evidence.BILL: json.loads(BILL.read_bytes()),
-        evidence.TESTS: evidence.test_result(tested()),
+        evidence.BILL: _bill(image),
+        evidence.TESTS: json.dumps(evidence.test_result(tested(), image)).encode(),
     }
     if isinstance(who, cosign.KeyPair):
-        predicates[evidence.PROVENANCE] = evidence.provenance(image)
+        predicates[evidence.PROVENANCE] = json.dumps(evidence.provenance(image)).encode()
     say(f"  signing as {who}")
+    digest = image.digest
     for repository in repositories:
-        reference = f"{repository}@{image.digest}"
+        said = referrers.read(repository, digest)
         for kind, predicate in predicates.items():
-            if not cosign.statements(reference, who, kind):
+            if not cosign.statements(said, who, kind):
                 say(f"  {kind} → {repository}")
-                cosign.attest(reference, who, kind, predicate)
-        if not cosign.signed(reference, who):  # last: whoever looks for a signature finds the rest
+                _attach(repository, digest, partial(cosign.attest, repository, digest, who, kind, predicate))
+        if not cosign.signed(said, who):  # last: whoever looks for a signature finds the rest
             say(f"  signature → {repository}")
-            cosign.sign(reference, who)
+            _attach(repository, digest, partial(cosign.sign, repository, digest, who))
+
+
+def _bill(image: Built) -> bytes:
+    """Return what `./ship scan` wrote. Raises Failure when that is missing, or is not the bill of `image`."""
+    try:
+        written = bill.BILL.read_bytes()
+    except OSError as missing:
+        raise Failure(f"{bill.BILL} cannot be read: {missing.strerror}", "./ship scan") from missing
+    try:
+        evidence.check_bill(written, image.digest)
+    except Failure as wrong:
+        raise Failure(f"{bill.BILL}: {wrong.reason}", "./ship scan") from wrong
+    return written
+
+
+def _attach(repository: Repository, digest: Digest, work: Callable[[], None]) -> None:
+    """Do `work`; where that fails because of what was deleted beside the image, mend that and do it again."""
+    try:
+        work()
+    except Failure:
+        if not referrers.mend(repository, digest):
+            raise
+        work()

@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name
 from scripts import BUILD, model_card
 from scripts.contents import contents
 from scripts.failure import Failure
+from scripts.grammar import Digest, Platform
 from scripts.layout import Layout
 from scripts.model_card import ModelCard
 from scripts.packages import DebianPackage, Installed, Interpreter, Package, PythonPackage, System, is_record
@@ -42,8 +43,8 @@ Found = tuple[str, Package]
 class _Image:
     """What the image says of itself; all of it but the packages is the same on every platform."""
 
-    digest: str
-    platforms: Mapping[str, str]
+    digest: Digest
+    platforms: Mapping[Platform, Digest]
     labels: Mapping[str, str]
     system: System
     card: ModelCard
@@ -91,7 +92,7 @@ def _read(layout: Layout) -> _Image:
     packages: dict[str, list[Found]] = {}
     common = []
     for platform in sorted(layout.platforms):
-        labels = layout.config(platform)["config"].get("Labels") or {}
+        labels = layout.labels(platform)
         files = contents(layout, platform, _is_read)
         installed = Installed(files)
         for package in installed.packages:

@@ -10,7 +10,6 @@ Source: https://docs.sigstore.dev/cosign/verifying/verify/ and
 https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
 """
 
-import base64
 import json
 import os
 import re
@@ -18,11 +17,14 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from scripts import debian, project, registry
+import msgspec
+
+from scripts import debian, project, referrers, registry
 from scripts.failure import Failure
-from scripts.process import attempt, output, succeeds
+from scripts.grammar import Digest, Identity, Key, Repository, document
+from scripts.process import Limit, attempt, output, succeeds
+from scripts.referrers import Referrers
 
 MANUAL = "https://docs.sigstore.dev/cosign/system_config/installation/"
 ISSUER = "https://token.actions.githubusercontent.com"
@@ -45,33 +47,33 @@ ALONE = {
 class KeyPair:
     """A signer known by a key: a file, or what cosign takes as a key of a KMS."""
 
-    private: str
-    public: str
+    private: Key | None
+    public: Key
 
     def __str__(self) -> str:
         return f"the key {self.public}"
 
     @property
     def options(self) -> tuple[str, ...]:
-        return ("--key", self.public, "--insecure-ignore-tlog=true")
+        return (f"--key={self.public}", "--insecure-ignore-tlog=true")
 
 
 @dataclass(frozen=True)
 class Workflow:
     """A signer known by the identity that GitHub gave to a workflow."""
 
-    identity: str
+    identity: Identity
 
     def __str__(self) -> str:
         return self.identity
 
     def as_file(self, name: str) -> "Workflow":
         """Return the same workflow as it signs from its file `name`, of the same repository and commit."""
-        return Workflow(re.sub(r"(?<=/\.github/workflows/)[^/@]+(?=@)", name, self.identity))
+        return Workflow(Identity(re.sub(r"(?<=/\.github/workflows/)[^/@]+(?=@)", name, self.identity)))
 
     @property
     def options(self) -> tuple[str, ...]:
-        return ("--certificate-identity", self.identity, "--certificate-oidc-issuer", ISSUER)
+        return (f"--certificate-identity={self.identity}", f"--certificate-oidc-issuer={ISSUER}")
 
 
 Signer = KeyPair | Workflow
@@ -92,41 +94,58 @@ def provide() -> str:
         return "cosign"
     system = debian.system()
     if not (system.has_apt and system.is_root and debian.KEYRING.exists()):
-        return f"no cosign 3, which publishing and verifying need: {MANUAL}"
+        return f"no cosign 3.0.5 or newer, which publishing and verifying need: {MANUAL}"
     try:
         debian.install([], borrowed=["cosign"], suite=debian.TESTING)
     except Failure as failure:
-        return f"no cosign 3, which publishing and verifying need: {failure.reason}"
+        return f"no cosign 3.0.5 or newer, which publishing and verifying need: {failure.reason}"
     return "cosign"
 
 
 def _is_here() -> bool:
-    """Return whether there is a cosign of version 3, the first whose bundles are referrers in all it does."""
-    return succeeds("cosign", "version") and "--signing-config" in output("cosign", "sign", "--help")
+    """Return whether there is a cosign that can check bundles in a folder: 3.0.5 was the first."""
+    if not succeeds("cosign", "version") or "--signing-config" not in output("cosign", "sign", "--help"):
+        return False
+    # What a distribution builds may call itself "devel".
+    return not re.search(r"GitVersion:\s+v3\.0\.[0-4]\b", output("cosign", "version"))
 
 
-def trusted(repositories: Iterable[str]) -> Signer:
+def trusted(repositories: Iterable[Repository]) -> Signer:
     """Return whose word counts for an image in `repositories`.
 
     COSIGN_PUBLIC_KEY or COSIGN_KEY name a key, COSIGN_IDENTITY a workflow. Without any: for registries on this machine
     its own key pair, else the workflows of this repository on GitHub, run for `main`.
     """
     if identity := os.environ.get("COSIGN_IDENTITY"):
-        return Workflow(identity).as_file(PUBLISHER)
-    private, public = os.environ.get("COSIGN_KEY", ""), os.environ.get("COSIGN_PUBLIC_KEY", "")
-    if private or public:
-        return KeyPair(private, public or _public_half(private))
+        return Workflow(Identity.of(identity, "COSIGN_IDENTITY")).as_file(PUBLISHER)
+    private, public = _key("COSIGN_KEY"), _key("COSIGN_PUBLIC_KEY")
+    if public:
+        return KeyPair(private, public)
+    if private:
+        return KeyPair(private, _public_half(private))
     if all(map(registry.is_local, repositories)):
-        return _own_key_pair()
-    if home := project.repository():
-        return Workflow(f"{home}/.github/workflows/{PUBLISHER}@refs/heads/main")
+        return KeyPair(_own("cosign.key"), _own("cosign.pub"))
+    own = f"{project.repository()}/.github/workflows/{PUBLISHER}@refs/heads/main"
+    if Identity.matches(own):
+        return Workflow(Identity(own))
     raise Failure(
         "nobody is known whose signature would count here",
         "set COSIGN_PUBLIC_KEY to the key, or COSIGN_IDENTITY to the workflow, that signs these images",
     )
 
 
-def signer(repositories: Iterable[str]) -> Signer:
+def verifier(repositories: Iterable[Repository]) -> Signer:
+    """Return whose word counts, as `trusted` does. Raises Failure when that is a key that is not here."""
+    who = trusted(repositories)
+    if isinstance(who, KeyPair) and who.public == _own("cosign.pub") and not Path(who.public).exists():
+        raise Failure(
+            f"there is no key of yours, {who.public}, that could have signed these images",
+            "COSIGN_PUBLIC_KEY=cosign.pub, with the key of who published them",
+        )
+    return who
+
+
+def signer(repositories: Iterable[Repository]) -> Signer:
     """Return with what to sign for `repositories`. Raises Failure when that cannot be done from here."""
     who = trusted(repositories)
     if isinstance(who, Workflow) and "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
@@ -136,82 +155,105 @@ def signer(repositories: Iterable[str]) -> Signer:
         )
     if isinstance(who, KeyPair) and not who.private:
         raise Failure("COSIGN_PUBLIC_KEY can verify, but not sign", "set COSIGN_KEY as well")
+    if isinstance(who, KeyPair) and who.private == _own("cosign.key"):
+        _make_own_key_pair()
     return who
 
 
-def sign(reference: str, who: Signer) -> None:
-    """Sign the image `reference`, which names it by digest."""
-    _write("sign", who, "--yes", reference)
+def sign(repository: Repository, digest: Digest, who: Signer) -> None:
+    """Sign the image `digest` in `repository`."""
+    _write("sign", repository, digest, who)
 
 
-def attest(reference: str, who: Signer, kind: str, predicate: dict[str, Any]) -> None:
-    """Attach a signed in-toto statement of predicate type `kind` about `reference`, which names it by digest."""
+def attest(repository: Repository, digest: Digest, who: Signer, kind: str, predicate: bytes) -> None:
+    """Attach a signed in-toto statement of predicate type `kind` about the image `digest` in `repository`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "predicate.json")
-        path.write_text(json.dumps(predicate))
-        _write("attest", who, "--yes", "--type", kind, "--predicate", str(path), reference)
+        path.write_bytes(predicate)
+        _write("attest", repository, digest, who, f"--type={kind}", f"--predicate={path}")
 
 
-def signed(reference: str, who: Signer) -> bool:
-    """Return whether `who` signed the image `reference`, which names it by digest."""
-    # cosign 3 counts every attestation as a signature here; only one made by signing says "this is the image".
-    done = _ask("verify", reference, who)
-    return any(entry["critical"]["type"] == SIGNATURE for entry in json.loads(done or "[]"))
+def signed(said: Referrers, who: Signer) -> bool:
+    """Return whether `who` signed the image that `said` is about."""
+    # An attestation is signed, too; only what is made by signing says "this is the image".
+    return bool(statements(said, who, SIGNATURE))
 
 
-def statements(reference: str, who: Signer, kind: str) -> list[dict[str, Any]]:
-    """Return the predicates of all statements of type `kind` that `who` signed about `reference`."""
-    lines = _ask("verify-attestation", reference, who, "--type", kind).splitlines()
-    payloads = [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in lines]
-    return [dict(payload["predicate"]) for payload in payloads]
+def statements(said: Referrers, who: Signer, kind: str) -> list[bytes]:
+    """Return the predicates, JSON, of all statements of type `kind` in `said` that `who` signed about its image.
+
+    Raises Failure when cosign could not check that.
+    """
+    if not said.bundles:
+        return []
+    with said.layout() as folder:
+        options = (f"--type={kind}", "--local-image=true", *who.options)
+        # Who is asked over a network, if anybody: Sigstore for the keys of its own, or the service that keeps a key.
+        limit = Limit(referrers.SECONDS, str(who) if isinstance(who, KeyPair) else "Sigstore")
+        done = attempt("cosign", "verify-attestation", *options, "--", str(folder), limit=limit)
+    if done.returncode:
+        if any(words in done.stderr for words in _NOTHING):
+            return []
+        raise Failure(f"cosign cannot tell what {who} signed: {done.words.rpartition(' | ')[2]}")
+    envelopes = [document(line, _Envelope, "cosign's output") for line in done.stdout.split(b"\n") if line]
+    return [bytes(document(one.payload, _Statement, f"a statement by {who}").predicate) for one in envelopes]
 
 
-# What cosign says when the registry answered and nothing there is from the signer in question.
-_NOTHING = (
-    "no signatures found",
-    "no matching signatures",
-    "no matching attestations",
-    "no attestations found",
-    "none of the attestations matched",
-    "MANIFEST_UNKNOWN",
-)
+# What cosign says when nothing there is from the signer in question, or of that type.
+_NOTHING = ("no matching attestations", "none of the attestations matched", "no valid bundles found")
 
 
-def _ask(verb: str, reference: str, who: Signer, *options: str) -> str:
-    """Return what cosign verified, nothing where `who` said nothing. Raises Failure when it could not look."""
-    done = attempt("cosign", verb, *options, *who.options, reference)
-    if done.returncode and not any(words in done.stderr for words in _NOTHING):
-        raise Failure(f"cosign {verb} {reference}: {done.stderr.strip().splitlines()[-1]}")
-    return "" if done.returncode else done.text
+class _Envelope(msgspec.Struct):
+    """https://github.com/secure-systems-lab/dsse/blob/v1.0.0/envelope.md."""
+
+    payload: bytes
 
 
-def _write(verb: str, who: Signer, *arguments: str) -> None:
+class _Statement(msgspec.Struct):
+    """https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md."""
+
+    predicate: msgspec.Raw
+
+
+def _write(verb: str, repository: Repository, digest: Digest, who: Signer, *arguments: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         options: list[str] = []
         if isinstance(who, KeyPair):
-            options = ["--key", who.private]
+            options = [f"--key={who.private}"]
             for option, content in ALONE.items():
                 path = Path(folder, option)
                 path.write_text(json.dumps(content))
-                options += [f"--{option}", str(path)]
-        output("cosign", verb, *options, *arguments, env=_password())
+                options += [f"--{option}={path}"]
+        arguments = (*options, *arguments, "--yes", "--", repository.at(digest))
+        output("cosign", verb, *arguments, env=_password(), limit=referrers.limit(repository))
 
 
-def _own_key_pair() -> KeyPair:
-    """Return the key pair of this user on this machine, made on first use."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "shipshape"
+def _key(variable: str) -> Key | None:
+    """Return the key that the environment names as `variable`, if it does."""
+    named = os.environ.get(variable)
+    return Key.of(named, variable) if named else None
+
+
+def _own(half: str) -> Key:
+    """Return where the key of this user on this machine is, or would be."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Key.of(str(Path(home, "shipshape", half)), "XDG_CONFIG_HOME")
+
+
+def _make_own_key_pair() -> None:
+    """Make the key pair of this user on this machine, unless it is there."""
+    home = Path(_own("cosign.pub")).parent
     if not (home / "cosign.pub").exists():
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=home) as folder:
             output("cosign", "generate-key-pair", cwd=Path(folder), env=_password())
             for half in ("cosign.key", "cosign.pub"):  # the public half last: it says that both are there
                 Path(folder, half).rename(home / half)
-    return KeyPair(str(home / "cosign.key"), str(home / "cosign.pub"))
 
 
-def _public_half(private: str) -> str:
+def _public_half(private: Key) -> Key:
     """Return the name of the public half: beside a key file, as cosign puts it; a KMS has both under one name."""
-    return f"{private.removesuffix('.key')}.pub" if private.endswith(".key") else private
+    return Key(f"{private.removesuffix('.key')}.pub") if private.endswith(".key") else private
 
 
 def _password() -> dict[str, str]:

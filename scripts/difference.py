@@ -9,14 +9,15 @@ import json
 import re
 import stat
 import tarfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
 
+from scripts.failure import Failure
 from scripts.layout import Layer, Layout
+from scripts.terminal import plain
 
 DPKG = "var/lib/dpkg/"
 # PEP 3147: where Python keeps what it compiled from DIRECTORY/NAME.py.
@@ -39,7 +40,7 @@ class Change:
     """Whether bytes differ, or the file is only in one of them: then what was compiled from it differs too."""
 
     def __str__(self) -> str:
-        return f"{printable(self.what)}: {printable(self.how)}"
+        return f"{plain(self.what)}: {plain(self.how)}"
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,6 @@ def base_only(parts: list[Part]) -> bool:
     return all(part.layer and any(change.package for change in part.changes) for part in parts)
 
 
-def printable(text: str) -> str:
-    r"""Return `text` with everything that could steer a terminal as `\x1b` and the like."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def _compare_platform(published: Layout, rebuilt: Layout, platform: str) -> Iterator[Part]:
     keys = _compare_configurations(published.config(platform), rebuilt.config(platform))
     pairs = list(zip_longest(published.layers(platform), rebuilt.layers(platform)))
@@ -120,7 +116,7 @@ def _compare_platform(published: Layout, rebuilt: Layout, platform: str) -> Iter
         yield Part(f"{platform}, configuration", keys)
     for number, before, after in differing:
         made_by = " ".join((before or after).created_by.split())
-        title = printable(f"{platform}, layer {number} of {len(pairs)}: {made_by or 'made by an unnamed instruction'}")
+        title = plain(f"{platform}, layer {number} of {len(pairs)}: {made_by or 'made by an unnamed instruction'}")
         yield Part(title, _compare_layers(published, before, rebuilt, after), layer=True)
     if not keys and not differing:
         yield Part(platform, [Change("manifest", "names the same layers and configuration, in other words")])
@@ -130,8 +126,8 @@ def _compare_layers(published: Layout, before: Layer | None, rebuilt: Layout, af
     try:
         old = _content(published, before) if before else Content()
         new = _content(rebuilt, after) if after else Content()
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as unreadable:
-        return [Change("all of the layer", f"not an archive that can be read here ({unreadable})")]
+    except Failure as unreadable:
+        return [Change("all of the layer", f"not an archive that can be read here ({unreadable.reason})")]
     changes = {}
     for path in sorted({*old.entries, *new.entries}):
         change = _compare_entries(path, old.entries.get(path), new.entries.get(path))

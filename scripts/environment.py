@@ -1,18 +1,37 @@
 """`./ship up` and `./ship down`: the published image on this machine, or what an environment has."""
 
+import io
 import json
 import os
+import shlex
+import tarfile
+from typing import Annotated
 
-from scripts import BUILD, engine, registry
+import msgspec
+
+from scripts import engine, grammar, registry
 from scripts.failure import Failure
-from scripts.process import output, run
+from scripts.grammar import Port, Reference
+from scripts.process import Limit, data, output, run
 from scripts.record import Record
 from scripts.release import published
 from scripts.running import project
 from scripts.terminal import say
 
 # None: the image that was published from here last.
-PORTS = {None: "5000", "dev": "5010", "test": "5020", "prod": "5030"}
+PORTS = {None: Port("5000"), "dev": Port("5010"), "test": Port("5020"), "prod": Port("5030")}
+
+
+class Golden(msgspec.Struct):
+    """A row whose prediction is known."""
+
+    features: dict[str, str | bool | int | float | None]
+
+
+class Card(msgspec.Struct):
+    """What a request is made of, of a model's card."""
+
+    golden: Annotated[list[Golden], msgspec.Meta(min_length=1)]
 
 
 def up(environment: str | None = None) -> str:
@@ -20,14 +39,16 @@ def up(environment: str | None = None) -> str:
 
     It is what the record of `environment` says, by its digest; without, what was published from here last.
     """
-    image, port = _recorded(environment) if environment else published(), os.environ.get("PORT", PORTS[environment])
-    repository, _, digest = image.partition("@")
-    variables = {"REPOSITORY": repository, "DIGEST": digest, "PORT": port}
-    run(*_compose(environment), "up", "--detach", env=variables)
+    port = Port.of(os.environ.get("PORT") or PORTS[environment], "PORT")
+    image = _recorded(environment) if environment else published()
+    variables = {"REPOSITORY": image.repository, "DIGEST": image.digest, "PORT": port}
+    pull = Limit(registry.COPY_SECONDS, image.repository.registry)
+    run(*_compose(environment), "up", "--detach", env=variables, limit=pull)
     url = f"http://localhost:{port}"
     container = output(*_compose(environment), "ps", "--all", "--quiet", "service", env=variables)
     engine.await_answer(f"{url}/readyz", container)
-    say(f"  curl -X POST {url}/predict -H 'Content-Type: application/json' -d '{_example(container)}'")
+    card = data("docker", "cp", f"{container}:/model/card.json", "-")
+    say(f"  curl -X POST {url}/predict -H 'Content-Type: application/json' -d {shlex.quote(example(card))}")
     return f"{image} answers at {url}; {' '.join(['./ship down', *filter(None, [environment])])} stops it"
 
 
@@ -37,29 +58,32 @@ def down(environment: str | None = None) -> str:
     return "stopped"
 
 
+def example(archive: bytes) -> str:
+    """Return a request for the very model whose card is in `archive`, as docker cp gives it: the first golden row."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            [card] = [file.read() for member in files if (file := files.extractfile(member))]
+    except (tarfile.TarError, KeyError, ValueError) as strange:
+        raise Failure("the image has no file /model/card.json") from strange
+    row = grammar.document(card, Card, "the card of the model in the image").golden[0]
+    return json.dumps({"features": row.features})
+
+
 def _compose(environment: str | None) -> list[str]:
     return ["docker", "compose", *(["--project-name", project(environment)] if environment else [])]
 
 
-def _recorded(environment: str) -> str:
+def _recorded(environment: str) -> Reference:
     """Return what `environment` shall run, by digest, in the first repository that has it."""
-    release = Record(environment).release
+    release = Record(environment).fields.release
     if release is None:
         raise Failure(f"nothing was promoted to {environment} yet", f"./ship promote VERSION {environment}")
     unheard = []
     for repository in registry.repositories():
-        reference = f"{repository}@{release.digest}"
+        reference = repository.at(release.digest)
         try:
             if registry.digest(reference):
                 return reference
         except Failure as silent:
             unheard.append(silent.reason)
     raise Failure("; ".join(unheard) or f"no registry has {release} any more", "REGISTRIES names where to look")
-
-
-def _example(container: str) -> str:
-    """Return a request for this very model: the first golden row on its card."""
-    BUILD.mkdir(exist_ok=True)
-    output("docker", "cp", "--quiet", f"{container}:/model/card.json", str(BUILD / "card.json"))
-    card = json.loads((BUILD / "card.json").read_bytes())
-    return json.dumps({"features": card["golden"][0]["features"]})

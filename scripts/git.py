@@ -1,6 +1,7 @@
 """Git, asked in bytes: what a repository holds is parsed by NUL, and no name in it can be taken for an option."""
 
 import io
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,29 @@ from pathlib import Path
 
 from scripts import ROOT
 from scripts.failure import Failure
-from scripts.process import Ended, attempt
+from scripts.process import Ended, Environment, attempt
 
 # The first line of what Git LFS keeps in a commit in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS = b"version https://git-lfs.github.com/spec/"
 EXECUTABLE, LINK, SUBMODULE = "100755", "120000", "160000"
+# Those that say which repository is meant: Git sets them for a hook, and here the folder that it is asked in says so.
+# `git rev-parse --local-env-vars` lists them, with settings (GIT_CONFIG_…), which are the user's and stay.
+_OF_A_REPOSITORY = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)
+# A commit is what its name is the hash of, whatever `git replace` puts there; and `_refused` reads English.
+_ENVIRONMENT: Environment = {**dict.fromkeys(_OF_A_REPOSITORY), "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +46,7 @@ class Entry:
 
 def ask(*arguments: str, root: Path | None = None) -> Ended:
     """Run Git in `root`, or in this checkout, and return how it ended."""
-    return attempt("git", *arguments, cwd=root or ROOT)
+    return attempt("git", *arguments, env=_ENVIRONMENT, cwd=root or ROOT)
 
 
 def data(*arguments: str, root: Path | None = None) -> bytes:
@@ -61,7 +80,7 @@ def contents(names: Iterable[str], root: Path | None = None) -> list[bytes | Non
     """Return what each of `names` (`COMMIT:PATH`, or an object's) holds, in one call; None for what is no file."""
     asked = list(names)
     lines = "".join(f"{name}\n" for name in asked)
-    done = attempt("git", "cat-file", "--batch", cwd=root or ROOT, stdin=lines.encode())
+    done = attempt("git", "cat-file", "--batch", env=_ENVIRONMENT, cwd=root or ROOT, stdin=lines.encode())
     if done.returncode:
         raise _refused("cat-file", done)
     answer, found = io.BytesIO(done.stdout), []
@@ -87,13 +106,15 @@ def export(revision: str, folder: Path, paths: Sequence[str] = (), root: Path | 
             raise Failure(f"{entry.path} is a submodule, so the commit does not hold it", "commit the files themselves")
         if content.startswith(LFS):
             raise Failure(f"{entry.path} is kept by Git LFS, so the commit does not hold it", "commit the file itself")
+        if ".." in Path(entry.path).parts or Path(entry.path).is_absolute():
+            raise Failure(f"the commit {revision[:12]} has a file outside of its folder: {entry.path}")
         _write(folder / entry.path, entry.mode, content)
 
 
 def _write(path: Path, mode: str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if mode == LINK:
-        path.symlink_to(content.decode())
+        path.symlink_to(os.fsdecode(content))
     else:
         path.write_bytes(content)
         path.chmod(0o755 if mode == EXECUTABLE else 0o644)

@@ -17,7 +17,7 @@ SHOWN = 80
 
 
 class Token(str):
-    """A text that follows the grammar of its class."""
+    """A text that follows the grammar of its class, and can be printed: nothing in it steers a terminal."""
 
     __slots__ = ()
     pattern: ClassVar[re.Pattern[str]]
@@ -32,7 +32,7 @@ class Token(str):
     @classmethod
     def matches(cls, text: str) -> bool:
         """Return whether `text` follows the grammar."""
-        return cls.pattern.fullmatch(text) is not None
+        return text.isprintable() and cls.pattern.fullmatch(text) is not None
 
     @classmethod
     def of(cls, text: str, what: str, remedy: str = "") -> Self:
@@ -99,16 +99,62 @@ class Name(Token):
 
 
 class Repository(Token):
-    """A registry and a path in it: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
+    """A registry and a path in it: https://github.com/distribution/reference/blob/v0.6.0/reference.go.
+
+    As there, a registry is localhost, or has a dot or a port: `me/house-price` is a repository of Docker Hub to every
+    program that is asked for it, and `me` is no registry.
+    """
 
     _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
     _part = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-    pattern = re.compile(rf"(?=.{{1,255}}$){_label}(\.{_label})*(:[0-9]{{1,5}})?(/{_part})+")
+    _registry = rf"(?=localhost/|[^/]*[.:]){_label}(\.{_label})*(:[0-9]{{1,5}})?"
+    pattern = re.compile(rf"(?=.{{1,255}}$){_registry}(/{_part})+")
     form = "a repository (a registry and a path in it, as in docker.io/me/house-price)"
 
     @property
     def registry(self) -> str:
         return self.split("/", maxsplit=1)[0]
+
+    def at(self, name: Tag | Digest) -> "Reference":
+        """Return what `name` is in this repository."""
+        return Reference(f"{self}{'@' if isinstance(name, Digest) else ':'}{name}")
+
+
+class Reference(Token):
+    """An image in a repository: by its tag, by its digest, or by both."""
+
+    pattern = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[^:/@]+))?(@(?P<digest>[^@]+))?")
+    form = "a reference (a repository with a tag or a digest, as in docker.io/me/house-price:1.0.0)"
+
+    @classmethod
+    def matches(cls, text: str) -> bool:
+        found = cls.pattern.fullmatch(text)
+        kinds: dict[str, type[Token]] = {"repository": Repository, "tag": Tag, "digest": Digest}
+        parts = {name: part for name, part in found.groupdict().items() if part is not None} if found else {}
+        return len(parts) > 1 and all(kinds[name].matches(part) for name, part in parts.items())
+
+    @property
+    def repository(self) -> Repository:
+        return Repository(self._part("repository") or "")
+
+    @property
+    def tag(self) -> Tag | None:
+        return Tag(part) if (part := self._part("tag")) else None
+
+    @property
+    def digest(self) -> Digest | None:
+        return Digest(part) if (part := self._part("digest")) else None
+
+    def _part(self, name: str) -> str | None:
+        found = self.pattern.fullmatch(self)
+        return found[name] if found else None
+
+
+class ImageReference(Token):
+    """What Docker takes for an image: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
+
+    pattern = re.compile(r"(?=.{1,512}$)[a-zA-Z0-9]+([./:_-]+[a-zA-Z0-9]+)*(@sha256:[0-9a-f]{64})?")
+    form = "an image (as in python:3.13-slim, or with @sha256:… behind it)"
 
 
 class Platform(Token):
@@ -118,17 +164,61 @@ class Platform(Token):
     form = "a platform (as in linux/amd64)"
 
 
-class RelativePath(Token):
-    """A file inside a checkout: no way up, no option, no control character."""
+class Uri(Token):
+    """Where something is, or what it is called: compared as it is, and no more than printed."""
 
-    pattern = re.compile(r"(?=.{1,1024}$)(?![-/])(?!(.*/)?\.\.?(/|$))[^\x00-\x1f\x7f-\x9f\u2028\u2029\\]+(?<!/)")
+    pattern = re.compile(r"[!-~]{0,2048}")
+    form = "a URI (printable ASCII, without spaces)"
+
+
+class Identity(Token):
+    """Of a workflow, as GitHub puts it into a certificate: the one file, at the one ref or commit."""
+
+    _part = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+    pattern = re.compile(
+        rf"(?=.{{1,512}}$)https://[a-z0-9.-]+(:[0-9]{{1,5}})?/{_part}/{_part}/\.github/workflows/{_part}\.ya?ml"
+        r"@(refs/[A-Za-z0-9._/+@#-]+|[0-9a-f]{40})"
+    )
+    form = "a workflow's identity (https://github.com/OWNER/REPOSITORY/.github/workflows/FILE.yml@refs/heads/main)"
+
+
+class Key(Token):
+    """What cosign takes as a key: a file, or a URI of a key management service."""
+
+    pattern = re.compile(r"(?!-)(?!http:).{1,1024}")
+    form = "a key (a file, or as in awskms:///alias/ours)"
+
+
+class Port(Token):
+    """Of TCP, in decimal digits."""
+
+    pattern = re.compile(r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5])))")
+    form = "a port (1 to 65535)"
+
+
+class Url(Token):
+    """Where a service answers. Without user and password, which Git would keep, and what a shell acts on."""
+
+    _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+    pattern = re.compile(
+        rf"(?=.{{1,255}}$)https?://({_label}(\.{_label})*|\[[0-9A-Fa-f:.]+\])(:({Port.pattern.pattern}))?(/[A-Za-z0-9._-]*)*"
+    )
+    form = (
+        "an address (https:// or http://, a host, and where needed a port and a path, as in https://test.example.com)"
+    )
+
+
+class RelativePath(Token):
+    """A file inside a checkout: no way up, and no option."""
+
+    pattern = re.compile(r"(?=.{1,1024}$)(?![-/])(?!(.*/)?\.\.?(/|$))[^\\]+(?<!/)")
     form = "the path of a file inside the checkout"
 
 
 class Column(Token):
     """A column's name in a table."""
 
-    pattern = re.compile(r"(?=.{1,256}$)[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+    pattern = re.compile(r".{1,256}")
     form = "the name of a column"
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from scripts import ROOT, debian, platforms
 from scripts.engine import builder, has_image, one_build_at_a_time
 from scripts.failure import Failure
-from scripts.process import attempt, output, run
+from scripts.grammar import ImageReference
+from scripts.process import Limit, attempt, output, run
 from scripts.terminal import say
 
 
@@ -26,34 +27,32 @@ class Image:
 
     variable: str
     """Environment variable that names another image to use in its place."""
-    pinned: str
-    local: str
+    pinned: ImageReference
+    local: ImageReference
     variant: str
     packages: tuple[str, ...]
     changes: tuple[str, ...]
     """Dockerfile instructions that make the local one answer as the pinned one does."""
 
 
-def _dockerfile_pin() -> str:
-    """Return the base image that a plain `docker build .` uses: the Dockerfile is the one place that names it."""
-    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    if not found:
-        raise Failure("Dockerfile has no line ARG PYTHON_IMAGE=…")
-    return found[1]
+def python(checkout: Path) -> Image:
+    """Return the base image that a plain `docker build .` in `checkout` uses: its Dockerfile is what names it."""
+    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (checkout / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    return Image(
+        variable="PYTHON_IMAGE",
+        pinned=ImageReference.of(found[1] if found else "", "Dockerfile, in its line ARG PYTHON_IMAGE=…"),
+        local=ImageReference("shipshape/python:3.13-trixie"),
+        variant="minbase",
+        packages=("python3", "python3-venv", "ca-certificates"),
+        changes=('CMD ["python3"]',),
+    )
 
 
-PYTHON = Image(
-    variable="PYTHON_IMAGE",
-    pinned=_dockerfile_pin(),
-    local="shipshape/python:3.13-trixie",
-    variant="minbase",
-    packages=("python3", "python3-venv", "ca-certificates"),
-    changes=('CMD ["python3"]',),
-)
+PYTHON = python(ROOT)
 REGISTRY = Image(
     variable="REGISTRY_IMAGE",
-    pinned="registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33",
-    local="shipshape/registry:trixie",
+    pinned=ImageReference("registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33"),
+    local=ImageReference("shipshape/registry:trixie"),
     variant="extract",
     packages=("base-files", "docker-registry", "ca-certificates"),
     changes=(
@@ -63,6 +62,7 @@ REGISTRY = Image(
         "EXPOSE 5000",
     ),
 )
+PULL_SECONDS = 1200
 HUB = "https://registry-1.docker.io/v2/"
 
 
@@ -77,16 +77,15 @@ def registry_reachable() -> bool:
         return False
 
 
-def reference(image: Image) -> str:
-    """Return the name to use for `image` on this machine."""
-    named = os.environ.get(image.variable)
-    if named:
-        return named
+def reference(image: Image) -> ImageReference:
+    """Return the name to use for `image` on this machine. Raises Failure when its variable names none."""
+    if named := os.environ.get(image.variable):
+        return ImageReference.of(named, image.variable)
     # Only the engine's own builder sees the images that were made here.
     return image.local if builder() == "default" and has_image(image.local) else image.pinned
 
 
-def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> str:
+def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> ImageReference:
     """Make sure that the engine holds `image` for the `wanted` platforms; return its name."""
     name = reference(image)
     missing = [platform for platform in wanted if not has_image(name, platform)]
@@ -94,7 +93,15 @@ def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> str:
         return name
     if name != image.local and (reachable or name != image.pinned):
         for platform in missing:
-            run("docker", "pull", "--quiet", "--platform", platform, name)
+            run(
+                "docker",
+                "pull",
+                "--quiet",
+                "--platform",
+                platform,
+                name,
+                limit=Limit(PULL_SECONDS, f"the registry of {name}"),
+            )
         return name
     say(f"  no container registry can be reached: making {image.local} from Debian's packages")
     if not output("sh", "-c", "command -v mmdebstrap || true"):

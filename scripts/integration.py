@@ -7,6 +7,7 @@ from pathlib import Path
 from scripts import BUILD, images, platforms
 from scripts.build import built
 from scripts.failure import Failure
+from scripts.grammar import Digest, Platform, document
 from scripts.source import source
 from scripts.suite import Counts, run_suite
 
@@ -21,13 +22,13 @@ EMULATED = "tests/integration/image/test_predict.py"
 class Passed:
     """That a digest passed a suite on one platform: what `build/tested/OS-ARCHITECTURE.json` says."""
 
-    digest: str
-    platform: str
+    digest: Digest
+    platform: Platform
     suite: str
     counts: Counts
 
 
-def integration(*, only: str = "all", platform: str | None = None) -> str:
+def integration(*, only: str = "all", platform: Platform | None = None) -> str:
     """Run the integration tests against what `build/image.json` names; return how many passed and the digest.
 
     They run on this machine's platform. `only="image"` leaves out the tests of the pipeline, which build images of
@@ -76,16 +77,15 @@ def tested() -> list[Passed]:
     """Return a record for each platform of the built image. Raises Failure when this digest did not pass on one."""
     image, found = built(), []
     for platform in image.platforms:
+        again = f"./ship integration on a {platform} machine, or ./ship integration --platform {platform}"
         try:
-            fields = json.loads(_record(platform).read_bytes())
-            record = Passed(**{**fields, "counts": Counts(**fields["counts"])})
-        except (OSError, ValueError, TypeError, KeyError):
+            record = document(_record(platform).read_bytes(), Passed, f"{_record(platform)}", again)
+        except OSError:
             record = None
-        if record is None or record.digest != image.digest:
-            raise Failure(
-                f"{image.digest} has not passed the integration tests on {platform}",
-                f"./ship integration on a {platform} machine, or ./ship integration --platform {platform}",
-            )
+        if record is None or (record.digest, record.platform) != (image.digest, platform):
+            raise Failure(f"{image.digest} has not passed the integration tests on {platform}", again)
+        if record.suite not in {*SUITES.values(), EMULATED} or record.counts.failed or not record.counts.passed:
+            raise Failure(f"{image.digest} was tested with {record.suite}: {record.counts}", again)
         found.append(record)
     return found
 

@@ -4,21 +4,27 @@ Source of the format: https://github.com/opencontainers/image-spec/blob/v1.1.0/i
 """
 
 import hashlib
-import json
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.failure import Failure
+from scripts.grammar import Digest, Platform, document
+from scripts.manifest import Config, Descriptor, Index, Manifest
+
+Document = TypeVar("Document")
+# Enough for any index, manifest or configuration: what registries take, https://github.com/opencontainers/distribution-spec
+LARGEST_DOCUMENT = 4 << 20
 
 
 @dataclass(frozen=True)
 class Layer:
     """One layer of one platform's image."""
 
-    digest: str
+    digest: Digest
     created_by: str
     """The instruction of the Dockerfile that made it."""
 
@@ -30,66 +36,95 @@ class Layout:
     path: Path
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> Digest:
         """The digest of the image: of its manifest, or of its index when it holds several platforms."""
-        return str(self._top()["digest"])
+        return self._top().digest
 
     @property
-    def platforms(self) -> dict[str, str]:
-        """The digest of each platform's manifest, by `os/architecture`."""
-        found = {}
-        for manifest in self._manifests():
-            config = self._blob(self._blob(manifest)["config"]["digest"])
-            found[f"{config['os']}/{config['architecture']}"] = manifest
-        return found
+    def platforms(self) -> dict[Platform, Digest]:
+        """The digest of each platform's manifest."""
+        return {self._config(manifest).platform: manifest for manifest in self._manifests()}
 
     @property
     def size(self) -> int:
         """Bytes that a registry stores for the layers of all platforms, compressed."""
-        layers = {layer["digest"]: layer["size"] for m in self._manifests() for layer in self._blob(m)["layers"]}
-        return sum(layers.values())
+        return sum(
+            {layer.digest: layer.size for one in self._manifests() for layer in self._manifest(one).layers}.values()
+        )
 
     def layers(self, platform: str) -> list[Layer]:
         """Return the layers of `platform`, the lowest first."""
-        manifest = self._blob(self.platforms[platform])
-        history = [step for step in self.config(platform).get("history", []) if not step.get("empty_layer")]
-        made_by = [str(step.get("created_by", "")) for step in history] + [""] * len(manifest["layers"])
-        return [Layer(layer["digest"], by) for layer, by in zip(manifest["layers"], made_by, strict=False)]
+        digest = self.platforms[Platform(platform)]
+        layers = self._manifest(digest).layers
+        made_by = [step.created_by for step in self._config(digest).history if not step.empty_layer]
+        made_by += [""] * len(layers)
+        return [Layer(layer.digest, by) for layer, by in zip(layers, made_by, strict=False)]
+
+    def labels(self, platform: str) -> dict[str, str]:
+        """Return the labels of `platform`."""
+        return self._config(self.platforms[Platform(platform)]).labels
 
     def config(self, platform: str) -> dict[str, Any]:
-        """Return the image configuration of `platform`."""
-        return self._blob(self._blob(self.platforms[platform])["config"]["digest"])
+        """Return the whole image configuration of `platform`, as it stands there."""
+        return self._document(self._manifest(self.platforms[Platform(platform)]).config.digest, dict[str, Any])
 
     def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         """Give each entry of `layer`, in its order, with the content of those that are regular files."""
-        path = self.path / "blobs" / layer.digest.replace(":", "/")
-        with tarfile.open(path) as archive:
-            for entry in archive:
-                file = archive.extractfile(entry) if entry.isreg() else None
-                yield entry, file.read() if file else b""
+        try:
+            with tarfile.open(self._blob(layer.digest)) as archive:
+                for entry in archive:
+                    file = archive.extractfile(entry) if entry.isreg() else None
+                    yield entry, file.read() if file else b""
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as unreadable:
+            raise Failure(f"the layer {layer.digest} in {self.path} cannot be read: {unreadable}") from unreadable
 
     def check(self) -> None:
         """Read every blob and compare its bytes with its name."""
-        for blob in sorted((self.path / "blobs" / "sha256").iterdir()):
-            with blob.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
-                    raise Failure(f"the blob {blob.name} in {self.path} was changed after the build", "./ship build")
-
-    def _top(self) -> dict[str, Any]:
         try:
-            manifests = json.loads((self.path / "index.json").read_bytes())["manifests"]
-        except (OSError, ValueError, KeyError) as unreadable:
+            for blob in sorted((self.path / "blobs" / "sha256").iterdir()):
+                with blob.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != blob.name:
+                        raise self._changed(blob.name)
+        except OSError as unreadable:
+            raise Failure(f"{self.path} cannot be read: {unreadable}", "./ship build") from unreadable
+
+    def _top(self) -> Descriptor:
+        try:
+            content = (self.path / "index.json").read_bytes()
+        except OSError as unreadable:
             raise Failure(f"no OCI layout in {self.path}", "./ship build") from unreadable
+        manifests = document(content, Index, f"{self.path}/index.json", "./ship build").manifests
         if len(manifests) != 1:
             raise Failure(f"{self.path} holds {len(manifests)} images, not one", "./ship build")
-        return dict(manifests[0])
+        return manifests[0]
 
-    def _manifests(self) -> list[str]:
-        top = self._blob(self.digest)
-        return [entry["digest"] for entry in top["manifests"]] if "manifests" in top else [self.digest]
+    def _manifests(self) -> list[Digest]:
+        top = self._document(self.digest, dict[str, Any])
+        if "manifests" not in top:
+            return [self.digest]
+        if not (entries := self._document(self.digest, Index).manifests):
+            raise Failure(f"the index {self.digest} in {self.path} is empty", "./ship build")
+        return [entry.digest for entry in entries]
 
-    def _blob(self, digest: str) -> dict[str, Any]:
+    def _manifest(self, digest: Digest) -> Manifest:
+        return self._document(digest, Manifest)
+
+    def _config(self, manifest: Digest) -> Config:
+        return self._document(self._manifest(manifest).config.digest, Config)
+
+    def _document(self, digest: Digest, kind: type[Document]) -> Document:
+        """Return the blob `digest` as `kind`. Raises Failure when it is another blob, or no such document."""
         try:
-            return dict(json.loads((self.path / "blobs" / digest.replace(":", "/")).read_bytes()))
-        except (OSError, ValueError) as unreadable:
+            with self._blob(digest).open("rb") as file:
+                content = file.read(LARGEST_DOCUMENT)
+        except OSError as unreadable:
             raise Failure(f"the blob {digest} in {self.path} is missing or unreadable", "./ship build") from unreadable
+        if hashlib.sha256(content).hexdigest() != digest.encoded:
+            raise self._changed(digest.encoded)
+        return document(content, kind, f"the blob {digest} in {self.path}", "./ship build")
+
+    def _blob(self, digest: Digest) -> Path:
+        return self.path / "blobs" / "sha256" / digest.encoded
+
+    def _changed(self, blob: str) -> Failure:
+        return Failure(f"the blob {blob} in {self.path} was changed after the build", "./ship build")

@@ -9,7 +9,7 @@ versions itself, so that this needs neither a second program with a database of 
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from scripts.failure import Failure
+from scripts.grammar import Url
 
 PUBLIC = "https://api.osv.dev"
 BATCH = 1000  # the most queries that OSV takes at once
@@ -28,6 +29,8 @@ CPYTHON = "https://github.com/python/cpython"
 # Sends a body to a path (POST, or GET without one) and returns the bytes of the reply.
 Ask = Callable[[str, bytes | None], bytes]
 Reply = TypeVar("Reply", bound=msgspec.Struct)
+# As in CVE-2014-0160, PYSEC-2021-66 or DSA-2896-1: https://ossf.github.io/osv-schema/#id-modified-fields
+Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")]
 
 
 class Unanswered(Failure):
@@ -73,7 +76,7 @@ class Affected(msgspec.Struct, frozen=True):
 class Advisory(msgspec.Struct, frozen=True):
     """What is known of one vulnerability."""
 
-    id: str
+    id: Id
     summary: str = ""
     details: str = ""
     withdrawn: str = ""
@@ -84,7 +87,7 @@ class Advisory(msgspec.Struct, frozen=True):
 
 
 class _Named(msgspec.Struct):
-    id: str
+    id: Id
 
 
 class _Result(msgspec.Struct):
@@ -96,15 +99,15 @@ class _Batch(msgspec.Struct):
     results: list[_Result]
 
 
-def address() -> str:
+def address() -> Url:
     """Return where OSV is asked: OSV_API for a mirror in a closed network, else the public service."""
-    return (os.environ.get("OSV_API") or PUBLIC).rstrip("/")
+    return Url.of((os.environ.get("OSV_API") or PUBLIC).rstrip("/"), "OSV_API")
 
 
 def service(url: str) -> Ask:
-    """Return a way to ask the service at `url`: with time-outs, and thrice where it is busy."""
+    """Return a way to ask the service at `url`: with time-outs, and thrice more where it is busy."""
     session = requests.Session()
-    retry = Retry(3, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None,
+    retry = Retry(3, read=0, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None,
                   retry_after_max=30)  # fmt: skip
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -206,5 +209,5 @@ def _words(error: requests.RequestException) -> str:
 def _decoded(text: bytes, form: type[Reply]) -> Reply:
     try:
         return msgspec.json.decode(text, type=form)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unanswered(f"its reply is not what OSV documents: {error}") from error

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.live import Live
-from rich.table import Column, Table
 from rich.text import Text
 
 from scripts import BUILD, ROOT, process
 from scripts.build import built
 from scripts.failure import Failure
+from scripts.grammar import document
 from scripts.project import fingerprint
-from scripts.terminal import console, duration
+from scripts.terminal import Rows, console, duration, say
 
 LOGS = BUILD / "logs"
 PASSED = BUILD / "passed.json"
@@ -63,7 +63,7 @@ def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> None:
 
 
 def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
-    keys = {run.name: _key(run.name) for run in wave if run.name in REPEATABLE}
+    keys = {run.name: key(run.name) for run in wave if run.name in REPEATABLE}
     todo = []
     for run in wave:
         before = _passed().get(run.name, {})
@@ -81,7 +81,8 @@ def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
             entry = {"key": keys[run.name], "result": run.result}
             PASSED.write_text(json.dumps({**_passed(), run.name: entry}, indent=2))
         elif run.state == "failed" and console.is_terminal:
-            console.print(Text((LOGS / f"{run.name}.log").read_text()))
+            for line in (LOGS / f"{run.name}.log").read_text(errors="replace").splitlines():
+                say(line)
 
 
 def _run_side_by_side(wave: list[Run]) -> None:
@@ -135,25 +136,26 @@ def _follow(run: Run, child: "subprocess.Popen[str]", beside_others: bool) -> No
     run.result = result.read_text() if result.exists() else run.last_line
 
 
-def _table(runs: Sequence[Run]) -> Table:
+def _table(runs: Sequence[Run]) -> Rows:
     colours = {"failed": "bold red", "passed": "green", "running": "cyan", "unchanged": "dim", "waiting": "dim"}
-    table = Table("stage", "", "time", Column("result", overflow="fold"))
+    table = Rows("stage", "", "time", "result")
     for run in runs:
         running = run.state == "running"
         seconds = time.monotonic() - run.started if running else run.seconds
         words = run.last_line[: max(20, console.width - 40)] if running else run.result
-        table.add_row(run.name, Text(run.state, colours[run.state]), duration(seconds) if seconds else "", Text(words))
+        table.row(run.name, Text(run.state, colours[run.state]), duration(seconds) if seconds else "", words)
     return table
 
 
-def _key(stage: str) -> str:
+def key(stage: str) -> str:
     """Return what the outcome of a repeatable stage depends on: every file of the project, Python, and the image."""
-    key = f"{fingerprint()} {sys.version.split()[0]}"
-    return f"{key} {built().digest}" if REPEATABLE[stage] else key
+    files = f"{fingerprint()} {sys.version.split()[0]}"
+    return f"{files} {built().digest}" if REPEATABLE[stage] else files
 
 
 def _passed() -> dict[str, dict[str, str]]:
+    """Return what passed before; nothing when that cannot be read, and all of it runs again."""
     try:
-        return dict(json.loads(PASSED.read_bytes()))
-    except (OSError, ValueError):
+        return document(PASSED.read_bytes(), dict[str, dict[str, str]], "build/passed.json")
+    except (OSError, Failure):
         return {}

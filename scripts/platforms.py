@@ -1,12 +1,13 @@
 """Platforms, written `os/architecture`: those that the image can be built for, and what the engine makes of them."""
 
+from scripts.grammar import Platform
 from scripts.process import output
 
 # In this order they stand in an index, however they were asked for: the same platforms, the same digest.
-SUPPORTED = ("linux/amd64", "linux/arm64")
+SUPPORTED = (Platform("linux/amd64"), Platform("linux/arm64"))
 
 
-def parse(text: str) -> tuple[str, ...]:
+def parse(text: str) -> tuple[Platform, ...]:
     """Return the platforms that `text` names, separated by commas. Raises ValueError when one is not supported."""
     named = {name.strip() for name in text.split(",")}
     unknown = sorted(named - set(SUPPORTED))
@@ -15,9 +16,10 @@ def parse(text: str) -> tuple[str, ...]:
     return tuple(platform for platform in SUPPORTED if platform in named)
 
 
-def native() -> str:
+def native() -> Platform:
     """Return the platform of the engine's machine."""
-    return output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}", remedy="./ship setup")
+    told = output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}", remedy="./ship setup")
+    return Platform.of(told, "the engine's platform")
 
 
 def runnable() -> set[str]:

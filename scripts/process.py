@@ -120,17 +120,18 @@ def _start(
         )
     except FileNotFoundError as missing:
         raise Failure(f"{command[0]} is not installed", "./ship setup") from missing
-    try:
-        out, err = child.communicate(stdin, limit.seconds if limit else None)
-    except subprocess.TimeoutExpired as silent:
-        stop(child, grace=2)
-        raise Failure(
-            f"{limit.peer if limit else command[0]} gave no answer within {silent.timeout:g} s", "try again later"
-        ) from silent
-    except BaseException:
-        stop(child)
-        raise
-    return Ended(child.returncode, out or b"", (err or b"").decode(errors="replace"))
+    with child:  # closes what it could still be read from
+        try:
+            out, err = child.communicate(stdin, limit.seconds if limit else None)
+        except subprocess.TimeoutExpired:
+            stop(child, grace=2)
+        except BaseException:
+            stop(child)
+            raise
+        else:
+            return Ended(child.returncode, out or b"", (err or b"").decode(errors="replace"))
+    assert limit  # noqa: S101 - nothing else gives a time-out
+    raise Failure(f"{limit.peer} gave no answer within {limit.seconds:g} s", "try again later")
 
 
 def stop(child: subprocess.Popen[bytes] | subprocess.Popen[str], grace: float = 30) -> None:

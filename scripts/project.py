@@ -46,11 +46,11 @@ def commit(root: Path | None = None) -> Commit:
     return Commit(Revision(revision), int(epoch), dirty=bool(changed))
 
 
-def version() -> Version:
-    """Return the version in pyproject.toml. Raises Failure when there is none, or none that an image can have."""
+def version(root: Path | None = None) -> Version:
+    """Return the version in pyproject.toml, here or in `root`. Raises Failure when no image can have it."""
     remedy = 'version = "1.0.0", with quotes, in the section [project]'
     try:
-        with (ROOT / "pyproject.toml").open("rb") as file:
+        with ((root or ROOT) / "pyproject.toml").open("rb") as file:
             stated = tomllib.load(file)["project"]["version"]
     except (OSError, ValueError, KeyError, TypeError) as missing:
         raise Failure(f"no version can be read from pyproject.toml: {missing}", remedy) from missing

@@ -1,29 +1,31 @@
 """`./ship promote`: a verified release becomes what an environment shall run, after the environment before it."""
 
-import re
 from collections.abc import Callable
 
 from scripts.failure import Failure
-from scripts.grammar import Version
-from scripts.record import ENVIRONMENTS, Record, Release, short
+from scripts.grammar import Revision, Version, shown
+from scripts.record import ENVIRONMENTS, Record
+from scripts.record_file import Release
 from scripts.terminal import say
 from scripts.verify import Verified, verified
 
-COMMIT = re.compile(r"sha-[0-9a-f]{40}")
+COMMIT = "sha-"
 
 
 def promote(version: str, environment: str, *, verified: Callable[[str], Verified] = verified) -> str:
     """Record `version` for `environment`, in a commit of its own, and return what that did.
 
     `version` is a release; for dev also `sha-<commit>`. Raises Failure, and changes nothing, when it is neither, when
-    the record could not be committed, when `verified` refuses the image, and when its digest was never recorded for
-    the environment before. What is recorded already is left as it is.
+    the record could not be committed, when `verified` refuses the image or finds another one, and when that was never
+    recorded for the environment before. What is recorded already is left as it is.
     """
     _require_fixed(version, environment)
     record = Record(environment)
     record.require_writable()
-    image = verified(version)
-    release, before = Release(image.version, image.digest, image.revision), record.release
+    image, before = verified(version), record.fields.release
+    release = Release.of(image.version, image.digest, image.revision)
+    if version not in {release.version, f"{COMMIT}{release.revision}"}:
+        raise Failure(f"{version} is an image that says it is {release.version} of commit {release.revision}")
     if release == before:
         return f"{environment} has {release} already; nothing was changed"
     trailers = {**_after(environment, release), "Verified": f"{version} in {' and '.join(image.repositories)}"}
@@ -32,11 +34,14 @@ def promote(version: str, environment: str, *, verified: Callable[[str], Verifie
 
 
 def _require_fixed(version: str, environment: str) -> None:
-    if Version.matches(version) or (COMMIT.fullmatch(version) and environment == ENVIRONMENTS[0]):
+    commit = version.startswith(COMMIT) and Revision.matches(version.removeprefix(COMMIT))
+    if Version.matches(version) or (commit and environment == ENVIRONMENTS[0]):
         return
-    if COMMIT.fullmatch(version):
+    if commit:
         raise Failure(f"{environment} runs releases, and {version} is a commit", "./ship release, then promote that")
-    raise Failure(f"{version!r} is no version such as 1.4.0, nor sha-<commit> with all 40 digits; other tags can move")
+    raise Failure(
+        f"{shown(version)} is no version such as 1.4.0, nor sha-<commit> with all 40 digits; other tags can move"
+    )
 
 
 def _after(environment: str, release: Release) -> dict[str, str]:
@@ -45,13 +50,13 @@ def _after(environment: str, release: Release) -> dict[str, str]:
     if not place:
         return {}
     earlier = Record(ENVIRONMENTS[place - 1])
-    had = [entry for entry in earlier.history() if entry.release.digest == release.digest]
+    had = [entry for entry in earlier.history() if entry.release == release]
     if not had:
         raise Failure(
-            f"{short(release.digest)}, which is {release.version}, was never in {earlier.environment}",
+            f"{release.digest.short}, which is {release.version}, was never in {earlier.environment}",
             f"./ship promote {release.version} {earlier.environment}",
         )
-    now = earlier.release
-    if now and now.digest != release.digest:
+    now = earlier.fields.release
+    if now and now != release:
         say(f"  {earlier.environment} had {release}, and has {now} now")
     return {"After": f"{earlier.environment}, by {had[-1].commit}"}

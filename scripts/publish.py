@@ -10,9 +10,10 @@ from scripts import registry
 from scripts.attest import attest
 from scripts.build import IMAGE, built
 from scripts.failure import Failure
+from scripts.grammar import Tag, Version
 from scripts.integration import tested
 from scripts.layout import Layout
-from scripts.release import arrival, place, refuse_to_move, release
+from scripts.release import arrival, of_commit, place, refuse_to_move, release
 from scripts.scan import scanned
 from scripts.source import commit, version
 
@@ -26,38 +27,46 @@ def publish(*, commit_only: bool = False) -> str:
     digest, when a registry is down, when the version or the commit is tagged with another digest already, and when a
     registry does not answer with the digest afterwards.
     """
-    check_publishable()
-    image = built()
-    revision = commit().revision
-    if image.revision != revision:
-        raise Failure(f"the image was built from {image.revision[:12]}, and {revision[:12]} is checked out", "./ship")
+    stated, image, at = check_publishable(), built(), commit()
+    revision, digest = at.revision, image.digest
+    if image.revision != at.work_tree:
+        raise Failure(f"the image was built from {image.revision[:12]}, and {revision.short} is checked out", "./ship")
+    if image.version != stated:
+        raise Failure(f"the image was built as version {image.version}, and this is {stated}", "./ship")
     Layout(IMAGE).check()
     tested()
     scanned()
     repositories = registry.repositories()
     if repositories == registry.local_repositories():
         registry.start_local()
-    tag = f"sha-{revision}"
-    refuse_to_move(repositories, [tag] if commit_only else [tag, image.version], image.digest)
-    tags = {repository: [tag] for repository in repositories}
+    name = of_commit(revision)
+    refuse_to_move(repositories, [name] if commit_only else [name, Tag(stated)], digest, may_be_new=True)
+    tags = {repository: [name] for repository in repositories}
     try:
-        place(tags, image.digest, lambda repository, name: registry.push(IMAGE, f"{repository}:{name}"))
+        for repository in repositories:
+            if registry.digest(repository.at(name), may_be_new=True) != digest:
+                # By its digest: however long it takes, no tag is written before it has been asked for once more.
+                registry.push(IMAGE, repository.at(digest))
+            place([repository], name, digest)
         attest(repositories, image)
     except Failure:
-        arrival(tags, image.digest)
+        arrival(tags, digest)
         raise
     if not commit_only:
         return release()
-    if not arrival(tags, image.digest):
+    if not arrival(tags, digest):
         raise Failure("a registry does not give back the digest that was pushed", "./ship publish")
-    return f"{tag} is {image.digest} in {' and '.join(repositories)}"
+    return f"{name} is {digest} in {' and '.join(repositories)}"
 
 
-def check_publishable() -> None:
-    """Raise Failure when this checkout cannot publish: uncommitted changes, or a version that is none."""
+def check_publishable() -> Version:
+    """Return the version to publish.
+
+    Raises Failure when this checkout cannot publish: uncommitted changes, or a version that is none.
+    """
     if commit().dirty:
         raise Failure(
             "the work tree has uncommitted changes, so no commit would rebuild this image",
             "git commit them; ./ship test builds and tests without publishing",
         )
-    version()
+    return version()

@@ -1,37 +1,23 @@
 """The record of an environment: what it shall run, in `deploy/environments/ENV.env`, and since when, in Git.
 
-Only what is committed counts: the history of these files is the audit log. They are dotenv files, so that compose, a
-shell and kustomize read them as they are.
+Only what is committed counts: the history of these files is the audit log. Their format is in `scripts.record_file`.
 """
 
-import io
-import re
-import subprocess
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-from dotenv import dotenv_values
-
-from scripts import ROOT
+from scripts import ROOT, git
 from scripts.failure import Failure
-from scripts.process import attempt, output
+from scripts.grammar import Revision
+from scripts.record_file import Fields, Release, parse, taken_back, with_release
 
 # In the order in which a release goes through them.
 ENVIRONMENTS = ("dev", "test", "prod")
-
-
-@dataclass(frozen=True)
-class Release:
-    """One image: what an environment can run."""
-
-    version: str
-    digest: str
-    revision: str
-    """The commit that it was built from."""
-
-    def __str__(self) -> str:
-        return f"{self.version} ({short(self.digest)})"
+# The end of the year 9999, and of the dates that Python has. A commit can say that it is of a later one.
+LATEST = 253402300799
 
 
 @dataclass(frozen=True)
@@ -39,7 +25,7 @@ class Entry:
     """That a commit gave an environment a release."""
 
     release: Release
-    commit: str
+    commit: Revision
     author: str
     epoch: int
     """Seconds since 1970 UTC at which it was committed."""
@@ -57,83 +43,77 @@ class Record:
         return Path("deploy", "environments", f"{self.environment}.env")
 
     @property
-    def release(self) -> Release | None:
-        """What the environment shall run; None before the first promotion. Raises Failure when it was garbled."""
-        fields = self._fields()
-        if not any(fields.get(name) for name in Release.__annotations__):
-            return None
-        if release := _release(fields):
-            return release
-        raise Failure(
-            f"{self.path} needs VERSION, DIGEST and REVISION, all three or none", f"git log --patch {self.path}"
-        )
+    def content(self) -> bytes:
+        """The file. Raises Failure when there is none."""
+        content = self._committed
+        if content is None:
+            raise Failure(f"the last commit has no file {self.path}", f"what became of it: git log --patch {self.path}")
+        return content
 
     @property
-    def url(self) -> str:
-        """Where the environment answers, as somebody wrote into the record; empty when nobody did."""
-        return self._fields().get("url", "")
+    def fields(self) -> Fields:
+        """What it says. Raises Failure when it breaks the format of records."""
+        return parse(self.content, str(self.path))
 
     @property
     def edited(self) -> bool:
         """Whether the file differs from what is committed."""
-        return bool(output("git", "status", "--porcelain", "--", str(self.path), cwd=ROOT))
+        try:
+            return (ROOT / self.path).read_bytes() != self._committed
+        except OSError:  # not there, or no file
+            return True
 
     def history(self) -> list[Entry]:
         """Return what the environment was given, the oldest first, as this branch saw it: a merge counts, once.
 
-        Raises Failure in a shallow clone, which does not have all of it.
+        A commit that left the release as it was (a URL, a comment) is no entry, and a record that broke the format
+        gave nothing. Raises Failure in a shallow clone, which does not have all of it.
         """
-        if output("git", "rev-parse", "--is-shallow-repository", cwd=ROOT) == "true":
-            raise Failure(
-                "this clone has no whole history, and the history says what ran where",
-                "git fetch --unshallow; in a workflow, actions/checkout with fetch-depth: 0",
-            )
+        require_history()
         # rev-list and not log: no setting of the user changes what it prints.
-        rows = output(
-            "git", "rev-list", "--first-parent", "--reverse", "--format=%H%x09%ct%x09%aN", "HEAD", "--",
-            str(self.path), cwd=ROOT,
-        ).splitlines()[1::2]  # fmt: skip
-        commits = [row.split("\t", 2) for row in rows]
-        contents = _contents(f"{commit}:{self.path}" for commit, _, _ in commits)
-        return [
-            Entry(release, commit, author, int(epoch))
-            for (commit, epoch, author), text in zip(commits, contents, strict=True)
-            if (release := _release(_parsed(text)))
-        ]
+        listed = git.data(
+            "rev-list", "--first-parent", "--reverse", "--encoding=UTF-8", "--format=%H%x09%ct%x09%aN", "HEAD", "--",
+            str(self.path), root=ROOT,
+        )  # fmt: skip
+        commits = [row.decode(errors="replace").split("\t", 2) for row in listed.split(b"\n")[1::2]]
+        contents = git.contents((f"{commit}:./{self.path}" for commit, _, _ in commits), root=ROOT)
+        entries, last = [], None
+        for (commit, epoch, author), content in zip(commits, contents, strict=True):
+            release = self._release(content)
+            if release and release != last:
+                entries.append(Entry(release, Revision(commit), author, min(int(epoch), LATEST)))
+            last = release
+        return entries
 
     def stack(self) -> list[Entry]:
         """Return the history without what was gone back from, the current entry last.
 
         A release that is further down takes everything above it away, so that going back twice never goes forward.
-        An entry that changes nothing of the release (a URL, a comment) is none.
         """
         held: list[Entry] = []
         for entry in self.history():
-            digests = [other.release.digest for other in held]
-            place = digests.index(entry.release.digest) if entry.release.digest in digests else len(held)
-            if place == len(held) or place < len(held) - 1:
-                held[place:] = [entry]
+            releases = [other.release for other in held]
+            place = releases.index(entry.release) if entry.release in releases else len(held)
+            held[place:] = [entry]
         return held
 
     def require_writable(self) -> None:
         """Raise Failure unless a commit of this record would be safe and would stay."""
-        if not (ROOT / self.path).exists():
-            raise Failure(f"there is no record {self.path}", f"git log -- {self.path}")
-        if self.edited:
-            raise Failure(
-                f"{self.path} has changes that are not committed",
-                f"git diff HEAD {self.path}; commit a URL, take anything else back: git checkout HEAD {self.path}",
-            )
-        if attempt("git", "symbolic-ref", "--quiet", "HEAD", cwd=ROOT).returncode:
+        require_history()
+        parse(self.content, str(self.path))
+        self._require_unedited()
+        if git.ask("symbolic-ref", "--quiet", "HEAD", root=ROOT).returncode:
             raise Failure("no branch is checked out, so a commit would be in no history", "git switch main")
 
     def commit(self, release: Release, subject: str, trailers: Mapping[str, str]) -> None:
         """Write `release` into the record and commit this file alone, whatever else is staged.
 
         The message ends with what changes and with `trailers`, both for `git log --format='%(trailers)'`. When the
-        commit fails, the file is as it was.
+        commit fails, the release is as it was; what somebody else wrote into the file meanwhile stays.
         """
-        before = self.release
+        content, before = self.content, self.fields.release
+        written = with_release(content, release)
+        parse(written, str(self.path))
         facts = {
             "Digest": release.digest,
             "Revision": release.revision,
@@ -141,52 +121,78 @@ class Record:
             **trailers,
         }
         message = f"{subject}\n\n" + "".join(f"{name}: {value}\n" for name, value in facts.items())
+        self._require_unedited()
         try:
-            (ROOT / self.path).write_text(_with(release, (ROOT / self.path).read_text(encoding="utf-8")), "utf-8")
-            output("git", "commit", "--quiet", "--only", "--message", message, "--", str(self.path), cwd=ROOT)
+            _write(ROOT / self.path, written)
+            self._commit(message)
         except BaseException:
-            output("git", "checkout", "--quiet", "--", str(self.path), cwd=ROOT)
+            if self.content != written:  # else it was stopped when the commit was made already
+                self._take_back(written, content)
             raise
+        if self.content != written:
+            raise Failure(
+                f"what was committed to {self.path} is not what was verified: a hook or a filter of Git changed it",
+                f"git show HEAD -- {self.path}; take it back: git revert HEAD",
+            )
 
-    def _fields(self) -> dict[str, str]:
-        return _parsed(_contents([f"HEAD:{self.path}"])[0])
+    @property
+    def _committed(self) -> bytes | None:
+        return git.contents([f"HEAD:./{self.path}"], root=ROOT)[0]
+
+    def _release(self, content: bytes | None) -> Release | None:
+        """Return what the record gave when this was its content; None too when that broke the format."""
+        try:
+            return parse(content or b"", str(self.path)).release
+        except Failure:
+            return None
+
+    def _require_unedited(self) -> None:
+        if self.edited:
+            raise Failure(
+                f"{self.path} has changes that are not committed",
+                f"git diff HEAD {self.path}; commit a URL, take anything else back: git checkout HEAD {self.path}",
+            )
+
+    def _commit(self, message: str) -> None:
+        done = git.ask("commit", "--quiet", "--only", "--message", message, "--", str(self.path), root=ROOT)
+        if done.returncode:
+            raise Failure(f"git commit: {done.words}", "nothing was changed: mend that, and run it again")
+
+    def _take_back(self, written: bytes, before: bytes) -> None:
+        path = ROOT / self.path
+        try:
+            found = path.read_bytes()
+        except OSError as gone:
+            raise Failure(
+                f"{self.path} cannot be read any more: {gone.strerror}", f"git checkout {self.path}"
+            ) from gone
+        wanted = taken_back(found, written, before)
+        if wanted != found:
+            _write(path, wanted)
 
 
-def short(digest: str) -> str:
-    """Return as much of a digest as a person compares."""
-    return digest[: len("sha256:") + 12]
+def require_history() -> None:
+    """Raise Failure in a clone that does not have its whole history, and where there is none."""
+    if git.line("rev-parse", "--is-shallow-repository", root=ROOT) == "true":
+        raise Failure(
+            "this clone has no whole history, and the history says what ran where",
+            "git fetch --unshallow; in a workflow, actions/checkout with fetch-depth: 0",
+        )
 
 
-def _parsed(text: str) -> dict[str, str]:
-    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {name.lower(): value for name, value in values.items() if value}
-
-
-def _with(release: Release, text: str) -> str:
-    """Return `text` with `release` in the lines that are for it, and every other line as it is."""
-    for name, value in asdict(release).items():
-        line = f"{name.upper()}={value}"
-        text, places = re.subn(rf"^{name.upper()}=.*$", line, text, flags=re.MULTILINE)
-        if not places:
-            text = f"{text.rstrip()}\n{line}\n".lstrip()
-    return text
-
-
-def _release(fields: dict[str, str]) -> Release | None:
-    names = list(Release.__annotations__)
-    return Release(**{name: fields[name] for name in names}) if all(name in fields for name in names) else None
-
-
-def _contents(names: Iterable[str]) -> list[str]:
-    """Return the files `COMMIT:PATH`, in one call of Git however many there are; empty where there was none."""
-    asked = list(names)
-    done = subprocess.run(
-        ["git", "cat-file", "--batch"], cwd=ROOT, input="\n".join(asked).encode(), check=True, capture_output=True
-    )
-    answer, contents = io.BytesIO(done.stdout), []
-    for _ in asked:
-        head = answer.readline().split()
-        found = head[-1] != b"missing"
-        contents.append(answer.read(int(head[2])).decode(errors="replace") if found else "")
-        answer.read(int(found))  # the line's end
-    return contents
+def _write(path: Path, content: bytes) -> None:
+    """Let the file at `path` hold `content`, at once: whoever reads it has the whole of either."""
+    new = None
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+            new.write(content)
+        shutil.copymode(path, new.name)
+        Path(new.name).replace(path)
+    except OSError as failed:
+        where = path.relative_to(ROOT)
+        raise Failure(
+            f"{where} cannot be written: {failed.strerror}", f"then see that it is whole: git diff {where}"
+        ) from failed
+    finally:
+        if new:
+            Path(new.name).unlink(missing_ok=True)

@@ -1,56 +1,65 @@
 """What a person types to name a published image, and where that is."""
 
-import re
 from dataclasses import dataclass
 
 from scripts import registry
 from scripts.failure import Failure
+from scripts.grammar import Digest, Reference, Repository, Tag
 
-# https://github.com/distribution/reference: a repository with its registry, then a tag, a digest, or both.
-FULL = re.compile(r"(?P<repository>.+?)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
+FORMS = "name a tag (1.4.0), a digest (sha256:…), or either in one repository (ghcr.io/me/house-price:1.4.0)"
 
 
 @dataclass(frozen=True)
 class Located:
     """One image in every repository that was asked."""
 
-    repositories: tuple[str, ...]
-    digest: str
+    repositories: tuple[Repository, ...]
+    digest: Digest
+    tag: Tag | None = None
+    """The name that it was asked for by, where that was one."""
 
     @property
-    def reference(self) -> str:
+    def reference(self) -> Reference:
         """The image by digest, in the first of them."""
-        return f"{self.repositories[0]}@{self.digest}"
+        return self.repositories[0].at(self.digest)
 
 
-def repositories(reference: str) -> dict[str, str]:
-    """Return the repositories in which to look for `reference`, each with the full reference there.
+def references(text: str) -> list[Reference]:
+    """Return what `text` names, in each repository in which to look for it.
 
-    `reference` is a tag (`1.4.0`, `sha-<commit>`) or a digest, in every repository that REGISTRIES names, or a full
-    `repository:tag` or `repository@digest`. Raises Failure when it names neither tag nor digest.
+    `text` is a tag (`1.4.0`, `sha-<commit>`), a digest, or `tag@digest`, in every repository that REGISTRIES names; or
+    all of that behind one repository. Raises Failure when it is none of these.
     """
-    if "/" not in reference:
-        join = "@" if reference.startswith("sha256:") else ":"
-        return {repository: f"{repository}{join}{reference}" for repository in registry.repositories()}
-    found = FULL.fullmatch(reference)
-    if not found or not (found["tag"] or found["digest"]):
-        raise Failure(f"{reference} names no tag and no digest", f"name one, such as {reference}:1.0.0")
-    return {found["repository"]: f"{found['repository']}@{found['digest']}" if found["digest"] else reference}
+    if "/" in text:
+        return [Reference.of(text, "what to look for", FORMS)]
+    name, at, digest = text.rpartition("@")
+    if at:
+        behind = f":{Tag.of(name, 'what to look for', FORMS)}@{Digest.of(digest, 'what to look for', FORMS)}"
+    elif text.startswith("sha256:"):
+        behind = f"@{Digest.of(text, 'what to look for', FORMS)}"
+    else:
+        behind = f":{Tag.of(text, 'what to look for', FORMS)}"
+    return [Reference(f"{repository}{behind}") for repository in registry.repositories()]
 
 
-def locate(reference: str) -> Located:
-    """Return the one image that `reference` is everywhere.
+def locate(text: str) -> Located:
+    """Return the one image that `text` (see `references`) names everywhere.
 
-    Raises Failure when it is missing in a registry, when two have different ones, and when one does not answer.
+    Raises Failure when it is missing in a registry, when two have different ones, when a registry does not answer, and
+    when the image is not the digest that `text` has, be it behind a tag or alone.
     """
-    places = repositories(reference)
-    found = {full: registry.digest(full) for full in places.values()}
-    missing = [full for full, digest in found.items() if digest is None]
+    asked = references(text)
+    found = {reference: registry.digest(reference) for reference in asked}
+    missing = [reference for reference, digest in found.items() if digest is None]
     if missing:
-        raise Failure(f"there is no {' and no '.join(missing)}", "./ship publish")
-    if len(set(found.values())) > 1:
+        raise Failure(f"there is no {' and no '.join(missing)}", "" if "/" in text else "./ship publish")
+    digests = {reference: digest for reference, digest in found.items() if digest}
+    for reference, digest in digests.items():
+        if reference.digest not in {None, digest}:
+            raise Failure(f"{reference} does not exist: what is there is {digest}", "ask by the tag, or by the digest")
+    if len(set(digests.values())) > 1:
         raise Failure(
-            f"the registries disagree: {'; '.join(f'{full} is {digest}' for full, digest in found.items())}",
+            f"the registries disagree: {'; '.join(f'{one} is {digest}' for one, digest in digests.items())}",
             "find out who moved it: ./ship verify sha256:… shows which of them has the evidence",
         )
-    return Located(tuple(places), str(next(iter(found.values()))))
+    return Located(tuple(one.repository for one in asked), next(iter(digests.values())), asked[0].tag)

@@ -5,101 +5,150 @@ registries stand for Docker Hub and GHCR; the code path is the same.
 """
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from scripts import engine, images
+import msgspec
+
+from scripts import ROOT, engine, images
 from scripts.failure import Failure
-from scripts.process import attempt, output, run
+from scripts.grammar import Digest, Platform, Reference, Repository, Tag, document
+from scripts.manifest import Config, Index
+from scripts.process import Ended, Limit, attempt, output, run
 from scripts.source import name
 
 # Port on this machine and name of the container, by the registry that it stands for.
 LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
-COPY = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
-# How skopeo words that a tag or a repository is not there (OCI distribution-spec v1.1, error codes). `denied` is what
-# Docker Hub and GHCR say of a repository that the first push will make; who may not read may not push either.
+# How long a registry may take to answer a question, and to take or give an image over a slow line.
+ANSWER_SECONDS, COPY_SECONDS = 30.0, 20 * 60.0
+COPY = ("--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
+# How skopeo words a registry's answer about one manifest: that there is none (MANIFEST_UNKNOWN and NAME_UNKNOWN of the
+# OCI distribution-spec v1.1, or Harbor's own code), or that it may not be read. Nothing else means that it is not
+# there: a proxy, a credential helper and a server's bad day all have "not found" of their own, and an image in a form
+# that was not asked for is "manifest unknown: OCI …".
 ABSENT = re.compile(
-    r"manifest unknown|name unknown|name not known|NAME_UNKNOWN|MANIFEST_UNKNOWN|not found|denied", re.IGNORECASE
+    r"reading manifest \S+ in \S+: "
+    r"(manifest unknown(?!: OCI)|name unknown|unknown: (artifact|repository) \S+ not found)"
 )
+DENIED = re.compile(r"reading manifest \S+ in \S+: (errors:\\n)?denied\b")
 
 
-def repositories() -> list[str]:
+class Absent(Failure):
+    """A registry says that it does not have what it was asked for."""
+
+
+class Denied(Failure):
+    """A registry does not say whether something is there to whoever asks from here."""
+
+
+class _Listed(msgspec.Struct):
+    """What `skopeo list-tags` prints."""
+
+    tags: list[str] = msgspec.field(name="Tags")
+
+
+def repositories() -> list[Repository]:
     """Return the repositories to publish to: REGISTRIES, separated by spaces or commas, else the two local ones.
 
     In lower case, as registries want them, whatever the owner on GitHub is called. Raises Failure when REGISTRIES is
-    set and names none.
+    set and names none, or what is none.
     """
     if "REGISTRIES" not in os.environ:
         return local_repositories()
+    remedy = "unset REGISTRIES, or REGISTRIES='docker.io/me/house-price …'"
     named = [one for one in re.split(r"[\s,]+", os.environ["REGISTRIES"].lower()) if one]
     if not named:
-        raise Failure(
-            "REGISTRIES is set and names no repository", "unset it, or REGISTRIES='docker.io/me/house-price …'"
-        )
-    return named
+        raise Failure("REGISTRIES is set and names no repository", remedy)
+    return list(dict.fromkeys(Repository.of(one, "REGISTRIES", remedy) for one in named))
 
 
-def local_repositories() -> list[str]:
+def local_repositories() -> list[Repository]:
     """Return the repositories in the two local registries."""
-    return [f"localhost:{port}/{name()}" for port, _ in LOCAL.values()]
+    return [Repository(f"localhost:{port}/{name()}") for port, _ in LOCAL.values()]
 
 
 def is_local(reference: str) -> bool:
     """Return whether the registry of `reference` runs on this machine."""
-    return _registry(reference).rsplit(":", 1)[0] in {"localhost", "127.0.0.1"}
+    return _host(reference).rsplit(":", 1)[0] in {"localhost", "127.0.0.1"}
 
 
-def digest(reference: str) -> str | None:
-    """Return the digest of the manifest or index that `reference` points to, None when there is none.
+def digest(reference: Reference, *, may_be_new: bool = False) -> Digest | None:
+    """Return the digest of what `reference` points to, by its tag where it has one; None when there is no such thing.
 
-    It is computed here, from the bytes that the registry gives. Raises Failure when the registry does not answer.
+    It is computed here, from the bytes that the registry gives. Raises Failure when the registry does not answer, and
+    Denied when it does not say; with `may_be_new` that is None, too: Docker Hub and GHCR deny a repository that the
+    first push will make.
     """
-    done = attempt("skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}")
-    if done.returncode == 0:
-        return f"sha256:{hashlib.sha256(done.stdout).hexdigest()}"
-    _require_absence(reference, done.stderr)
-    return None
+    try:
+        return _digest(manifest(reference.repository.at(reference.tag) if reference.tag else reference))
+    except Absent:
+        return None
+    except Denied:
+        if may_be_new:
+            return None
+        raise
 
 
-def tags(repository: str) -> list[str]:
-    """Return every tag of `repository`; none when it does not exist yet."""
-    done = attempt("skopeo", "list-tags", *_tls("", repository), f"docker://{repository}")
-    if done.returncode == 0:
-        return list(json.loads(done.stdout)["Tags"])
-    _require_absence(repository, done.stderr)
-    return []
+def tags(repository: Repository) -> list[Tag]:
+    """Return every tag of `repository`, without what the specification allows for none: nobody can ask for that.
+
+    Raises Failure when the registry gives no list: there is one as soon as there is a tag.
+    """
+    done = attempt(
+        "skopeo", "list-tags", *_tls("", repository), "--", f"docker://{repository}", limit=_limit(repository)
+    )
+    if done.returncode:
+        raise _refused("gives no list of the tags of", repository, done)
+    listed = document(done.stdout, _Listed, f"the list of the tags of {repository}")
+    return [Tag(found) for found in listed.tags if Tag.matches(found)]
 
 
-def push(layout: Path, reference: str) -> None:
+def push(layout: Path, reference: Reference) -> None:
     """Copy every blob and manifest of `layout` to `reference`, digests unchanged."""
-    output(*COPY, *_tls("dest-", reference), f"oci:{layout}", f"docker://{reference}")
+    arguments = (*_tls("dest-", reference), "--", _inside(layout), _url(reference))
+    _copy("does not take", reference, *arguments, cwd=layout.parent)
 
 
-def pull(reference: str, layout: Path) -> None:
+def pull(reference: Reference, layout: Path) -> None:
     """Copy every blob and manifest of `reference` into a new OCI layout, digests unchanged."""
-    output(*COPY, *_tls("src-", reference), f"docker://{reference}", f"oci:{layout}")
+    arguments = (*_tls("src-", reference), "--", _url(reference), _inside(layout))
+    _copy("does not give", reference, *arguments, cwd=layout.parent)
 
 
-def tag(repository: str, digest: str, name: str) -> None:
+def push_index(folder: Path, reference: Reference) -> None:
+    """Let `reference` be the index `manifest.json` in `folder`; what it lists is there, or not."""
+    arguments = ("--multi-arch=index-only", *_tls("dest-", reference), "--", f"dir:{folder}", _url(reference))
+    done = attempt("skopeo", "--insecure-policy", "copy", "--quiet", *arguments, limit=_limit(reference))
+    if done.returncode:
+        raise _refused("does not take", reference, done)
+
+
+def tag(repository: Repository, digest: Digest, name: Tag) -> None:
     """Let the tag `name` of `repository` point to `digest`, which it holds already."""
-    source, target = f"docker://{repository}@{digest}", f"docker://{repository}:{name}"
-    output(*COPY, *_tls("src-", repository), *_tls("dest-", repository), source, target)
+    source, target = repository.at(digest), repository.at(name)
+    arguments = (*_tls("src-", repository), *_tls("dest-", repository), "--", _url(source), _url(target))
+    _copy("does not take", target, *arguments)
 
 
-def labels(reference: str) -> dict[str, str]:
+def labels(reference: Reference) -> dict[str, str]:
     """Return the labels of the image `reference`; of an index, those of its platform that this machine would run."""
-    return dict(_config(reference)["config"].get("Labels") or {})
+    return _config(reference).labels
 
 
-def platforms(reference: str) -> list[str]:
-    """Return the `os/architecture` of each image that `reference` holds."""
-    manifest = json.loads(output("skopeo", "inspect", "--raw", *_tls("", reference), f"docker://{reference}"))
-    single = "manifests" not in manifest
-    found = [_config(reference)] if single else [entry["platform"] for entry in manifest["manifests"]]
-    return [f"{platform['os']}/{platform['architecture']}" for platform in found]
+def platforms(reference: Reference) -> list[Platform]:
+    """Return the platform of each image that `reference` holds. Raises Failure when one has none, or there is none."""
+    data, what = manifest(reference), f"the manifest of {reference}"
+    if "manifests" not in document(data, dict[str, Any], what):
+        return [_config(reference).platform]
+    targets = [entry.platform for entry in document(data, Index, what).manifests]
+    if not targets:
+        raise Failure(f"{reference} is an index of no image")
+    named = [target.platform for target in targets if target]
+    if len(named) < len(targets):
+        raise Failure(f"{reference} is an index with an image of no platform, so nobody knows what it was tested on")
+    return named
 
 
 def start_local() -> None:
@@ -115,17 +164,76 @@ def start_local() -> None:
         engine.await_answer(f"http://localhost:{port}/v2/", container)
 
 
-def _config(reference: str) -> dict[str, Any]:
-    return dict(json.loads(output("skopeo", "inspect", "--config", *_tls("", reference), f"docker://{reference}")))
+def _config(reference: Reference) -> Config:
+    return document(_read("--config", reference), Config, f"the configuration of {reference}")
 
 
-def _require_absence(reference: str, error: str) -> None:
-    """Raise Failure unless `error` says that `reference` does not exist: then the registry did not answer at all."""
-    if ABSENT.search(error):
-        return
-    words = re.findall(r'msg="(.+)"', error) or error.strip().splitlines() or ["no answer"]
-    remedy = "./ship publish starts the registries of this machine" if is_local(reference) else ""
-    raise Failure(f"{_registry(reference)} cannot be asked about {reference}: {words[-1]}", remedy)
+def manifest(reference: Reference) -> bytes:
+    """Return the bytes of a manifest or an index.
+
+    Raises Failure when they are not of the digest in `reference`, and Absent when there is none.
+    """
+    data = _read("--raw", reference)
+    if reference.digest not in {None, _digest(data)}:
+        raise Failure(f"{_host(reference)} gives something else for {reference}, whose digest is {_digest(data)}")
+    return data
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+def _read(what: str, reference: Reference) -> bytes:
+    """Return what `skopeo inspect` reads of `reference`, byte for byte."""
+    options = ("inspect", what, *_tls("", reference), "--", _url(reference))
+    done = attempt("skopeo", *options, limit=_limit(reference))
+    if done.returncode:
+        raise _refused("cannot be asked about", reference, done)
+    return done.stdout
+
+
+def _copy(refusal: str, reference: Reference, *arguments: str, cwd: Path = ROOT) -> None:
+    """Run `skopeo copy` in `cwd`, between `reference` and what else is named. Raises Failure, which says `refusal`."""
+    done = attempt("skopeo", *COPY, *arguments, cwd=cwd, limit=Limit(COPY_SECONDS, _host(reference)))
+    if done.returncode:
+        raise _refused(refusal, reference, done)
+
+
+def _refused(refusal: str, reference: str, done: Ended) -> Failure:
+    """Return why the registry of `reference` did not do what it was asked for, in skopeo's words, and what may help."""
+    found = re.findall(r'level=fatal msg="(.+)"', done.stderr) or [done.words]
+    said = re.sub(r'^Error parsing image name \\".*?\\": ', "", found[-1]).replace('\\"', '"').replace("\\n", " ")
+    kinds = {Absent: ABSENT, Denied: DENIED}
+    kind = next((kind for kind, words in kinds.items() if words.search(done.stderr)), Failure)
+    return kind(f"{_host(reference)} {refusal} {reference}: {said}", _remedy(_host(reference), said))
+
+
+def _remedy(host: str, said: str) -> str:
+    """Return what helps against what skopeo `said`; nothing where that is not known."""
+    if re.search(rf"pinging container registry {re.escape(host)}: .*connection refused", said):
+        ours = host in {f"localhost:{port}" for port, _ in LOCAL.values()}
+        return "./ship publish starts the registries of this machine" if ours else f"start {host}, or mend its name"
+    if re.search(r"unauthorized|: (errors: )?denied\b|status code from registry 40[13]", said):
+        return f"docker login {host}, as somebody who may read and write there"
+    if re.search(r"toomanyrequests|(unexpected HTTP status:|status code from registry) (429|5\d\d)", said):
+        return f"try again later: the fault is on the side of {host}"
+    if "no such host" in said:
+        return f"mend the name {host}: nothing is called that"
+    return "free some space, there or here" if "no space left on device" in said else ""
+
+
+def _url(reference: Reference) -> str:
+    """Return `reference` as skopeo takes it: by its digest where it has one, since it does not take both."""
+    return f"docker://{reference.repository.at(reference.digest) if reference.digest else reference}"
+
+
+def _inside(layout: Path) -> str:
+    """Return `layout` as skopeo takes it from the folder that it is in: a colon in the path would end it."""
+    return f"oci:{layout.name}"
+
+
+def _limit(reference: str) -> Limit:
+    return Limit(ANSWER_SECONDS, _host(reference))
 
 
 def _tls(side: str, reference: str) -> list[str]:
@@ -133,5 +241,5 @@ def _tls(side: str, reference: str) -> list[str]:
     return [f"--{side}tls-verify=false"] if is_local(reference) else []
 
 
-def _registry(reference: str) -> str:
+def _host(reference: str) -> str:
     return reference.split("/", maxsplit=1)[0]

@@ -1,15 +1,22 @@
-"""`./ship release`: version tags for a digest that is published and proven already. Nothing is built."""
+"""`./ship release`: version tags for a digest that is published and proven already. Nothing is built.
+
+No registry can be told to write a tag only where it still is what it was (the OCI distribution-spec v1.1 has no
+condition for it). So each tag that never moves is asked for again right before it is written, and all tags once more in
+the end. What somebody else writes in the moment between question and answer is overwritten, and that one's own last
+look says so. Registries that can make tags immutable close that gap: docs/publishing.md.
+"""
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-from packaging.version import Version
-from rich.table import Table
+from packaging import version as pep440
 
-from scripts import BUILD, grammar, registry, source
+from scripts import BUILD, registry, source
 from scripts.failure import Failure
-from scripts.terminal import console, say
+from scripts.grammar import Digest, Reference, Repository, Revision, Tag, Version, document
+from scripts.terminal import Rows, console, say
 from scripts.verify import Verified, verified
 
 RECORD = BUILD / "published.json"
@@ -18,112 +25,181 @@ NOTES = BUILD / "release" / "notes.md"
 BILL = BUILD / "release" / "bill.cdx.json"
 
 
+@dataclass(frozen=True)
+class Published:
+    """What was published from here last: what `build/published.json` says."""
+
+    version: Version
+    digest: Digest
+    tags: dict[Repository, list[Tag]]
+
+
 def release(wanted: str | None = None) -> str:
     """Give the image of the checked-out commit its version tags in every registry, and return version and digest.
 
     The image is the one that is published as `sha-<commit>`. `wanted` is the version to release, as a check, with or
     without a leading `v`. The notes and the bill of materials of the release are written to `build/release/`.
 
-    Raises Failure when the version is another, when `./ship verify` does not trust the image, and when the version is
-    tagged with another digest already, in any registry.
+    Raises Failure when the version is another, when `./ship verify` does not trust the image, when the version is
+    tagged with another digest already, in any registry, and when a registry's list of tags does not say which release
+    is the newest.
     """
     version, revision = source.version(), source.commit().revision
-    if wanted is not None and wanted.removeprefix("v") != version:
+    if wanted is not None and Version.of(wanted.removeprefix("v"), "the version to release") != version:
         raise Failure(f"{wanted} is to be released, and this commit is version {version}", f"tag the commit v{version}")
-    image = verified(f"sha-{revision}")
+    image = verified(of_commit(revision))
     if image.version != version:
-        raise Failure(f"the image of commit {revision[:12]} is version {image.version}, not {version}")
-    refuse_to_move(image.repositories, [version], image.digest)
-    tags = {
-        repository: [version, *moving_tags(version, registry.tags(repository))] for repository in image.repositories
-    }
+        raise Failure(f"the image of commit {revision.short} is version {image.version}, not {version}")
+    refuse_to_move(image.repositories, [Tag(version)], image.digest)
+    tags = {repository: [of_commit(revision), Tag(version)] for repository in image.repositories}
     try:
-        place(tags, image.digest, lambda repository, name: registry.tag(repository, image.digest, name))
-    finally:
-        arrived = arrival({repository: [f"sha-{revision}", *names] for repository, names in tags.items()}, image.digest)
-    if not arrived:
+        place(image.repositories, Tag(version), image.digest)
+        for repository, names in tags.items():
+            names.extend(_follow(repository, version, names, image.digest))
+    except Failure:
+        arrival(tags, image.digest)
+        raise
+    if not arrival(tags, image.digest):
         raise Failure("a registry does not give back the digest that was tagged", "./ship release")
-    _describe(image, tags)
-    RECORD.write_text(json.dumps({"version": version, "digest": image.digest, "tags": tags}, indent=2) + "\n")
+    _describe(image, image.repositories)
+    RECORD.write_text(json.dumps(asdict(Published(version, image.digest, tags)), indent=2) + "\n", encoding="utf-8")
     return f"{version} is {image.digest} in {' and '.join(image.repositories)}"
 
 
-def moving_tags(released: str, tags: Iterable[str]) -> list[str]:
-    """Return the tags that follow the newest release, as far as `released` is the newest they could point to.
-
-    `tags` are those of the repository. A pre-release moves none.
-    """
-    mine = Version(released)
-    if mine.is_prerelease:
-        return []
-    others = [other for other in map(Version, filter(grammar.Version.matches, tags)) if not other.is_prerelease]
-    aliases = {f"{mine.major}.{mine.minor}": 2, f"{mine.major}": 1, "latest": 0}
-    return [
-        alias
-        for alias, shared in aliases.items()
-        if all(other <= mine for other in others if other.release[:shared] == mine.release[:shared])
-    ]
-
-
-def published() -> str:
-    """Return the reference, by digest, of what was published from here last. Raises Failure when nothing was."""
+def published() -> Reference:
+    """Return, by digest, what was published from here last. Raises Failure when nothing was."""
     try:
-        record = json.loads(RECORD.read_bytes())
+        data = RECORD.read_bytes()
     except OSError as missing:
         raise Failure("nothing was published from here yet", "./ship") from missing
-    return f"{next(iter(record['tags']))}@{record['digest']}"
+    record = document(data, Published, f"build/{RECORD.name}", "./ship publish")
+    if not record.tags:
+        raise Failure(f"build/{RECORD.name} names no repository", "./ship publish")
+    return next(iter(record.tags)).at(record.digest)
 
 
-def refuse_to_move(repositories: Iterable[str], tags: Iterable[str], digest: str) -> None:
-    """Raise Failure when a tag that must never move is taken by another digest, in any registry."""
+def of_commit(revision: Revision) -> Tag:
+    """Return the tag that the image of a commit has before it is a release."""
+    return Tag(f"sha-{revision}")
+
+
+def following(released: Version, tags: Iterable[Tag]) -> dict[Tag, Tag | None]:
+    """Return the tags that follow the newest release, each with what keeps `released` from having it.
+
+    That is the newest of the releases among `tags`, those of the repository, that it could point to, where that is
+    newer; else None. A pre-release is never it.
+    """
+    mine = pep440.Version(released)
+    there = [pep440.Version(tag) for tag in tags if Version.matches(tag)]
+    kept: dict[Tag, Tag | None] = {}
+    for alias, shared in ((f"{mine.major}.{mine.minor}", 2), (f"{mine.major}", 1), ("latest", 0)):
+        line = [one for one in there if one.release[:shared] == mine.release[:shared] and not one.is_prerelease]
+        newest = max(line, default=mine)
+        kept[Tag(alias)] = Tag(str(newest)) if newest > mine else None
+    return kept
+
+
+def refuse_to_move(
+    repositories: Iterable[Repository], tags: Iterable[Tag], digest: Digest, *, may_be_new: bool = False
+) -> None:
+    """Raise Failure when a tag that must never move is taken by another digest, in any registry.
+
+    `may_be_new`: see `scripts.registry.digest`.
+    """
+    names = list(tags)
     for repository in repositories:
-        for tag in tags:
-            taken = registry.digest(f"{repository}:{tag}")
-            if taken not in {None, digest}:
-                raise Failure(
-                    f"{repository}:{tag} is {taken} already, and this image is {digest}; nothing was pushed",
-                    "raise the version in pyproject.toml and commit, then ./ship",
-                )
-
-
-def arrival(tags: dict[str, list[str]], digest: str) -> bool:
-    """Ask every registry again, show what is where, and return whether all `tags` are `digest`."""
-    table = Table("registry", "tag", "digest", "")
-    right = True
-    for repository, names in tags.items():
         for name in names:
+            _is_there(repository.at(name), digest, may_be_new=may_be_new)
+
+
+def place(repositories: Iterable[Repository], name: Tag, digest: Digest) -> None:
+    """Let the tag `name`, which never moves, be `digest` in each of `repositories`, which hold that already.
+
+    Raises Failure when it is another one by now.
+    """
+    for repository in repositories:
+        if not _is_there(repository.at(name), digest):
+            say(f"  {repository.at(name)}")
+            registry.tag(repository, digest, name)
+
+
+def arrival(tags: Mapping[Repository, Sequence[Tag]], digest: Digest) -> bool:
+    """Ask every registry again, show what is where, and return whether all `tags` are `digest`."""
+    rows, right = Rows("registry", "tag", "digest", ""), True
+    for repository, names in tags.items():
+        silent = False  # who did not answer once is not waited for again
+        for name in names:
+            found, shown = None, "no answer"
             try:
-                found = registry.digest(f"{repository}:{name}") or "not there"
+                if not silent:
+                    found = registry.digest(repository.at(name))
+                    shown = found.short if found else "not there"
             except Failure:
-                found = "no answer"
+                silent = True
             right = right and found == digest
-            table.add_row(repository, name, found[:26], "same" if found == digest else "MISSING OR OTHER")
-    console.print(table)
+            rows.row(repository, name, shown, "same" if found == digest else "MISSING OR OTHER")
+    console.print(rows)
     return right
 
 
-def place(tags: dict[str, list[str]], digest: str, write: Callable[[str, str], None]) -> None:
-    """Let every one of `tags` be `digest`: `write(repository, name)` makes one so.
+def _is_there(reference: Reference, digest: Digest, *, may_be_new: bool = False) -> bool:
+    """Return whether `reference` is `digest`, and not missing. Raises Failure when it is another one."""
+    taken = registry.digest(reference, may_be_new=may_be_new)
+    if taken not in {None, digest}:
+        raise Failure(
+            f"{reference} is {taken} already, and this image is {digest}; that tag never moves",
+            "raise the version in pyproject.toml and commit, then ./ship",
+        )
+    return taken is not None
 
-    Tag by tag, each in every registry before the next; one that is right already costs a question.
+
+def _follow(repository: Repository, version: Version, there: Sequence[Tag], digest: Digest) -> list[Tag]:
+    """Let the tags that follow the newest release be `digest`, as far as that is `version`, and return those.
+
+    The list of tags is read right before, and once more right after: of two releases at the same time, the one that
+    wrote last has seen the other's version, which was there before. Raises Failure when that one is the newer; and
+    when the list is not to be believed, as it lacks what is `there`.
     """
-    for position in range(max(map(len, tags.values()))):
-        for repository, names in tags.items():
-            for name in names[position : position + 1]:
-                if registry.digest(f"{repository}:{name}") != digest:
-                    say(f"  {repository}:{name}")
-                    write(repository, name)
+    if pep440.Version(version).is_prerelease:
+        return []
+    kept = following(version, _listed(repository, there))
+    for name, newer in kept.items():
+        if newer:
+            say(f"  {repository}:{name} stays where it is: {newer}, which is there, is newer than {version}")
+    mine = [name for name, newer in kept.items() if not newer]
+    written = [name for name in mine if registry.digest(repository.at(name)) != digest]
+    for name in written:
+        say(f"  {repository.at(name)}")
+        registry.tag(repository, digest, name)
+    for name, newer in following(version, _listed(repository, there)).items() if written else ():
+        if newer and name in written:
+            raise Failure(
+                f"{newer} was released into {repository} meanwhile, and {name} may point to {version}, which is older",
+                f"./ship release, in a checkout of {newer}",
+            )
+    return mine
 
 
-def _describe(image: Verified, tags: dict[str, list[str]]) -> None:
+def _listed(repository: Repository, there: Iterable[Tag]) -> list[Tag]:
+    listed = registry.tags(repository)
+    if lacking := [name for name in there if name not in listed]:
+        raise Failure(
+            f"the list of the tags of {repository} lacks {' and '.join(lacking)}, which {repository.registry} has: "
+            "it does not say which release is the newest, so latest and its like stay where they are",
+            "./ship release, once the list is whole",
+        )
+    return listed
+
+
+def _describe(image: Verified, repositories: Sequence[Repository]) -> None:
     path = source.root() / "CHANGELOG.md"
-    changelog = path.read_text() if path.exists() else ""
+    changelog = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     section = rf"^## \[{re.escape(image.version)}\][^\n]*\n(.*?)(?=^## \[|\Z)"
     changes = re.search(section, changelog, re.MULTILINE | re.DOTALL)
-    pulls = "\n".join(f"docker pull {repository}:{image.version}@{image.digest}" for repository in tags)
+    pulls = "\n".join(f"docker pull {repository}:{image.version}@{image.digest}" for repository in repositories)
     NOTES.parent.mkdir(parents=True, exist_ok=True)
-    BILL.write_text(json.dumps(image.bill, indent=2) + "\n")
-    NOTES.write_text(f"""{changes[1].strip() if changes else "No entry in CHANGELOG.md."}
+    BILL.write_text(json.dumps(image.bill, indent=2) + "\n", encoding="utf-8")
+    notes = f"""{changes[1].strip() if changes else "No entry in CHANGELOG.md."}
 
 ### The image
 
@@ -131,8 +207,9 @@ def _describe(image: Verified, tags: dict[str, list[str]]) -> None:
 
 ```sh
 {pulls}
-REGISTRIES="{" ".join(tags)}" ./ship verify {image.version}   # in a clone of this repository
+REGISTRIES="{" ".join(repositories)}" ./ship verify {image.version}   # in a clone of this repository
 ```
 
 Its bill of materials is attached to it, and here: `{BILL.name}`.
-""")
+"""
+    NOTES.write_text(notes, encoding="utf-8")

@@ -11,23 +11,25 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import ROOT, registry, source
+from scripts import ROOT, git, registry, source
 from scripts.difference import Part, base_only, compare, headline
 from scripts.failure import Failure
+from scripts.grammar import Column, Name, Platform, RelativePath, Revision, Token, Version, shown
 from scripts.layout import Layout
-from scripts.process import attempt, output, run
+from scripts.platforms import native
+from scripts.process import output, run
 from scripts.reference import locate
 from scripts.terminal import say
 
 REVISION = "org.opencontainers.image.revision"
 MODEL_FORMAT = "com.shipshape.model.format"
 PIPELINE = "com.shipshape.pipeline.revision"
-# What `scripts.source` reads, by the label that keeps it.
-MODEL = {
-    "DATA": "com.shipshape.model.data",
-    "TARGET": "com.shipshape.model.target",
-    "NAME": "org.opencontainers.image.title",
-    "VERSION": "org.opencontainers.image.version",
+# What `scripts.source` reads: the label that keeps each, and its grammar.
+MODEL: dict[str, tuple[str, type[Token]]] = {
+    "DATA": ("com.shipshape.model.data", RelativePath),
+    "TARGET": ("com.shipshape.model.target", Column),
+    "NAME": ("org.opencontainers.image.title", Name),
+    "VERSION": ("org.opencontainers.image.version", Version),
 }
 # What the rebuild sees of the environment. A base from a mirror is meant; all else could change what is built.
 KEPT = re.compile(
@@ -41,19 +43,15 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Origin:
-    """What an image says of how it was made."""
+    """What an image says of how it was made: the claim that is to be shown true."""
 
-    labels: dict[str, str]
-    platforms: list[str]
-
-    @property
-    def revision(self) -> str:
-        return self.labels.get(REVISION, "")
-
-    @property
-    def is_of_another_repository(self) -> bool:
-        """Whether the table is another repository's: then its commit is not the one whose pipeline built the image."""
-        return PIPELINE in self.labels
+    revision: Revision
+    model_format: str
+    platforms: list[Platform]
+    pipeline: Revision | None
+    """The commit of this repository, where `revision` is that of another, which the table is from."""
+    model: dict[str, str]
+    """Then the variables of `scripts.source`."""
 
 
 def reproduce(reference: str = "", *, commit: str = "") -> str:
@@ -71,9 +69,9 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
         say(f"  pulling {found.reference}")
         registry.pull(found.reference, Path(folder, "published"))
         published = Layout(Path(folder, "published"))
-        origin = _origin(published)
-        revision = _commit(commit or _named(origin, wanted))
-        rebuilt = _rebuilt(origin, revision, Path(folder))
+        origin = _origin(published, wanted, commit)
+        revision = origin.revision
+        rebuilt = _rebuilt(origin, Path(folder))
         if rebuilt.digest == published.digest:
             return f"{wanted} is {published.digest}, and so is what {revision} builds"
         say(f"  published {published.digest}")
@@ -85,59 +83,56 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
     )
 
 
-def _origin(image: Layout) -> Origin:
-    """Read what `image` says of itself. Raises Failure when that is no format, or not one for all its platforms."""
+def _origin(image: Layout, reference: str, commit: str) -> Origin:
+    """Read what `image` says of itself; `commit` takes the place of the one that it names.
+
+    Raises Failure when it says something that no image of this project does, or not the same for all its platforms.
+    """
     platforms = list(image.platforms)
-    stated = [image.config(platform).get("config", {}).get("Labels") or {} for platform in platforms]
-    if any(labels != stated[0] for labels in stated):
-        raise Failure(f"its platforms name different origins: {stated}")
-    model_format = stated[0].get(MODEL_FORMAT, "")
-    if model_format not in {"onnx", "joblib"}:
-        raise Failure(f"its label {MODEL_FORMAT} is {model_format!r}, and no image of this project has that")
-    return Origin(stated[0], platforms)
+    labels = image.labels(platforms[0])
+    if any(image.labels(platform) != labels for platform in platforms):
+        raise Failure(f"the platforms of {reference} name different origins")
+    if (model_format := labels.get(MODEL_FORMAT, "")) not in {"onnx", "joblib"}:
+        raise Failure(f"its label {MODEL_FORMAT} is {shown(model_format)}, and no image of this project has that")
+    if not commit:
+        remedy = f"./ship reproduce {reference} --commit REV compares it with a commit of your choice"
+        commit = Revision.of(labels.get(REVISION, ""), f"{reference} names no commit, by its label {REVISION}", remedy)
+    revision = _commit(commit, source.root())
+    if PIPELINE not in labels:
+        return Origin(revision, model_format, platforms, None, {})
+    pipeline = _commit(Revision.of(labels[PIPELINE], f"the label {PIPELINE}"), ROOT)
+    model = {name: kind.of(labels.get(label, ""), f"the label {label}") for name, (label, kind) in MODEL.items()}
+    return Origin(revision, model_format, platforms, pipeline, dict(model))
 
 
-def _named(origin: Origin, reference: str) -> str:
-    """Return the commit that an image names. Raises Failure when it is none, or one with uncommitted changes."""
-    if re.fullmatch(r"[0-9a-f]{40}", origin.revision):
-        return origin.revision
-    raise Failure(
-        f"{reference} names no commit to build it from: its label {REVISION} is {origin.revision!r}",
-        f"./ship reproduce {reference} --commit REV compares it with a commit of your choice",
-    )
-
-
-def _commit(name: str) -> str:
-    """Return the 40 digits of the commit `name`. Raises Failure when the source's clone has none of that name."""
-    root = source.root()
-    done = attempt("git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}", cwd=root)
+def _commit(name: str, root: Path) -> Revision:
+    """Return the commit that `name` stands for in the clone `root`. Raises Failure when it has none of that name."""
+    done = git.ask("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}", root=root)
     if done.returncode:
         fetch = "git fetch --tags origin; in a shallow clone, git fetch --tags --unshallow origin"
         raise Failure(f"the commit {name!r} is not in {root}", f"{fetch}; of another repository, SOURCE is its clone")
-    return done.text.split()[-1]
+    return Revision.of(done.text.split()[-1], f"what Git takes {name!r} for")
 
 
-def _checkout(clone: Path, revision: str, path: Path) -> Path:
+def _checkout(clone: Path, revision: Revision, path: Path) -> Path:
     """Make a repository at `path` that holds one commit of `clone`, checked out, and nothing else."""
-    git = ("git", "-C", str(path), "-c", "protocol.version=2", "-c", "advice.detachedHead=false")
+    here = ("git", "-C", str(path), "-c", "protocol.version=2", "-c", "advice.detachedHead=false")
     clean = _environment()
-    output("git", "init", "--quiet", "--template=", str(path), env=clean)
-    output(*git, "fetch", "--quiet", "--depth=1", clone.as_uri(), revision, env=clean)
-    output(*git, "checkout", "--quiet", "--detach", revision, env=clean)
+    output("git", "init", "--quiet", "--template=", "--", str(path), env=clean)
+    output(*here, "fetch", "--quiet", "--depth=1", "--end-of-options", clone.as_uri(), revision, env=clean)
+    output(*here, "checkout", "--quiet", "--detach", revision, "--", env=clean)
     return path
 
 
-def _rebuilt(origin: Origin, revision: str, folder: Path) -> Layout:
-    """Build `revision` in `folder`, with the pipeline that `origin` says and without any cache."""
-    environment, pipeline = _environment(), revision
-    if origin.is_of_another_repository:
-        pipeline = origin.labels[PIPELINE]
-        environment |= {variable: origin.labels.get(label, "") for variable, label in MODEL.items()}
-        environment["SOURCE"] = str(_checkout(source.root(), revision, folder / "source"))
-    checkout = _checkout(ROOT, pipeline, folder / "checkout")
-    command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.labels[MODEL_FORMAT]]
+def _rebuilt(origin: Origin, folder: Path) -> Layout:
+    """Build `origin` in `folder`, without any cache."""
+    environment: dict[str, str | None] = {**_environment(), **origin.model}
+    if origin.pipeline:
+        environment["SOURCE"] = str(_checkout(source.root(), origin.revision, folder / "source"))
+    checkout = _checkout(ROOT, origin.pipeline or origin.revision, folder / "checkout")
+    command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.model_format]
     # Without the option a commit builds for this machine; older ones know no other way.
-    if origin.platforms != [output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")]:
+    if origin.platforms != [native()]:
         command += ["--platform", ",".join(origin.platforms)]
     run(*command, env=environment, cwd=checkout, remedy="see above; ./ship setup provides builder and base image")
     return Layout(checkout / "build" / "image")

@@ -1,22 +1,30 @@
 """What really runs in an environment: asked of the service itself, or of the Docker engine of this machine."""
 
 import http.client
-import json
 import os
+import re
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
 
+import msgspec
+
+from scripts import grammar
 from scripts.failure import Failure
-from scripts.process import output
-from scripts.record import Release
+from scripts.grammar import Url, Version, WorkTree
+from scripts.process import Limit, data, output
+from scripts.record_file import Release
 
-TIMEOUT_SECONDS = 3
+ANSWER_SECONDS = 3
 LARGEST_BYTES = 65536
 """Of an answer to /version, which has a few hundred."""
+KEY = re.compile(r"[!-~]+")
+ENGINE = Limit(10, "the Docker engine")
 
 
 class State(StrEnum):
@@ -27,11 +35,12 @@ class State(StrEnum):
     NOTHING = "nothing runs"
     SILENT = "no answer"
     UNKNOWN = "not known"
+    REFUSED = "record refused"
 
     @property
     def drifted(self) -> bool:
         """Whether somebody has to look: what is recorded does not run, as far as can be told."""
-        return self in {State.OTHER, State.NOTHING, State.SILENT}
+        return self in {State.OTHER, State.NOTHING, State.SILENT, State.REFUSED}
 
 
 @dataclass(frozen=True)
@@ -43,76 +52,138 @@ class Running:
     """For a person: which other one, or why there is no answer."""
 
 
+class Answer(msgspec.Struct):
+    """What a service says at /version, as far as it is compared."""
+
+    version: Version
+    revision: WorkTree
+
+
+class Configuration(msgspec.Struct, rename="pascal"):
+    """How a container was made."""
+
+    image: str
+    labels: dict[str, str] | None = None
+
+
+class Condition(msgspec.Struct, rename="pascal"):
+    """How a container is."""
+
+    running: bool
+
+
+class Container(msgspec.Struct, rename="pascal"):
+    """What `docker container inspect` says of one, as far as it is compared."""
+
+    config: Configuration
+    state: Condition
+
+
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """Goes to the address in the record and to no other: it is that one's answer which counts."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Make no request of where the service points to."""
+
+
 def project(environment: str) -> str:
     """Return the name of the compose project of `environment` on this machine."""
     return f"{os.environ.get('COMPOSE_PROJECT_NAME', 'shipshape')}-{environment}"
 
 
-def running(environment: str, release: Release | None, url: str) -> Running:
+def running(environment: str, release: Release | None, url: Url | None) -> Running:
     """Return what runs in `environment` beside the `release` that is recorded.
 
     With `url`, what `url/version` says of version and revision; API_KEY_<ENVIRONMENT> is sent where the service wants
     a key. Without, the digest of the compose project of `environment` on this machine.
     """
-    return _asked(environment, release, url) if url else _on_this_machine(environment, release)
-
-
-def _asked(environment: str, release: Release | None, url: str) -> Running:
+    if url is None:
+        return _on_this_machine(environment, release)
     try:
-        version, revision = _version(url, f"API_KEY_{environment.upper()}")
+        return answering(_within(ANSWER_SECONDS, lambda: _version(url, f"API_KEY_{environment.upper()}"), url), release)
     except Failure as silent:
         return Running(State.SILENT, silent.reason)
-    if release and (version, revision) == (release.version, release.revision):
+
+
+def answering(answer: Answer, release: Release | None) -> Running:
+    """Return how a service that gives `answer` compares with `release`."""
+    said: tuple[str, str] = (answer.version, answer.revision)
+    if release and said == (release.version, release.revision):
         return Running(State.SAME)
-    return Running(State.OTHER, f"{version} from commit {revision[:12]}")
+    return Running(State.OTHER, f"{answer.version} from commit {answer.revision[:12]}")
 
 
-def _version(url: str, variable: str) -> tuple[str, str]:
-    """Return version and revision of the service at `url`; raises Failure when it does not say.
+def started(containers: list[Container], release: Release | None) -> Running:
+    """Return how the `containers` of an environment on this machine compare with `release`: all of them count."""
+    if not containers:
+        return Running(State.UNKNOWN, "no URL, not on this machine")
+    up = [container.config for container in containers if container.state.running]
+    if not up:
+        return Running(State.NOTHING, "its container has stopped")
+    others = [each for each in up if not (release and each.image.endswith(f"@{release.digest}"))]
+    return Running(State.OTHER, " and ".join(dict.fromkeys(map(_named, others)))) if others else Running(State.SAME)
+
+
+def _within(seconds: float, ask: Callable[[], Answer], peer: Url) -> Answer:
+    """Return what `ask` gives; it is left behind when it takes longer.
+
+    A socket's time limit is for each of its calls: it ends neither a name's look-up nor an answer that drips.
+    """
+    future: Future[Answer] = Future()
+
+    def answer() -> None:
+        try:
+            future.set_result(ask())
+        except Exception as failed:  # noqa: BLE001 - it is raised where the answer is waited for
+            future.set_exception(failed)
+
+    threading.Thread(target=answer, daemon=True).start()
+    try:
+        return future.result(seconds)
+    except TimeoutError as silent:
+        raise Failure(f"{peer} gave no whole answer within {seconds:g} s") from silent
+
+
+def _version(url: Url, variable: str) -> Answer:
+    """Return what the service at `url` says; raises Failure when it does not.
 
     `variable` of the environment holds the API key, where the service has keys.
     """
-    if not url.startswith(("https://", "http://")):
-        raise Failure(f"{url} is no http address")
-    request = urllib.request.Request(f"{url.rstrip('/')}/version")  # noqa: S310 - checked above
+    request = urllib.request.Request(f"{url.rstrip('/')}/version")  # noqa: S310 - http or https, by its grammar
     if key := os.environ.get(variable):
+        if not KEY.fullmatch(key):  # said here, without it: urllib would show the key
+            raise Failure(f"{variable} is no key: it has a space, or a character that is not ASCII")
         request.add_unredirected_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310 - checked above
-            found = json.loads(reply.read(LARGEST_BYTES))
-        return str(found["version"]), str(found["revision"])
+        with urllib.request.build_opener(Unmoved).open(request, timeout=ANSWER_SECONDS) as reply:
+            said = reply.read(LARGEST_BYTES)
     except urllib.error.HTTPError as refused:
+        refused.close()
         wants_key = f": set {variable}" if refused.code == HTTPStatus.UNAUTHORIZED else ""
         raise Failure(f"{url} says {refused.code}{wants_key}") from refused
-    except (OSError, http.client.HTTPException) as broken:
+    except (OSError, http.client.HTTPException, ValueError, OverflowError) as broken:
         raise Failure(f"{url}: {getattr(broken, 'reason', broken) or type(broken).__name__}") from broken
-    except (ValueError, KeyError, TypeError) as strange:
-        raise Failure(f"{url}/version is not this service's") from strange
+    return grammar.document(said, Answer, f"{url}/version")
 
 
 def _on_this_machine(environment: str, release: Release | None) -> Running:
     try:
-        containers = _containers(environment)
-    except Failure:
-        return Running(State.UNKNOWN, "no URL, no Docker engine here")
-    if not containers:
-        return Running(State.UNKNOWN, "no URL, not on this machine")
-    images = {container["Config"]["Image"]: container for container in containers if container["State"]["Running"]}
-    if not images:
-        return Running(State.NOTHING, "its container has stopped")
-    others = {image: each for image, each in images.items() if not (release and image.endswith(f"@{release.digest}"))}
-    if not others:
-        return Running(State.SAME)
-    return Running(State.OTHER, " and ".join(map(_named, others.values())))
+        return started(_containers(environment), release)
+    except Failure as silent:
+        return Running(State.UNKNOWN, f"no URL, and {silent.reason}")
 
 
-def _containers(environment: str) -> list[dict[str, Any]]:
+def _containers(environment: str) -> list[Container]:
     labels = (f"com.docker.compose.project={project(environment)}", "com.docker.compose.service=service")
     filters = [option for label in labels for option in ("--filter", f"label={label}")]
-    found = output("docker", "ps", "--all", "--quiet", *filters).split()
-    return list(json.loads(output("docker", "container", "inspect", *found))) if found else []
+    found = output("docker", "ps", "--all", "--quiet", *filters, limit=ENGINE).split()
+    if not found:
+        return []
+    said = data("docker", "container", "inspect", "--", *found, limit=ENGINE)
+    return grammar.document(said, list[Container], "what docker container inspect says")
 
 
-def _named(container: dict[str, Any]) -> str:
-    version = (container["Config"].get("Labels") or {}).get("org.opencontainers.image.version", "no version")
-    return f"{version} ({container['Config']['Image'].rpartition('@')[2][:19]})"
+def _named(container: Configuration) -> str:
+    version = (container.labels or {}).get("org.opencontainers.image.version", "no version")
+    name, _, digest = container.image.partition("@")
+    return f"{version} ({digest[:19] or name})"

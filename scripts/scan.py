@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from packageurl import PackageURL
-from rich.table import Column, Table
 from rich.text import Text
 
 from scripts import BUILD, allowlist, bill, osv
@@ -19,9 +18,10 @@ from scripts.allowlist import Judged
 from scripts.build import IMAGE, built
 from scripts.failure import Failure
 from scripts.finding import Finding, findings
+from scripts.grammar import Digest, Url, document
 from scripts.layout import Layout
 from scripts.osv import Query
-from scripts.terminal import console, say
+from scripts.terminal import Rows, console, say
 
 RECORD = BUILD / "scan.json"
 
@@ -30,9 +30,9 @@ RECORD = BUILD / "scan.json"
 class Scanned:
     """That nothing in the image stops its release, as far as that was checked: what `build/scan.json` says."""
 
-    digest: str
+    digest: Digest
     outcome: Literal["clean", "not checked"]
-    source: str
+    source: Url
     at: str
     """When it was asked, RFC 3339, UTC."""
     checked: int
@@ -50,7 +50,7 @@ def scan(*, allow_unchecked: bool = False) -> str:
     that is a Failure too, unless `allow_unchecked`, or SCAN_UNCHECKED=allow, says otherwise.
     """
     RECORD.unlink(missing_ok=True)
-    digest, layout = built().digest, Layout(IMAGE)
+    digest, layout = Digest(built().digest), Layout(IMAGE)
     layout.check()
     components = queries(json.loads(bill.write(layout)))
     count = len({purl for purls in components.values() for purl in purls})
@@ -85,9 +85,10 @@ def scanned() -> Scanned:
     """Return the record of the built image. Raises Failure when that one was not scanned, or not let through."""
     digest = built().digest
     try:
-        record = Scanned(**json.loads(RECORD.read_bytes()))
-    except (OSError, ValueError, TypeError) as unreadable:
-        raise Failure(f"{digest} has not been scanned", "./ship scan") from unreadable
+        written = RECORD.read_bytes()
+    except OSError as missing:
+        raise Failure(f"{digest} has not been scanned", "./ship scan") from missing
+    record = document(written, Scanned, f"build/{RECORD.name}", "./ship scan")
     if record.digest != digest:
         raise Failure(f"{digest} has not been scanned", "./ship scan")
     return record
@@ -134,13 +135,13 @@ def _named(stopping: list[Finding]) -> str:
 
 
 def _show(judged: Judged) -> None:
-    table = Table("advisory", "package", "CVSS", Column("", overflow="fold"))
+    table = Rows("advisory", "package", "CVSS", "")
     rows = [(one, Text(f"STOPS: {one.why}", "bold red")) for one in judged.stopping]
     rows += [(one, Text(f"allowed until {entry.expires}: {entry.reason}")) for one, entry in judged.allowed]
     rows += [(one, Text(one.why)) for one in judged.reported]
     for one, verdict in rows:
         names = " ".join([one.id, *one.aliases])
-        table.add_row(names, f"{one.package} {one.version}", str(one.severity or ""), verdict)
+        table.row(names, f"{one.package} {one.version}", str(one.severity or ""), verdict)
     if rows:
         console.print(table)
     for entry in judged.expired:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from scripts import cosign, emulation, engine, images, platforms
+from scripts.grammar import Platform
 from scripts.terminal import say
 
 
-def setup(*, wanted: Sequence[str] = (), emulate: bool = False) -> str:
+def setup(*, wanted: Sequence[Platform] = (), emulate: bool = False) -> str:
     """Provide a Docker engine with its tools, cosign, a builder, the base image and the registry image.
 
     The base image is for this machine's platform and the `wanted` ones. With `emulate`, the engine can run those, too.

@@ -8,27 +8,25 @@ The environment says it, and is read here alone, so that a workflow and a person
 | DATA | path of the table inside SOURCE; its description may lie beside it (docs/training.md) | the example's |
 | TARGET | column to predict | the example's |
 | NAME | name of the model, and of the image in the local registries | house-price |
-| VERSION | version of the model and of the image | that in pyproject.toml |
+| VERSION | version of the model and of the image; read with SOURCE only | that in pyproject.toml |
 
-With a SOURCE that is another repository, DATA, TARGET and VERSION are required.
+With a SOURCE that is another repository, DATA, TARGET and VERSION are required. Without one VERSION is not read: the
+records of the environments set a variable of that name, too.
 """
 
 import csv
 import os
 import platform
-import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts import ROOT, project
+from scripts import ROOT, git, project
 from scripts.failure import Failure
-from scripts.process import attempt
+from scripts.grammar import Column, Name, RelativePath, Version
 from scripts.project import Commit
 
 EXAMPLE_DATA, EXAMPLE_TARGET, EXAMPLE_NAME = "training/data/houses.csv", "price", "house-price"
-# One part of a repository's path: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests
-NAME_PATTERN = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,11 @@ class Source:
 
     root: Path
     """The checkout that holds the table."""
-    data: str
+    data: RelativePath
     """Path of the table in `root`, with slashes."""
-    target: str
-    name: str
-    version: str
+    target: Column
+    name: Name
+    version: Version
 
     @property
     def is_example(self) -> bool:
@@ -53,7 +51,17 @@ class Source:
         return self.root / self.data
 
     def copy_to(self, folder: Path) -> None:
-        """Make `folder` anew with the table and its description, if there is one, under their paths in `root`."""
+        """Make `folder` anew with the table and its description, if there is one, under their paths in `root`.
+
+        They are the commit's own, or those of a work tree that differs from it. Raises Failure when the commit has no
+        such table.
+        """
+        if not (at := project.commit(self.root)).dirty:
+            paths = [file.relative_to(self.root).as_posix() for file in _files(self.table)]
+            git.export(at.revision, folder, paths, root=self.root)
+            if not (folder / self.data).is_file():
+                raise Failure(f"the commit does not have {self.data}", f"git add --force {self.data}; git commit")
+            return
         shutil.rmtree(folder, ignore_errors=True)
         for file in _files(self.table):
             place = folder / file.relative_to(self.root)
@@ -65,30 +73,30 @@ def source() -> Source:
     """Return what the environment names. Raises Failure when something of it is missing or wrong."""
     checkout = root()
     here = checkout == ROOT
-    data = os.path.normpath(_wanted("DATA", "path of the table in SOURCE", EXAMPLE_DATA if here else ""))
+    named = os.path.normpath(_wanted("DATA", "path of the table in SOURCE", EXAMPLE_DATA if here else ""))
+    data = RelativePath.of(named, "DATA", "DATA is a path inside SOURCE")
     example = here and data == EXAMPLE_DATA
-    target = _wanted("TARGET", "column to predict", EXAMPLE_TARGET if example else "")
+    target = Column.of(
+        _wanted("TARGET", "column to predict", EXAMPLE_TARGET if example else ""), "TARGET", "a column's name"
+    )
     found = Source(checkout, data, target, name(), version())
     _check(found)
     return found
 
 
-def name() -> str:
+def name() -> Name:
     """Return the name of the model. Raises Failure when no image can have it."""
     named = os.environ.get("NAME") or EXAMPLE_NAME
     if named == platform.node():  # Windows Subsystem for Linux tells every program the machine's name as NAME
         named = EXAMPLE_NAME
-    if not NAME_PATTERN.fullmatch(named):
-        raise Failure(
-            f"NAME={named}: an image cannot be called that",
-            "lower case letters and digits, with single dots, underscores or hyphens between them: NAME=wine-quality",
-        )
-    return named
+    return Name.of(named, "NAME", "such as NAME=wine-quality")
 
 
-def version() -> str:
+def version() -> Version:
     """Return the version of the model. Raises Failure when another repository's is not given."""
-    return _wanted("VERSION", "version of the image", project.version() if root() == ROOT else "")
+    if root() == ROOT:
+        return project.version()
+    return Version.of(_wanted("VERSION", "version of the image", ""), "VERSION", "such as VERSION=1.4.0")
 
 
 def commit() -> Commit:
@@ -113,7 +121,7 @@ def root() -> Path:
     remedy = "SOURCE is the path of a clone: git clone … wines && SOURCE=wines ./ship build"
     if not found.is_dir():
         raise Failure(f"SOURCE={named}: there is no such directory", remedy)
-    top = attempt("git", "rev-parse", "--show-toplevel", cwd=found)
+    top = git.ask("rev-parse", "--show-toplevel", root=found)
     if top.returncode:
         raise Failure(f"SOURCE={named} is not a Git repository: {top.words}", remedy)
     if Path(top.text) != found:
@@ -136,7 +144,7 @@ def _check(found: Source) -> None:
     for file in _files(found.table):
         if not file.resolve().is_relative_to(found.root):
             raise Failure(f"{file} lies outside of {found.root}, so its commit does not have it", "move it there")
-        if attempt("git", "check-ignore", "--quiet", str(file), cwd=found.root).returncode == 0:
+        if git.ask("check-ignore", "--quiet", "--", str(file), root=found.root).returncode == 0:
             raise Failure(f"Git ignores {file}, so the commit does not have it", f"git add --force {file}; git commit")
     columns = _columns(found.table)
     if found.target not in columns:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from scripts.failure import Failure
-from scripts.record import ENVIRONMENTS, Entry, Record, short
-from scripts.running import Running, running
-from scripts.terminal import console
+from scripts.record import ENVIRONMENTS, Entry, Record, require_history
+from scripts.running import Running, State, running
+from scripts.terminal import Rows, console
 
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
@@ -24,7 +21,7 @@ class Status:
 
     environment: str
     entry: Entry | None
-    """None before the first promotion."""
+    """None before the first promotion, and where the record is refused."""
     edited: bool
     running: Running
 
@@ -32,18 +29,21 @@ class Status:
 def status(*, check: bool = False) -> str:
     """Show the table and return it in a phrase. Raises Failure, with `check`, where something else runs than should."""
     found = statuses()
-    table = Table("environment", "version", "digest", "since (UTC)", "by", "runs")
+    table = Rows("environment", "version", "digest", "since (UTC)", "by", "runs")
     for row in found:
-        table.add_row(*map(Text, _cells(row)))
+        table.row(*_cells(row))
     console.print(table)
-    drifted = " and ".join(row.environment for row in found if row.running.state.drifted)
-    if check and drifted:
-        raise Failure(f"what is recorded does not run in {drifted}", "deploy what is recorded, or ./ship rollback")
-    return f"what is recorded does not run in {drifted}" if drifted else "no drift is known"
+    refused = [row.running.detail for row in found if row.running.state is State.REFUSED]
+    others = [row.environment for row in found if row.running.state.drifted and row.running.state is not State.REFUSED]
+    said = "; ".join([*refused, *([f"what is recorded does not run in {' and '.join(others)}"] if others else [])])
+    if check and said:
+        raise Failure(said, "mend the record" if refused else "deploy what is recorded, or ./ship rollback")
+    return said or "no drift is known"
 
 
 def statuses() -> list[Status]:
-    """Return how each environment is, in their order."""
+    """Return how each environment is, in their order. Raises Failure where there is no history to read it from."""
+    require_history()
     with ThreadPoolExecutor() as pool:  # an environment that does not answer must not keep the others waiting
         return list(pool.map(_status, ENVIRONMENTS))
 
@@ -64,19 +64,22 @@ def age(seconds: float) -> str:
 
 def _status(environment: str) -> Status:
     record = Record(environment)
-    release = record.release
-    entry = record.stack()[-1] if release else None
-    return Status(environment, entry, record.edited, running(environment, release, record.url))
+    try:
+        fields = record.fields
+    except Failure as refused:  # the others are still shown
+        return Status(environment, None, record.edited, Running(State.REFUSED, refused.reason))
+    entry = record.stack()[-1] if fields.release else None
+    return Status(environment, entry, record.edited, running(environment, fields.release, fields.url))
 
 
 def _cells(row: Status) -> list[str]:
     runs = f"{row.running.state}: {row.running.detail}" if row.running.detail else str(row.running.state)
     name = f"{row.environment} (edited, not committed)" if row.edited else row.environment
     if row.entry is None:
-        return [name, "nothing yet", "", "", "", runs]
+        return [name, "" if row.running.state is State.REFUSED else "nothing yet", "", "", "", runs]
     release, at = row.entry.release, datetime.fromtimestamp(row.entry.epoch, UTC)
     since = f"{at:%Y-%m-%d %H:%M}, {age(time.time() - row.entry.epoch)}"
-    return [name, release.version, short(release.digest), since, f"{row.entry.commit[:12]} {row.entry.author}", runs]
+    return [name, release.version, release.digest.short, since, f"{row.entry.commit.short} {row.entry.author}", runs]
 
 
 def _fields(row: Status) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What a person sees: one line when work starts, its progress, one line when it ends."""
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -15,14 +14,10 @@ from scripts.failure import Failure
 # Colours only on a terminal: rich looks at the stream, NO_COLOR and TERM. In a log, lines are as long as they are.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
-# What moves the cursor, starts a line, colours or turns round what follows: control characters, separators of lines,
-# and the marks and overrides of writing direction (Unicode 16, sections 23.1 and 23.2).
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-
 
 def plain(text: str) -> str:
-    """Return `text` as one line that does nothing to a terminal, whoever wrote it."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    r"""Return `text`, whoever wrote it, as one line that cannot steer a terminal: with `\x1b` and the like in words."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class Rows(Table):

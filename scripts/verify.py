@@ -1,49 +1,67 @@
 """`./ship verify REF`: the evidence that an image is what it claims to be, in every registry."""
 
-from collections.abc import Callable, Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from rich.table import Table
+from packaging.version import Version as Ordered
 from rich.text import Text
 
-from scripts import cosign, evidence, registry
-from scripts.evidence import Claim, Predicate
+from scripts import cosign, evidence, referrers, registry
+from scripts.evidence import Claim
 from scripts.failure import Failure
-from scripts.grammar import Version
+from scripts.grammar import Digest, Repository, Revision, Tag, Version
 from scripts.reference import Located, locate
-from scripts.terminal import console
+from scripts.referrers import Referrers
+from scripts.terminal import Rows, console, say
 
-Fact = Callable[[Predicate], str]
+# Says what a predicate, JSON, shows. Raises Failure when it is false.
+Fact = Callable[[bytes], str]
+# Tags that follow the newest release: of a line, such as 1.4 and 1, or of all.
+ALIAS = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))?|latest")
 
 
 @dataclass(frozen=True)
 class Verified:
     """An image whose evidence is complete and true in every registry that was asked."""
 
-    digest: str
-    version: str
-    revision: str
-    repositories: tuple[str, ...]
-    bill: Predicate
+    digest: Digest
+    version: Version
+    revision: Revision
+    repositories: tuple[Repository, ...]
+    bill: Mapping[str, Any]
     """The bill of materials, CycloneDX."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One piece of evidence in one registry: the fact that it shows, or what is wrong with it."""
+    """One piece of evidence in one registry: the fact that it shows, or what is wrong with it and what may help."""
 
     subject: str
     repository: str
     fact: str = ""
     fault: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of evidence: who must have signed it, and what it must show."""
+
+    subject: str
+    who: cosign.Signer
+    type: str
+    fact: Fact
 
 
 def verify(reference: str) -> str:
     """Verify `reference`, see `verified`, and say what it is."""
     found = verified(reference)
-    return f"{reference} is {found.digest}, version {found.version} of commit {found.revision[:12]}"
+    return f"{reference} is {found.digest}, version {found.version} of commit {found.revision.short}"
 
 
 def verified(reference: str) -> Verified:
@@ -53,79 +71,114 @@ def verified(reference: str) -> Verified:
     same image everywhere, is not signed by who should have, or lacks true provenance, test result or bill of materials.
     """
     located = locate(reference)
-    who = cosign.trusted(located.repositories)
+    who = cosign.verifier(located.repositories)
     claim = _claim(located)
-    _check_tag(reference, claim)
+    check_tag(located.tag, claim)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        findings = list(pool.map(lambda check: check(), _checks(located.repositories, who, claim)))
+        said = list(pool.map(lambda repository: referrers.read(repository, claim.digest), located.repositories))
+        checks = [partial(finding, one, kind) for one in said for kind in kinds(who, claim)]
+        findings = list(pool.map(lambda check: check(), checks))
     _show(findings, claim, who)
-    faults = [f"{finding.repository}: {finding.fault}" for finding in findings if finding.fault]
+    faults = [one for one in findings if one.fault]
     if faults:
-        raise Failure(f"{reference} is not to be trusted: {'; '.join(faults)}")
-    [bill, *_] = cosign.statements(located.reference, who, evidence.BILL)
-    return Verified(located.digest, claim.version, claim.revision, located.repositories, bill)
+        reasons = "; ".join(f"{one.repository}: {one.fault}" for one in faults)
+        raise Failure(f"{reference} is not to be trusted: {reasons}", next((one.remedy for one in faults), ""))
+    if located.tag and ALIAS.fullmatch(located.tag):
+        _say_what_is_newer(located.tag, located.repositories, claim)
+    bill = json.loads(cosign.statements(said[0], who, evidence.BILL)[0])
+    return Verified(claim.digest, claim.version, claim.revision, located.repositories, bill)
 
 
-def _claim(located: Located) -> Claim:
-    labels = registry.labels(located.reference)
-    prefix = "org.opencontainers.image"
-    version, revision = labels.get(f"{prefix}.version", ""), labels.get(f"{prefix}.revision", "")
-    return Claim(located.digest, version, revision, frozenset(registry.platforms(located.reference)))
+def check_tag(tag: Tag | None, claim: Claim) -> None:
+    """Raise Failure when a tag that says what it points to points to something else.
 
-
-def _check_tag(reference: str, claim: Claim) -> None:
-    """Raise Failure when a tag that is a version or a commit points to an image of another one."""
-    tag = reference.rpartition(":")[2]
-    if Version.matches(tag) and tag != claim.version:
-        raise Failure(f"{reference} points to an image that says it is version {claim.version}")
+    A version and a commit are of that very image; `1.4`, `1` and `latest` of a release, the first two of their line.
+    """
+    if tag is None:
+        return
+    says = f"{tag} points to an image that says it is"
+    if Version.matches(tag) and Version(tag) != claim.version:
+        raise Failure(f"{says} version {claim.version}")
     if tag.startswith("sha-") and tag != f"sha-{claim.revision}":
-        raise Failure(f"{reference} points to an image that says it is of commit {claim.revision}")
+        raise Failure(f"{says} of commit {claim.revision}")
+    if ALIAS.fullmatch(tag):
+        if Ordered(claim.version).is_prerelease:
+            raise Failure(f"{says} {claim.version}, which is no release")
+        if tag != "latest" and not claim.version.startswith(f"{tag}."):
+            raise Failure(f"{says} version {claim.version}")
 
 
-def _checks(repositories: Iterable[str], who: cosign.Signer, claim: Claim) -> list[Callable[[], Finding]]:
+def newer(tag: str, version: Version, tags: Iterable[str]) -> str:
+    """Return the newest release among `tags` that the alias `tag` could point to, nothing when `version` is that."""
+    line = "" if tag == "latest" else f"{tag}."
+    releases = [Ordered(one) for one in tags if Version.matches(one) and one.startswith(line)]
+    newest = max((one for one in releases if not one.is_prerelease), default=Ordered(version))
+    return str(newest) if newest > Ordered(version) else ""
+
+
+def kinds(who: cosign.Signer, claim: Claim) -> list[Kind]:
+    """Return the evidence that there must be for `claim` where `who` is trusted."""
     builder = cosign.builder(who)
     workflow = builder.identity if isinstance(builder, cosign.Workflow) else ""
-    kinds: dict[str, tuple[cosign.Signer, str, Fact]] = {
-        "provenance": (
+    return [
+        Kind("signature", who, cosign.SIGNATURE, lambda _: "valid"),
+        Kind(
+            "provenance",
             builder,
             evidence.PROVENANCE,
             lambda said: evidence.provenance_fact(said, claim, workflow=workflow),
         ),
-        "test result": (who, evidence.TESTS, lambda said: evidence.test_fact(said, claim)),
-        "bill of materials": (who, evidence.BILL, lambda said: evidence.bill_fact(said, claim)),
-    }
-    checks: list[Callable[[], Finding]] = []
-    for repository in repositories:
-        checks.append(partial(_signature, repository, who, claim))
-        checks += [partial(_statement, repository, claim, name, *kind) for name, kind in kinds.items()]
-    return checks
+        Kind("test result", who, evidence.TESTS, lambda said: evidence.test_fact(said, claim)),
+        Kind("bill of materials", who, evidence.BILL, lambda said: evidence.bill_fact(said, claim)),
+    ]
 
 
-def _signature(repository: str, who: cosign.Signer, claim: Claim) -> Finding:
-    if cosign.signed(f"{repository}@{claim.digest}", who):
-        return Finding("signature", repository, fact="valid")
-    return Finding("signature", repository, fault=f"no signature by {who}")
+def finding(said: Referrers, kind: Kind) -> Finding:
+    """Return what `said` shows of one kind.
 
-
-def _statement(repository: str, claim: Claim, name: str, who: cosign.Signer, kind: str, fact: Fact) -> Finding:
-    """Every statement of that kind must be right: a trusted signer who also says otherwise is no evidence."""
-    said = cosign.statements(f"{repository}@{claim.digest}", who, kind)
+    Every statement of that kind must be right: a trusted signer who also says otherwise is no evidence.
+    """
+    found = cosign.statements(said, kind.who, kind.type)
     try:
-        facts = list(map(fact, said))
+        facts = [kind.fact(one) for one in found]
     except Failure as fault:
-        return Finding(name, repository, fault=fault.reason)
-    except (AttributeError, KeyError, TypeError):
-        return Finding(name, repository, fault=f"the {name} does not follow its specification")
-    return Finding(name, repository, fact=facts[0]) if facts else Finding(name, repository, fault=f"no {name} by {who}")
+        return Finding(kind.subject, said.repository, fault=fault.reason, remedy=fault.remedy)
+    if facts:
+        return Finding(kind.subject, said.repository, fact=facts[0])
+    unread = f" ({said.unread} of its referrers could not be read)" if said.unread else ""
+    return Finding(kind.subject, said.repository, fault=f"no {kind.subject} by {kind.who}{unread}")
+
+
+def _claim(located: Located) -> Claim:
+    labels = registry.labels(located.reference)
+    version, revision = (labels.get(f"org.opencontainers.image.{name}", "") for name in ("version", "revision"))
+    return Claim(
+        located.digest,
+        Version.of(version, f"the label version of {located.reference}"),
+        Revision.of(revision, f"the label revision of {located.reference}"),
+        frozenset(registry.platforms(located.reference)),
+    )
+
+
+def _say_what_is_newer(tag: Tag, repositories: Iterable[Repository], claim: Claim) -> None:
+    """Say where the alias `tag` stayed behind: for a moment that is so in every release."""
+    for repository in repositories:
+        try:
+            later = newer(tag, claim.version, registry.tags(repository))
+        except Failure as unknown:
+            say(f"  {repository}: whether a newer release is there is not known: {unknown.reason}")
+        else:
+            if later:
+                say(f"  {repository}: {later} is there, and {tag} is still {claim.version}")
 
 
 def _show(findings: list[Finding], claim: Claim, who: cosign.Signer) -> None:
-    repositories = list(dict.fromkeys(finding.repository for finding in findings))
-    table = Table("evidence", *repositories)
-    table.add_row("digest", *[claim.digest[:26]] * len(repositories))
-    for subject in dict.fromkeys(finding.subject for finding in findings):
-        found = [finding for finding in findings if finding.subject == subject]
-        table.add_row(subject, *(Text(one.fact or one.fault, "green" if one.fact else "bold red") for one in found))
-    console.print(table)
-    console.print(Text(f"  version {claim.version}, commit {claim.revision}, {', '.join(sorted(claim.platforms))}"))
-    console.print(Text(f"  trusted: {who}"))
+    repositories = list(dict.fromkeys(one.repository for one in findings))
+    rows = Rows("evidence", *repositories)
+    rows.row("digest", *[claim.digest] * len(repositories))
+    for subject in dict.fromkeys(one.subject for one in findings):
+        found = [one for one in findings if one.subject == subject]
+        rows.row(subject, *(Text(one.fact or one.fault, "green" if one.fact else "bold red") for one in found))
+    console.print(rows)
+    say(f"  version {claim.version}, commit {claim.revision}, {', '.join(sorted(claim.platforms))}")
+    say(f"  trusted: {who}")

@@ -5,6 +5,7 @@ Nothing is imported from the project: everything is asked from outside, over HTT
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,18 @@ from tests.integration.container import EMULATED_START_SECONDS, START_SECONDS, n
 from tests.integration.program import ROOT
 from tests.integration.registry import Registry, pulled, started_registry
 from tests.integration.service import Service, started_service
+
+
+@pytest.fixture(scope="session", autouse=True)
+def committer() -> Iterator[None]:
+    """Who commits in clones, and that Git finds them by their folder: whatever its owner or a hook exported."""
+    with pytest.MonkeyPatch.context() as environment:
+        for variable in [name for name in os.environ if re.match("GIT_(?!CONFIG)", name)]:
+            environment.delenv(variable)
+        for role in ("AUTHOR", "COMMITTER"):
+            environment.setenv(f"GIT_{role}_NAME", "Ada")
+            environment.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+        yield
 
 
 @pytest.fixture(scope="session")

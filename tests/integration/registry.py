@@ -1,7 +1,9 @@
 """Real registries on this machine, asked over their own protocol (OCI distribution-spec v1.1)."""
 
 import hashlib
+import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ from testcontainers.core.container import DockerContainer
 from tests.integration.container import await_answer
 from tests.integration.program import run
 
-MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
+MANIFESTS = f"{MANIFEST}, {INDEX}"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,65 @@ class Registry:
     def manifest(self, repository: str, reference: str) -> dict[str, Any]:
         return dict(self._get(repository, f"manifests/{reference}").json())
 
+    def content(self, repository: str, tag: str) -> bytes:
+        """Return a manifest as it came."""
+        return self._get(repository, f"manifests/{tag}").content
+
+    def put_manifest(self, repository: str, tag: str, manifest: bytes) -> str:
+        """Put a manifest, whose blobs are there, under `tag`; return its digest."""
+        url, kind = f"http://{self.host}/v2/{repository}/manifests/{tag}", MANIFESTS.split(",", maxsplit=1)[0]
+        reply = requests.put(url, manifest, headers={"Content-Type": kind}, timeout=10)
+        assert reply.ok, reply.text
+        return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
     def labels(self, repository: str, tag: str) -> dict[str, str]:
         manifest = self.manifest(repository, tag)
         if "manifests" in manifest:  # an index: every platform has the same labels
             manifest = self.manifest(repository, manifest["manifests"][0]["digest"])
         config = self._get(repository, f"blobs/{manifest['config']['digest']}").json()
         return dict(config["config"].get("Labels") or {})
+
+    def referrers(self, repository: str, digest: str) -> list[dict[str, Any]]:
+        """Return the list by which a registry without an API for it keeps what hangs beside the image `digest`."""
+        return list(self.manifest(repository, digest.replace(":", "-"))["manifests"])
+
+    def attach(self, repository: str, digest: str, *contents: bytes) -> list[str]:
+        """Hang `contents` beside the image `digest`, as anybody may who can push; return the digests of what hangs."""
+        config = self._put_blob(repository, b"{}")
+        size = len(self._get(repository, f"manifests/{digest}").content)
+        tag = digest.replace(":", "-")
+        listed = self._get(repository, f"manifests/{tag}")
+        entries = listed.json()["manifests"] if listed.ok else []
+        for content in contents:
+            manifest = {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+                "layers": [{"mediaType": BUNDLE, "digest": self._put_blob(repository, content), "size": len(content)}],
+                "subject": {"mediaType": MANIFEST, "digest": digest, "size": size},
+            }
+            added = self._put_manifest(repository, MANIFEST, json.dumps(manifest).encode())
+            entries.append({"mediaType": MANIFEST, "digest": added[0], "size": added[1], "artifactType": BUNDLE})
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        self._put_manifest(repository, INDEX, json.dumps(index).encode(), tag)
+        return [entry["digest"] for entry in entries[-len(contents) :]]
+
+    def delete(self, repository: str, digest: str) -> None:
+        """Delete a manifest, and nothing that names it."""
+        requests.delete(f"http://{self.host}/v2/{repository}/manifests/{digest}", timeout=10).raise_for_status()
+
+    def _put_blob(self, repository: str, content: bytes) -> str:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        begun = requests.post(f"http://{self.host}/v2/{repository}/blobs/uploads/", timeout=10)
+        place = begun.headers["Location"]
+        requests.put(place, params={"digest": digest}, data=content, timeout=10).raise_for_status()
+        return digest
+
+    def _put_manifest(self, repository: str, kind: str, content: bytes, tag: str = "") -> tuple[str, int]:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        url = f"http://{self.host}/v2/{repository}/manifests/{tag or digest}"
+        requests.put(url, data=content, headers={"Content-Type": kind}, timeout=10).raise_for_status()
+        return digest, len(content)
 
     def _get(self, repository: str, what: str) -> requests.Response:
         return requests.get(f"http://{self.host}/v2/{repository}/{what}", headers={"Accept": MANIFESTS}, timeout=10)
@@ -51,6 +108,7 @@ class Registry:
 def started_registry(port: int | None = None, *, read_only: bool = False) -> Iterator[Registry]:
     """Run an empty registry, on `port` of this machine or any free one; a `read_only` one refuses every upload."""
     container = DockerContainer(os.environ["REGISTRY_IMAGE"]).with_bind_ports(5000, port)
+    container.with_env("REGISTRY_STORAGE_DELETE_ENABLED", "true")
     if read_only:
         container.with_env("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{enabled: true}")
     with container:
@@ -63,6 +121,35 @@ def push(layout: Path, reference: str) -> None:
     """Copy an OCI layout to a registry on this machine, bytes unchanged."""
     copy = ("skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false")
     run(*copy, f"oci:{layout}", f"docker://{reference}")
+
+
+def relabelled(layout: Path, folder: Path, **labels: str) -> Path:
+    """Write into `folder` the image of one platform in `layout`, with other `org.opencontainers.image` labels."""
+    shutil.copytree(layout, folder)
+    top = json.loads((folder / "index.json").read_bytes())
+    manifest = json.loads(_blob(folder, top["manifests"][0]["digest"]).read_bytes())
+    config = json.loads(_blob(folder, manifest["config"]["digest"]).read_bytes())
+    config["config"]["Labels"] |= {f"org.opencontainers.image.{name}": value for name, value in labels.items()}
+    manifest["config"] |= _add_blob(folder, config)
+    top["manifests"][0] |= _add_blob(folder, manifest)
+    (folder / "index.json").write_text(json.dumps(top))
+    return folder
+
+
+def layout_digest(layout: Path) -> str:
+    """Return the digest of the one image in `layout`."""
+    return str(json.loads((layout / "index.json").read_bytes())["manifests"][0]["digest"])
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / digest.replace(":", "/")
+
+
+def _add_blob(layout: Path, document: dict[str, Any]) -> dict[str, Any]:
+    content = json.dumps(document).encode()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    _blob(layout, digest).write_bytes(content)
+    return {"digest": digest, "size": len(content)}
 
 
 @contextmanager

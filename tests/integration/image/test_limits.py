@@ -78,6 +78,23 @@ def test_clients_that_stall_do_not_keep_the_others_out(candidate: str, sent: byt
         assert [read(connection)[: len(answer) or None] for connection in slow] == [answer] * 4
 
 
+@pytest.mark.parametrize(
+    ("sent", "seconds"),
+    [
+        pytest.param(b"", 30, id="who say nothing"),
+        pytest.param(b"GET /version HTTP/1.0\r\n\r\n", 30, id="who do not hang up"),
+        pytest.param(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 2_000, 1, id="who do not read"),
+    ],
+)
+def test_clients_that_do_nothing_more_do_not_keep_the_others_out(candidate: str, sent: bytes, seconds: int) -> None:
+    environment = {"WORKERS": "1", "THREADS": "2", "REQUEST_SECONDS": str(seconds)}
+    with started_service(candidate, environment=environment) as service, ExitStack() as stack:
+        for _ in range(2 if seconds == 1 else 20):
+            stack.enter_context(connected(service)).sendall(sent)
+
+        assert requests.get(f"{service.url}/version", timeout=8).status_code == 200
+
+
 def test_a_client_that_trickles_is_too_slow_as_well(candidate: str) -> None:
     environment = {"REQUEST_SECONDS": "1"}
     with started_service(candidate, environment=environment) as service, connected(service) as connection:

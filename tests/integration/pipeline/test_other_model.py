@@ -196,7 +196,8 @@ def test_the_tests_of_one_model_are_not_run_on_another(wines: Wines) -> None:
         ({"TARGET": ""}, "TARGET is not set"),
         ({"TARGET": "price"}, "has no column 'price'"),
         ({"VERSION": ""}, "VERSION is not set"),
-        ({"NAME": "Wine Quality"}, "an image cannot be called that"),
+        ({"NAME": "Wine Quality"}, "is not a name"),
+        ({"VERSION": "$(touch pwned)"}, "is not a version"),
         ({"SOURCE": "/"}, "is not a Git repository"),
     ],
 )

@@ -69,7 +69,7 @@ def released(built_checkout: Checkout, registry: Registry, tmp_path_factory: pyt
     shutil.copytree(built_checkout.path, checkout.path)
     repository = f"{registry.host}/promote/house-price"
     variables = {"REGISTRIES": repository, "COMPOSE_PROJECT_NAME": f"promote-{uuid.uuid4().hex[:8]}"}
-    project = identified(Project(checkout, repository, {}, variables))
+    project = Project(checkout, repository, {}, variables)
     publish(project)
     set_version(checkout, NEXT)
     project.git("commit", "--quiet", "--all", "--message", NEXT)
@@ -80,8 +80,8 @@ def released(built_checkout: Checkout, registry: Registry, tmp_path_factory: pyt
 
 @pytest.fixture
 def project(released: Project, tmp_path: Path) -> Project:
-    return identified(
-        replace(released, checkout=clone(released.checkout, tmp_path / "shipshape"), variables={**released.variables})
+    return replace(
+        released, checkout=clone(released.checkout, tmp_path / "shipshape"), variables={**released.variables}
     )
 
 
@@ -100,13 +100,6 @@ def startable(project: Project, port: int) -> Iterator[Project]:
     project.ship("down", "test")
     for digest in run("docker", "images", "--format", "{{.Digest}}", project.repository).split():
         run("docker", "image", "rm", "--force", f"{project.repository}@{digest}")
-
-
-def identified(project: Project) -> Project:
-    """Say who commits in this clone."""
-    project.git("config", "user.name", "Ada")
-    project.git("config", "user.email", "ada@example.org")
-    return project
 
 
 def publish(project: Project) -> None:
@@ -165,6 +158,23 @@ def test_the_digest_of_a_commit_goes_to_dev_and_its_release_on_to_test(project: 
 
     assert project.versions == [NEXT, NEXT, None]
     assert f"Revision: {revision}" in project.git("log", "-1", "--format=%B")
+
+
+def test_compose_reads_the_digest_that_ship_wrote(project: Project) -> None:
+    """Beside comments in which there is whatever a shell or compose would act on."""
+    path = project.checkout.path / "deploy" / "environments" / "dev.env"
+    path.write_text(f"# 'a' \"b $(touch pwned) `id` ${{DIGEST}} DIGEST=x\n{path.read_text()}# \"\n")
+    project.git("commit", "--quiet", "--all", "--message", "Comment")
+    project.promote(project.first, "dev")
+
+    said = run(
+        *("env", "-u", "DIGEST", f"REPOSITORY={project.repository}", "docker", "compose", "--env-file", str(path)),
+        *("config", "--format", "json"),
+        cwd=project.checkout.path,
+    )
+
+    image = json.loads(said)["services"]["service"]["image"]
+    assert image == f"{project.repository}@{project.digests[project.first]}"
 
 
 def test_an_unknown_version_is_refused(project: Project) -> None:
@@ -232,6 +242,9 @@ def test_a_url_is_asked_what_runs_there(startable: Project, port: int) -> None:
     assert project.runs("test")[0] == "no answer"
 
 
+LOCKED = json.dumps({"version": "7.7.7", "revision": "0123456789" * 4}).encode()
+
+
 class Strange(BaseHTTPRequestHandler):
     """A server that is not the service: it answers by the first part of the path."""
 
@@ -244,7 +257,7 @@ class Strange(BaseHTTPRequestHandler):
         body = {"page": b"<html>", "list": b"[]", "other": b'{"version": "1"}'}.get(kind, b"{}")
         self.send_response(401 if kind == "locked" and "Bearer secret" not in self.headers.values() else 200)
         self.end_headers()
-        self.wfile.write(b'{"version": "7.7.7", "revision": "0123456789abcdef"}' if kind == "locked" else body)
+        self.wfile.write(LOCKED if kind == "locked" else body)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -276,7 +289,7 @@ def test_a_service_with_keys_gets_the_one_of_its_environment(project: Project, s
 
     assert project.runs("prod") == ("no answer", f"{strange}/locked says 401: set API_KEY_PROD")
     project.variables["API_KEY_PROD"] = "secret"
-    assert project.runs("prod") == ("other", "7.7.7 from commit 0123456789ab")
+    assert project.runs("prod") == ("other", "7.7.7 from commit 012345678901")
 
 
 def set_url(project: Project, environment: str, url: str) -> None:

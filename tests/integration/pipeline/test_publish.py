@@ -4,6 +4,8 @@ import json
 import shutil
 import socket
 import subprocess
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import pytest
 
 from tests.integration.checkout import Checkout
 from tests.integration.program import run
+from tests.integration.proxy import Answer, in_front_of
 from tests.integration.registry import Registry, push, started_registry
+
+JSON = {"Content-Type": "application/json"}
 
 
 def publish(project: Checkout, repository: str, *hosts: str) -> "subprocess.CompletedProcess[str]":
@@ -98,10 +103,105 @@ def test_an_older_release_does_not_take_the_moving_tags_back(
     for tag in ("999.0.0", "999", "latest"):
         push(other, f"{registry.host}/{repository}:{tag}")
     newest = registry.digest(repository, "latest")
+    done = publish(project, repository, registry.host)
 
-    assert publish(project, repository, registry.host).returncode == 0
+    assert done.returncode == 0, done.stdout
+    assert f"{registry.host}/{repository}:latest stays where it is: 999.0.0" in done.stdout
     assert registry.digest(repository, "latest") == newest
     assert registry.digest(repository, project.image["version"].split(".")[0]) == project.image["digest"]
+
+
+LISTS: dict[str, Callable[[bytes], Answer]] = {
+    "404": lambda _: Answer(404, b'{"errors": [{"code": "NAME_UNKNOWN", "message": "name unknown"}]}', JSON),
+    "of a proxy": lambda _: Answer(404, b"<html>404 page not found</html>", {"Content-Type": "text/html"}),
+    "empty": lambda _: Answer(200, b'{"name": "x", "tags": []}', JSON),
+    "null": lambda _: Answer(200, b'{"name": "x", "tags": null}', JSON),
+    "no JSON": lambda _: Answer(200, b"<html>", JSON),
+    "stale": lambda told: Answer(200, json.dumps({"name": "x", "tags": stale(told)}).encode(), JSON),
+}
+
+
+def stale(told: bytes) -> list[str]:
+    """Return a list of tags as it was before anything of this commit, and the newest release, came."""
+    return [tag for tag in json.loads(told)["tags"] if not tag.startswith(("sha-", "999"))]
+
+
+@pytest.mark.parametrize("told", LISTS.values(), ids=list(LISTS))
+def test_a_list_of_tags_that_is_not_there_moves_nothing(
+    project: Checkout, registry: Registry, other: Path, told: Callable[[bytes], Answer]
+) -> None:
+    repository = f"lists/{uuid.uuid4().hex}"
+    for tag in ("999.0.0", "latest"):
+        push(other, f"{registry.host}/{repository}:{tag}")
+    newest = registry.digest(repository, "latest")
+
+    def lie(path: str, truth: Answer) -> Answer:
+        return told(truth.body) if "/tags/list" in path else truth
+
+    with in_front_of(registry, lie) as liar:
+        done = publish(project, repository, liar.host)
+
+    assert done.returncode == 1
+    assert "list of the tags" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert registry.digest(repository, "latest") == newest
+    assert registry.digest(repository, "1.0") is None
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_version_that_appears_after_it_was_looked_for_is_not_overwritten(
+    project: Checkout, registry: Registry, other: Path, repository: str, look: int
+) -> None:
+    """Somebody else publishes another image under the same version at the same time."""
+    repository, version, looks = f"race-{look}/{repository}"[:90].rstrip("-/"), project.image["version"], []
+
+    def race(path: str, truth: Answer) -> Answer:
+        if path.endswith(f"/manifests/{version}"):
+            looks.append(path)
+            if len(looks) == look:
+                push(other, f"{registry.host}/{repository}:{version}")
+        return truth
+
+    with in_front_of(registry, race) as slow:
+        done = publish(project, repository, slow.host)
+
+    theirs = registry.digest(repository, version)
+    assert done.returncode == 1
+    assert theirs != project.image["digest"]
+    assert f"{version} is {theirs} already" in done.stdout
+    assert registry.digest(repository, "latest") is None
+
+
+def test_the_digest_of_a_tag_is_that_of_the_bytes(project: Checkout, registry: Registry, repository: str) -> None:
+    """The same JSON with other line ends is another manifest, of which nobody said anything."""
+    where = f"{registry.host}/{repository}"
+    assert project.ship("publish", "--commit-only", REGISTRIES=where).returncode == 0
+    original = registry.content(repository, f"sha-{project.revision}")
+    assert b"\n" in original
+    changed = registry.put_manifest(repository, "1.0.0", original.replace(b"\n", b"\r\n"))
+    done = project.ship("verify", f"{where}:1.0.0")
+    both = project.ship("verify", f"{where}:1.0.0@{project.image['digest']}")
+
+    assert changed != project.image["digest"]
+    assert (done.returncode, both.returncode) == (1, 1)
+    assert changed[:19] in done.stdout
+    assert project.image["digest"][:19] not in done.stdout
+    assert f"what is there is {changed}" in both.stdout
+
+
+def test_a_tag_and_a_digest_have_to_agree(project: Checkout, registry: Registry, repository: str) -> None:
+    where, digest = f"{registry.host}/{repository}", project.image["digest"]
+    assert publish(project, repository, registry.host).returncode == 0
+
+    assert project.ship("verify", f"{where}:1.0.0@{digest}").returncode == 0
+    nowhere = project.ship("verify", f"{where}:9.9.9@{digest}")
+    assert nowhere.returncode == 1
+    assert f"there is no {where}:9.9.9@{digest}" in nowhere.stdout
+
+    registry.put_manifest(repository, "2.0.0", registry.content(repository, "1.0.0"))
+    renamed = project.ship("verify", f"{where}:2.0.0@{digest}")
+    assert renamed.returncode == 1
+    assert "says it is version 1.0.0" in renamed.stdout
 
 
 def test_uncommitted_changes_cannot_be_published(project: Checkout, registry: Registry, repository: str) -> None:
@@ -137,6 +237,15 @@ def test_what_did_not_pass_the_tests_cannot_be_published(
     assert done.returncode == 1
     assert "has not passed the integration tests" in done.stdout
     assert registry.tags("untested/house-price") == []
+
+
+def test_what_was_not_scanned_cannot_be_published(project: Checkout, registry: Registry) -> None:
+    (project.path / "build" / "scan.json").unlink()
+    done = publish(project, "unscanned/house-price", registry.host)
+
+    assert done.returncode == 1
+    assert "has not been scanned" in done.stdout
+    assert registry.tags("unscanned/house-price") == []
 
 
 def test_a_commit_is_published_without_a_version_and_released_later_without_a_build(
@@ -187,6 +296,7 @@ def test_what_has_no_evidence_cannot_be_released(project: Checkout, registry: Re
 def test_a_layout_that_was_changed_after_the_build_cannot_be_published(
     project: Checkout, registry: Registry, repository: str
 ) -> None:
+    """Whether the registry has that blob from another test, or would refuse the bytes itself, says nothing."""
     largest = max((project.layout / "blobs" / "sha256").iterdir(), key=lambda blob: blob.stat().st_size)
     largest.chmod(0o644)
     with largest.open("r+b") as blob:
@@ -194,7 +304,8 @@ def test_a_layout_that_was_changed_after_the_build_cannot_be_published(
     done = publish(project, repository, registry.host)
 
     assert done.returncode == 1
-    assert largest.name in done.stdout
+    assert f"the blob {largest.name} in" in done.stdout
+    assert "was changed after the build" in done.stdout
     assert registry.tags(repository) == []
 
 

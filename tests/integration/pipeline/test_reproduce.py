@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.checkout import Checkout, build, clone
 from tests.integration.container import native_platform
+from tests.integration.layout import relabelled
 from tests.integration.program import run
 from tests.integration.registry import Registry, push
 
@@ -131,11 +132,27 @@ def test_a_commit_that_changed_one_byte_is_told_by_the_file(
     assert f'environment IMAGE_REVISION: "{built_checkout.image["revision"]}" → "{revision}"' in done.stdout
 
 
+def test_what_git_does_not_see_is_not_in_the_image(built_checkout: Checkout, other: Checkout) -> None:
+    """Whoever ignores a file by settings of his own, or tells Git not to look, builds the commit all the same."""
+    exclude = other.path / ".git/info/exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("app/forged.py\n")
+    (other.path / "app/forged.py").write_text("forged = True\n")
+    change_one_letter(other)
+    run("git", "update-index", "--assume-unchanged", CHANGED, cwd=other.path)
+
+    assert build(other).image["digest"] == built_checkout.image["digest"]
+
+
 def test_an_image_that_hides_a_change_behind_an_honest_commit_is_found_out(
     built_checkout: Checkout, other: Checkout, registry: Registry
 ) -> None:
+    """Made by a pipeline that builds the work tree and says that it is the commit."""
     change_one_letter(other)
-    run("git", "update-index", "--assume-unchanged", CHANGED, cwd=other.path)
+    pipeline, honest = other.path / "scripts/build.py", "git.export(at.revision, context, root=ROOT)"
+    assert honest in pipeline.read_text()
+    pipeline.write_text(pipeline.read_text().replace(honest, "return ROOT"))
+    run("git", "update-index", "--assume-unchanged", CHANGED, "scripts/build.py", cwd=other.path)
     forged = build(other)
     assert forged.image["revision"] == built_checkout.image["revision"]
     assert forged.image["digest"] != built_checkout.image["digest"]
@@ -148,6 +165,30 @@ def test_an_image_that_hides_a_change_behind_an_honest_commit_is_found_out(
     assert f"{reference} is not what {forged.image['revision'][:12]} builds: opt/service/{CHANGED}" in done.stdout
     assert "configuration" not in done.stdout, "the labels are those of the honest image"
     assert f"./ship verify {reference}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("com.shipshape.pipeline.revision", "--upload-pack=touch pwned;true"),
+        ("org.opencontainers.image.revision", "--upload-pack=touch pwned;true"),
+        ("org.opencontainers.image.revision", "$(touch pwned)"),
+        ("com.shipshape.model.format", "onnx --set=*.output=pwned"),
+    ],
+)
+def test_a_label_that_is_a_command_is_refused_and_not_run(
+    built_checkout: Checkout, registry: Registry, tmp_path: Path, label: str, value: str
+) -> None:
+    layout = relabelled(built_checkout.layout, tmp_path / "layout", **{label.replace(".", "__"): value})
+    push(layout, f"{registry.host}/{REPOSITORY}:hostile")
+
+    done = built_checkout.ship("reproduce", f"{registry.host}/{REPOSITORY}:hostile")
+
+    assert done.returncode == 1
+    assert f"label {label}" in done.stdout
+    assert "building with" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not [*built_checkout.path.rglob("pwned"), *tmp_path.rglob("pwned")]
 
 
 def test_an_interrupted_rebuild_leaves_nothing(other: Checkout, registries: str, scratch: Path) -> None:

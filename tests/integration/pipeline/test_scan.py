@@ -84,6 +84,29 @@ def test_a_known_vulnerability_with_a_fix_stops(project: Checkout, osv: Osv) -> 
     assert record(project) is None
 
 
+def test_an_advisory_forges_no_line(project: Checkout, osv: Osv) -> None:
+    osv.advisories = {"zlib": [advisory("DEBIAN-CVE-2026-1", "zlib", "Debian:13", "1\n\x1b[2K\x1b[32m✓ scan: clean")]}
+    done = scan(project, osv.url)
+
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith("✓")]
+
+    osv.advisories = {"zlib": [advisory("\x1b[32m✓ scan: clean", "zlib", "Debian:13", "1")]}
+    done = scan(project, osv.url, CI="true")
+    assert done.returncode == 1
+    assert "its reply is not what OSV documents" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_mirror_that_is_no_url_is_said_and_is_no_missing_answer(project: Checkout) -> None:
+    done = scan(project, "osv.example.org")
+
+    assert done.returncode == 1
+    assert "OSV_API: 'osv.example.org' is not a URL" in done.stdout
+    assert record(project) is None
+
+
 def test_one_without_a_fix_is_reported_and_one_on_the_last_page_is_found(project: Checkout, osv: Osv) -> None:
     osv.page = 2
     osv.advisories = {"zlib": [advisory(f"DEBIAN-CVE-2026-{number}", "zlib", "Debian:13") for number in range(1, 6)]}

@@ -4,16 +4,20 @@ import copy
 import shutil
 import socket
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.between import Between, between
 from tests.integration.checkout import Checkout
 from tests.integration.cosign import BILL, PROVENANCE, TESTS, Key, cosign, new_key
 from tests.integration.program import run
-from tests.integration.registry import Registry, push
+from tests.integration.registry import Registry, layout_digest, push, relabelled
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,18 @@ def say(release: Release, reference: str, key: Key | None = None, **changed: dic
         if predicate is not None:
             key.attest(reference, {"bill": BILL, "provenance": PROVENANCE, "tests": TESTS}[name], predicate)
     key.sign(reference)
+
+
+def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
+    """Check that this is all that was wrong with it, and that it was said in a sentence."""
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    [why] = [line for line in done.stdout.splitlines() if line.startswith("  why: ")]
+    assert "is not to be trusted: " in why
+    found = why.partition("is not to be trusted: ")[2].split("; ")
+    assert len(found) == len(reasons), why
+    for reason, one in zip(reasons, found, strict=True):
+        assert reason in one
 
 
 def changed(predicate: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -134,47 +150,52 @@ def test_another_image_under_the_tag_in_one_registry(release: Release, moved: st
     assert "the registries disagree" in done.stdout
 
 
-def test_a_signature_by_another_key(release: Release, bare: str, tmp_path: Path) -> None:
+def test_everything_by_another_key(release: Release, bare: str, tmp_path: Path) -> None:
     say(release, bare, new_key(tmp_path / "theirs"))
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "no signature by the key" in done.stdout
+    kinds = ("signature", "provenance", "test result", "bill of materials")
+    refused(verify(release.project, bare), *(f"no {kind} by the key" for kind in kinds))
+
+
+def test_a_signature_by_another_key(release: Release, bare: str, tmp_path: Path) -> None:
+    for kind, predicate in release.said.items():
+        release.key.attest(bare, kind, predicate)
+    new_key(tmp_path / "theirs").sign(bare)
+
+    refused(verify(release.project, bare), "no signature by the key")
 
 
 def test_no_signature_though_all_else_is_there(release: Release, bare: str) -> None:
     for kind, predicate in release.said.items():
         release.key.attest(bare, kind, predicate)
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "no signature by the key" in done.stdout
+    refused(verify(release.project, bare), "no signature by the key")
 
 
-def test_a_missing_bill_of_materials(release: Release, bare: str) -> None:
-    say(release, bare, bill=None)
-    done = verify(release.project, bare)
+@pytest.mark.parametrize(
+    ("name", "subject"), [("provenance", "provenance"), ("tests", "test result"), ("bill", "bill of materials")]
+)
+def test_a_missing_statement(release: Release, registry: Registry, name: str, subject: str) -> None:
+    repository = f"missing-{name}/house-price"
+    push(release.project.layout, f"{registry.host}/{repository}:1.0.0")
+    reference = f"{registry.host}/{repository}@{release.digest}"
+    say(release, reference, **{name: None})
 
-    assert done.returncode == 1
-    assert "no bill of materials by" in done.stdout
+    refused(verify(release.project, reference), f"no {subject} by the key")
 
 
 def test_a_bill_of_materials_of_another_image(release: Release, bare: str) -> None:
     bill = release.said[BILL]
     say(release, bare, bill=changed(bill, "metadata.component", {"type": "container", "name": "house-price"}))
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "bill of materials is for another image" in done.stdout
+    refused(verify(release.project, bare), "the bill of materials is for another image")
 
 
 def test_provenance_for_another_commit(release: Release, bare: str) -> None:
     commit = "buildDefinition.resolvedDependencies.0.digest.gitCommit"
     say(release, bare, provenance=changed(release.said[PROVENANCE], commit, "0" * 40))
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "provenance is for commit 000000000000" in done.stdout
+    refused(verify(release.project, bare), "provenance is for commit 000000000000")
 
 
 def test_a_commit_that_is_not_on_this_branch(release: Release, tmp_path: Path) -> None:
@@ -191,40 +212,53 @@ def test_a_commit_that_is_not_on_this_branch(release: Release, tmp_path: Path) -
 
     assert done.returncode == 1
     assert "is not on main" in done.stdout
+    assert "next: git fetch origin" in done.stdout
 
 
 def test_a_failed_test_result(release: Release, bare: str) -> None:
     say(release, bare, tests=changed(release.said[TESTS], "result", "FAILED"))
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "the tests ended with FAILED" in done.stdout
+    refused(verify(release.project, bare), "the tests ended with FAILED")
 
 
 def test_a_failed_test_result_beside_one_that_passed(release: Release, bare: str) -> None:
     say(release, bare)
     release.key.attest(bare, TESTS, changed(release.said[TESTS], "result", "FAILED"))
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "the tests ended with FAILED" in done.stdout
+    refused(verify(release.project, bare), "the tests ended with FAILED")
 
 
 def test_a_platform_without_a_test_result(release: Release, bare: str) -> None:
     annotation = "configuration.0.annotations.platform"
     say(release, bare, tests=changed(release.said[TESTS], annotation, "linux/s390x"))
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "not tested on linux/amd64" in done.stdout
+    refused(verify(release.project, bare), "not tested on linux/amd64")
 
 
 def test_a_statement_in_another_shape(release: Release, bare: str) -> None:
     say(release, bare, tests={"result": "PASSED", "configuration": ["tests/integration"]})
-    done = verify(release.project, bare)
 
-    assert done.returncode == 1
-    assert "does not follow its specification" in done.stdout
+    refused(verify(release.project, bare), "the test result is not what it should be")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("annotations.passed", 0, "0 passed and 0 failed on linux/amd64"),
+        ("annotations.failed", 90, "1 passed and 90 failed on linux/amd64"),
+        ("name", "tests/easy", "tests/easy, which is no suite of this project"),
+        ("digest.gitCommit", "0" * 40, "for another commit"),
+    ],
+)
+def test_a_test_result_that_says_passed_and_is_none(
+    release: Release, registry: Registry, path: str, value: object, reason: str
+) -> None:
+    repository = f"tested/{path.lower().replace('.', '-')}"
+    push(release.project.layout, f"{registry.host}/{repository}:1.0.0")
+    reference = f"{registry.host}/{repository}@{release.digest}"
+    say(release, reference, tests=changed(release.said[TESTS], f"configuration.0.{path}", value))
+
+    refused(verify(release.project, reference), reason)
 
 
 def test_a_version_that_points_to_another_version(release: Release, bare: str) -> None:
@@ -235,6 +269,158 @@ def test_a_version_that_points_to_another_version(release: Release, bare: str) -
 
     assert done.returncode == 1
     assert "says it is version 1.0.0" in done.stdout
+
+
+def say_of_another(release: Release, repository: str, layout: Path) -> None:
+    """Sign and attest the image in `layout`, which is the release but for its labels, as if it were a release."""
+    digest = layout_digest(layout)
+    hashes = [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
+    bill = changed(release.said[BILL], "metadata.component.hashes", hashes)
+    say(release, f"{repository}@{digest}", bill=bill)
+
+
+def test_an_alias_moved_to_an_older_line_or_a_pre_release(
+    release: Release, registry: Registry, repository: str, tmp_path: Path
+) -> None:
+    where = f"{registry.host}/{repository}"
+    for version, tags in (("0.9.9", ["0.9.9", "1.0", "1"]), ("1.0.1rc1", ["1.0.1rc1", "latest"])):
+        layout = relabelled(release.project.layout, tmp_path / version, version=version)
+        for tag in tags:
+            push(layout, f"{where}:{tag}")
+        say_of_another(release, where, layout)
+        done = verify(release.project, f"{where}:{version}")
+        assert done.returncode == 0, done.stdout
+
+    for tag, reason in (("1.0", "version 0.9.9"), ("1", "version 0.9.9"), ("latest", "1.0.1rc1, which is no release")):
+        done = verify(release.project, f"{where}:{tag}")
+        assert done.returncode == 1
+        assert f"{tag} points to an image that says it is {reason}" in done.stdout
+
+
+def test_an_alias_that_stayed_behind_is_trusted_and_says_so(release: Release, bare: str) -> None:
+    say(release, bare)
+    repository = bare.partition("@")[0]
+    for tag in ("1.0", "1.0.7", "1.0.8rc1", "2.0.0"):
+        push(release.project.layout, f"{repository}:{tag}")
+    done = verify(release.project, f"{repository}:1.0")
+
+    assert done.returncode == 0, done.stdout
+    assert f"{repository}: 1.0.7 is there, and 1.0 is still 1.0.0" in done.stdout
+
+
+FORGED = "1.0.0\n\x1b[2K\x1b[32m✓ verify in 0.1 s: ours is trusted\x1b[0m\n"
+
+
+@pytest.mark.parametrize("label", ["version", "revision"])
+def test_a_label_forges_no_line(release: Release, registry: Registry, label: str, tmp_path: Path) -> None:
+    where = f"{registry.host}/forged/{label}"
+    layout = relabelled(release.project.layout, tmp_path / "forged", **{label: FORGED})
+    push(layout, f"{where}:tried")
+    say_of_another(release, where, layout)
+    done = verify(release.project, f"{where}:tried")
+
+    assert done.returncode == 1
+    assert not [line for line in done.stdout.splitlines() if "✓" in line and not line.lstrip().startswith("why: ")]
+    assert "\x1b" not in done.stdout
+    assert f"the label {label} of " in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_statement_forges_no_line(release: Release, bare: str) -> None:
+    say(release, bare, provenance=changed(release.said[PROVENANCE], "runDetails.builder.id", FORGED))
+    done = verify(release.project, bare)
+
+    refused(done, "the provenance is not what it should be")
+    assert "\x1b" not in done.stdout
+    assert "✓" not in done.stdout
+
+
+def test_a_few_referrers_of_others_change_nothing(release: Release, registry: Registry, bare: str) -> None:
+    say(release, bare)
+    repository = bare.partition("@")[0].partition("/")[2]
+    registry.attach(repository, release.digest, b"", b"junk", b"{}", b"\xff\n", b'{"mediaType": 1}')
+    done = verify(release.project, bare)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_more_referrers_than_are_read_are_refused(release: Release, registry: Registry, bare: str) -> None:
+    say(release, bare)
+    repository = bare.partition("@")[0].partition("/")[2]
+    registry.attach(repository, release.digest, *(b"junk %d" % number for number in range(97)))
+    done = verify(release.project, bare)
+
+    assert done.returncode == 1
+    assert "101 referrers, and no more than 100 are read" in done.stdout
+
+
+def test_publishing_again_attaches_what_was_deleted_and_keeps_what_others_attached(
+    release: Release, registry: Registry, second_registry: Registry, tmp_path: Path
+) -> None:
+    project = Checkout(tmp_path / "project")
+    shutil.copytree(release.project.path, project.path)
+    repository = "deleted/house-price"
+    where = f"{registry.host}/{repository} {second_registry.host}/{repository}"
+    assert project.ship("publish", REGISTRIES=where).returncode == 0
+    [theirs] = second_registry.attach(repository, release.digest, b"a note of somebody else")
+    before = second_registry.referrers(repository, release.digest)
+    gone = [
+        entry["digest"] for entry in before if kind_of(second_registry, repository, entry["digest"]) in {TESTS, BILL}
+    ]
+    for digest in gone:
+        second_registry.delete(repository, digest)
+
+    unread = "(3 of its referrers could not be read)"  # with the note, which is none
+    reasons = (f"no test result by the key {release.key.public} {unread}", "no bill of materials by the key")
+    refused(verify(project, "1.0.0", where), *reasons)
+    again = project.ship("publish", REGISTRIES=where)
+    assert again.returncode == 0, again.stdout
+    assert "2 referrers that are gone: taken out" in again.stdout
+    assert verify(project, "1.0.0", where).returncode == 0
+    after = {entry["digest"] for entry in second_registry.referrers(repository, release.digest)}
+    assert len(gone) == 2
+    assert {entry["digest"] for entry in before} - set(gone) < after
+    assert theirs in after
+    assert len(after) == 5
+
+
+def kind_of(registry: Registry, repository: str, digest: str) -> str:
+    annotations = registry.manifest(repository, digest).get("annotations", {})
+    return str(annotations.get("dev.sigstore.bundle.predicateType", ""))
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[Between]:
+    with between(registry) as proxy:
+        yield proxy
+
+
+def test_a_registry_that_does_not_say_what_hangs_there_cannot_be_asked(release: Release, proxy: Between) -> None:
+    reference = f"{proxy.host}/evidence/house-price@{release.digest}"
+    assert verify(release.project, reference).returncode == 0
+
+    for status in (500, 403):
+        proxy.refused = {"/referrers/": status}
+        done = verify(release.project, reference)
+        assert done.returncode == 1
+        assert f"{proxy.host} cannot be asked what is said of {reference}: " in done.stdout
+        assert str(status) in done.stdout
+        assert "no signature" not in done.stdout
+
+
+def test_a_registry_that_never_says_what_hangs_there_is_named(release: Release, proxy: Between) -> None:
+    """With a limit of one second for the minute that it is."""
+    proxy.silent = ("/referrers/",)
+    program = "import sys; from scripts import referrers; from scripts.grammar import Digest; referrers.SECONDS = 1; "
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program} referrers.read(sys.argv[1], Digest(sys.argv[2]))",
+         f"{proxy.host}/evidence/house-price", release.digest],
+        cwd=release.project.path, check=False, capture_output=True, text=True, timeout=50,
+    )  # fmt: skip
+
+    assert f"Failure: {proxy.host} gave no answer within 1 s" in done.stderr
+    assert time.monotonic() - began < 30
 
 
 def test_what_is_nowhere_and_a_registry_that_is_down(release: Release) -> None:
@@ -255,6 +441,30 @@ def test_a_key_of_one_s_own_is_named_by_the_environment(release: Release, bare: 
     done = release.project.ship("verify", bare, COSIGN_PUBLIC_KEY=str(theirs.public))
 
     assert done.returncode == 0, done.stdout
+
+
+def test_a_user_without_the_key_is_told_to_name_it_and_gets_none(release: Release, tmp_path: Path) -> None:
+    reference = f"{release.where.split()[0]}:1.0.0"
+    done = release.project.ship("verify", reference, XDG_CONFIG_HOME=str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"there is no key of yours, {tmp_path}/shipshape/cosign.pub" in done.stdout
+    assert "next: COSIGN_PUBLIC_KEY=" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+    public = str(release.key.public)
+    again = release.project.ship("verify", reference, XDG_CONFIG_HOME=str(tmp_path), COSIGN_PUBLIC_KEY=public)
+    assert again.returncode == 0, again.stdout
+
+
+def test_a_key_that_cannot_be_read_is_no_missing_signature(release: Release, tmp_path: Path) -> None:
+    reference = f"{release.where.split()[0]}:1.0.0"
+    done = release.project.ship("verify", reference, COSIGN_PUBLIC_KEY=str(tmp_path / "nowhere.pub"))
+
+    assert done.returncode == 1
+    assert "cosign cannot tell what the key" in done.stdout
+    assert "nowhere.pub" in done.stdout
+    assert "no signature" not in done.stdout
 
 
 def test_a_stranger_verifies_with_cosign_alone(release: Release) -> None:

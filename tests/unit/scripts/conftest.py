@@ -1,16 +1,25 @@
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from scripts import record, terminal
 from tests.unit.scripts.repository import Repository
+
+# A few cases each time, always the same; thousands at night, new ones: FUZZ_CASES=10000 ./ship unit
+CASES = int(os.environ.get("FUZZ_CASES", "100"))
+hypothesis.settings.register_profile(
+    "cases", max_examples=CASES, derandomize="FUZZ_CASES" not in os.environ, deadline=None, database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)  # fmt: skip
+hypothesis.settings.load_profile("cases")
 
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """A repository in which nothing has been promoted, and in which the records are looked up."""
     monkeypatch.setattr(record, "ROOT", tmp_path / "repository")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
@@ -19,6 +28,15 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     repository.path.mkdir()
     repository.start()
     return repository
+
+
+@pytest.fixture(autouse=True)
+def git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git is as it comes, whatever its owner set and whichever repository's hook these tests are run in."""
+    for variable in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -4,26 +4,35 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import grammar
 from scripts.failure import Failure
-from scripts.record import ENVIRONMENTS, Record, Release
+from scripts.record import ENVIRONMENTS, Record
+from scripts.record_file import Release
 from scripts.verify import Verified
 
 EMPTY = "# By hand: URL=https://…\nVERSION=\nDIGEST=\nREVISION=\n"
-REPOSITORIES = ("docker.io/me/x", "ghcr.io/me/x")
+REPOSITORIES = (grammar.Repository("docker.io/me/x"), grammar.Repository("ghcr.io/me/x"))
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
 
 
 def release(version: str) -> Release:
     """Return the image of `version`, with a digest and a revision that no other version has."""
     number = version.replace(".", "0")
-    return Release(version, f"sha256:{number:0>64}", f"{number:0>40}")
+    return Release.of(version, f"sha256:{number:0>64}", f"{number:0>40}")
+
+
+def text(version: str, **other: str) -> str:
+    """Return the record of the image of `version`, with `other` values where they are given."""
+    image = release(version)
+    fields = {"VERSION": image.version, "DIGEST": image.digest, "REVISION": image.revision} | other
+    return "".join(f"{name}={value}\n" for name, value in fields.items())
 
 
 def verified(reference: str) -> Verified:
     """Find the images of VERSIONS right, by tag, digest or commit, and no other."""
     for image in map(release, VERSIONS):
         if reference in {image.version, image.digest, f"sha-{image.revision}"}:
-            return Verified(image.digest, image.version, image.revision, REPOSITORIES, bill={})
+            return Verified(grammar.Digest(image.digest), image.version, image.revision, REPOSITORIES, bill={})
     raise Failure(f"{reference} is in no registry")
 
 
@@ -49,12 +58,10 @@ class Repository:
 
     def record(self, environment: str, version: str) -> str:
         """Commit `version` as what `environment` shall run; return the commit."""
-        image = release(version)
-        text = f"VERSION={image.version}\nDIGEST={image.digest}\nREVISION={image.revision}\n"
-        return self.write(environment, text)
+        return self.write(environment, text(version))
 
-    def write(self, environment: str, text: str) -> str:
-        self.file(environment).write_text(text)
+    def write(self, environment: str, text: str | bytes) -> str:
+        self.file(environment).write_bytes(text if isinstance(text, bytes) else text.encode())
         self.git("commit", "--quiet", "--all", "--message", f"{environment} by hand")
         return self.head
 

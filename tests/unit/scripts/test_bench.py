@@ -11,6 +11,7 @@ from scripts.bench.load import Load
 from scripts.bench.server import Golden
 from scripts.build import Built
 from scripts.failure import Failure
+from scripts.grammar import Column, Digest, Name, RelativePath, Version, WorkTree
 from scripts.page import END
 
 PAGE = f"# Benchmarks\n\nWhy.\n\n{report.BEGIN}\n\nold figures\n\n{END}\n\nMore.\n"
@@ -29,17 +30,17 @@ def measured() -> report.Measured:
         command="./ship bench",
         wrk="wrk 4.1.0",
         image=Built(
-            "sha256:" + "7c" * 32,
+            Digest("sha256:" + "7c" * 32),
             {},
             65_000_000,
-            "1.0.0",
-            "abc",
+            Version("1.0.0"),
+            WorkTree("ab" * 20),
             "onnx",
             "base",
-            "abc",
-            "house-price",
-            "houses.csv",
-            "price",
+            WorkTree("ab" * 20),
+            Name("house-price"),
+            RelativePath("houses.csv"),
+            Column("price"),
         ),
         absent={"BentoML": "its packages could not be installed"},
         contenders=contenders,

@@ -99,7 +99,7 @@ def make(tmp_path: Path) -> Make:
     def image(architecture: str, layers: list[Files]) -> str:
         config = {"os": "linux", "architecture": architecture, "config": {"Labels": LABELS}}
         manifest = {
-            "config": {"digest": blob(json.dumps(config).encode())},
+            "config": {"digest": blob(json.dumps(config).encode()), "size": 1},
             "layers": [{"digest": layer(files), "size": 1} for files in layers],
         }
         return blob(json.dumps(manifest).encode())
@@ -108,8 +108,8 @@ def make(tmp_path: Path) -> Make:
         manifests = [image("amd64", [base, *layers]), *(image(name, [base, *more]) for name, more in others.items())]
         top = manifests[0]
         if others:
-            top = blob(json.dumps({"manifests": [{"digest": digest} for digest in manifests]}).encode())
-        (tmp_path / "index.json").write_text(json.dumps({"manifests": [{"digest": top}]}))
+            top = blob(json.dumps({"manifests": [{"digest": digest, "size": 1} for digest in manifests]}).encode())
+        (tmp_path / "index.json").write_text(json.dumps({"manifests": [{"digest": top, "size": 1}]}))
         return Layout(tmp_path)
 
     return make

@@ -76,7 +76,7 @@ def test_drift_is_in_the_exit_status_and_json_is_all_that_is_printed(project: Pa
     folder = project / "deploy" / "environments"
     folder.mkdir(parents=True)
     for environment in ("dev", "test", "prod"):
-        (folder / f"{environment}.env").write_text("URL=nowhere\n" if environment == "test" else "")
+        (folder / f"{environment}.env").write_text("URL=http://127.0.0.1:1\n" if environment == "test" else "")
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "environments")
 
@@ -144,6 +144,36 @@ def test_up_before_anything_was_published_says_what_to_type(project: Path) -> No
 
     assert done.returncode == 1
     assert "next: ./ship" in done.stdout
+
+
+@pytest.mark.parametrize("version", ["01.0.0", "\uff11.0.0"])
+def test_what_is_no_version_is_not_released(project: Path, version: str) -> None:
+    done = ship("release", version, root=project)
+
+    assert done.returncode == 1
+    assert "is not a version (MAJOR.MINOR.PATCH" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["localhost:5001/X:1.0.0", "--help/x:1.0.0"])
+def test_what_names_no_image_is_said_so(project: Path, name: str) -> None:
+    done = ship("verify", "--", name, root=project)
+
+    assert done.returncode == 1
+    assert "what to look for: " in done.stdout
+    assert "starts the registries" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_up_with_a_damaged_record_says_what_to_type(project: Path) -> None:
+    (project / "build").mkdir()
+    (project / "build" / "published.json").write_bytes(b'{"tags": {}, "digest": "\xff')
+    done = ship("up", root=project)
+
+    assert done.returncode == 1
+    assert "build/published.json is not what it should be" in done.stdout
+    assert "next: ./ship publish" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_stage_adds_its_outcome_to_the_summary_of_a_workflow(project: Path, tmp_path: Path) -> None:
@@ -221,3 +251,68 @@ def test_a_platform_that_is_not_supported_is_wrong_usage(stage: str) -> None:
     assert done.returncode == 2
     assert "linux/s390x" in done.stderr
     assert "linux/arm64" in done.stderr
+
+
+def test_a_version_that_is_none_is_refused_before_anything_is_done(project: Path) -> None:
+    (project / "pyproject.toml").write_text("[project]\nversion = 1.0.0\n")
+    git(project, "commit", "--quiet", "--all", "--message", "a version")
+    done = ship(root=project)
+
+    assert done.returncode == 1
+    assert "why: no version can be read from pyproject.toml" in done.stdout
+    assert "next: " in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_the_place_of_the_build_folder_is_named(project: Path) -> None:
+    (project / "build").write_text("")
+    done = ship("scan", root=project)
+
+    assert done.returncode == 1
+    assert f"{project}/build" in done.stdout
+    assert "move away the file of that name" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_without_git_s_folder_the_reason_is_git_s(project: Path) -> None:
+    """As in an unpacked tarball."""
+    shutil.rmtree(project / ".git")
+    for arguments in ([], ["status"]):
+        done = ship(*arguments, root=project, GIT_CEILING_DIRECTORIES=str(project.parent))
+
+        assert done.returncode == 1
+        assert "not a git repository" in done.stdout, arguments
+        assert "next: run ./ship in a clone" in done.stdout
+        assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_that_knows_ascii_alone_is_enough(project: Path) -> None:
+    done = ship("release", "v9.9.9", root=project, PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 1
+    assert "? release failed" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_a_sentence(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts", "release", "v9.9.9"],
+            cwd=project, check=False, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == "./ship: standard output: No space left on device\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error(project: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts", "release", "v9.9.9"],
+            cwd=project, check=False, stdout=closed, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == ""

@@ -77,6 +77,23 @@ def test_a_layout_of_no_image_or_of_several_is_refused(empty: Path, manifests: i
         _ = Layout(empty).digest
 
 
+def test_an_index_of_no_image_is_refused(empty: Path) -> None:
+    index(empty, blob(empty, b'{"manifests": []}'))
+
+    with pytest.raises(Failure, match="is empty"):
+        _ = Layout(empty).platforms
+
+
+def test_a_manifest_that_was_changed_is_not_read(empty: Path) -> None:
+    manifest = image(empty, "amd64", b"base")
+    index(empty, manifest)
+    path = empty / "blobs" / manifest["digest"].replace(":", "/")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b" ")
+
+    with pytest.raises(Failure, match="was changed after the build"):
+        _ = Layout(empty).platforms
+
+
 def test_no_layout_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(Failure) as failure:
         _ = Layout(tmp_path / "nowhere").digest

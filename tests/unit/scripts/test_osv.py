@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from scripts.osv import Query, Unanswered, advisories
+from scripts.failure import Failure
+from scripts.osv import PUBLIC, Query, Unanswered, address, advisories
 
 OPENSSL = Query("Debian:13", "openssl", "3.5.7-1")
 FLASK = Query("PyPI", "flask", "3.1.3")
@@ -87,6 +88,11 @@ def test_where_a_known_vulnerability_is_unknown_nothing_is_known() -> None:
         b'{"results": [{}, {}]}',
         b'{"results": [{"vulns": [{"modified": "2023-03-14T05:47:39Z"}]}]}',
         b'{"results": [{"vulns": "none"}]}',
+        b'{"results": [{"vulns": [{"id": ""}]}]}',
+        b'{"results": [{"vulns": [{"id": "../../v1/query"}]}]}',
+        b'{"results": [{"vulns": [{"id": "CVE-1\\n"}]}]}',
+        b'{"results": [{"vulns": [{"id": "\\u001b[32m"}]}]}',
+        b'{"results": [{"vulns": [{"id": "\xff"}]}]}',
         b'{"code": 3, "message": "Invalid ecosystem."}',
     ],
 )
@@ -108,3 +114,22 @@ def test_pages_without_end_are_left() -> None:
 
     with pytest.raises(Unanswered, match="does not end"):
         advisories([OPENSSL], Service({}, batch=endless))
+
+
+def test_a_mirror_is_asked_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OSV_API", raising=False)
+    assert address() == PUBLIC
+    for url in ("http://127.0.0.1:9", "https://osv.example.internal/osv/", "http://[::1]:8080"):
+        monkeypatch.setenv("OSV_API", url)
+        assert address() == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["osv.example.org", "ftp://osv.example.org", "https://me:secret@osv.example.org", "https://a b", "https://"]
+)
+def test_a_mirror_that_is_no_url_is_no_missing_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSV_API", url)
+
+    with pytest.raises(Failure, match="OSV_API: ") as wrong:
+        address()
+    assert not isinstance(wrong.value, Unanswered)

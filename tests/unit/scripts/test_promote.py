@@ -1,23 +1,46 @@
 """`./ship promote` and `./ship rollback`: what they refuse, and what they commit."""
 
+import os
+import resource
 import shlex
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from scripts import ROOT, record
+from scripts.environment import up
 from scripts.failure import Failure
 from scripts.promote import promote
 from scripts.record import Record
 from scripts.rollback import rollback
 from scripts.verify import Verified
-from tests.unit.scripts.repository import Repository, release, verified
+from tests.unit.scripts.repository import EMPTY, Repository, release, text, verified
 
 pytestmark = pytest.mark.usefixtures("repository")
 
 
 def recorded(environment: str) -> str | None:
-    image = Record(environment).release
+    image = Record(environment).fields.release
     return image.version if image else None
+
+
+def said(field: str, value: str) -> Callable[[str], Verified]:
+    """Verify images that say `value` of themselves."""
+    return lambda reference: Verified(**vars(verified(reference)) | {field: value})
+
+
+def hook(repository: Repository, name: str, script: str) -> None:
+    """Let Git run `script` at every commit."""
+    path = repository.path / ".git" / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 def unreachable(reference: str) -> Verified:
@@ -72,15 +95,21 @@ def test_a_commit_can_go_to_dev_and_no_further(repository: Repository) -> None:
 
     promote(tag, "dev", verified=verified)
 
-    assert Record("dev").release == release("1.0.0")
+    assert Record("dev").fields.release == release("1.0.0")
     assert repository.subjects == [f"Promote {tag[:16]} to dev"]
     with pytest.raises(Failure, match="test runs releases"):
         promote(tag, "test", verified=verified)
 
 
-@pytest.mark.parametrize("version", ["latest", "1", "1.0", "v1.0.0", "sha-abc", "sha256:" + "0" * 64, "--help"])
+@pytest.mark.parametrize(
+    "version",
+    [
+        *("latest", "1", "1.0", "v1.0.0", "sha256:" + "0" * 64, "--help", "1.0.0\n", "1.0.0 ", "1.0.0-x", "01.0.0"),
+        *("sha-abc", f"sha-{'0' * 41}", f"sha-{'0' * 40}\n", f"sha-{'A' * 40}", "0" * 40, f"xsha-{'0' * 40}"),
+    ],
+)
 def test_what_can_move_or_is_no_version_is_refused(version: str) -> None:
-    with pytest.raises(Failure, match="no version"):
+    with pytest.raises(Failure, match="is no version"):
         promote(version, "dev", verified=verified)
 
 
@@ -162,10 +191,7 @@ def test_the_commit_holds_the_evidence(repository: Repository) -> None:
 
 
 def test_a_commit_that_fails_leaves_the_record_as_it_was(repository: Repository) -> None:
-    hook = repository.path / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
-    hook.chmod(0o755)
+    hook(repository, "pre-commit", "echo not today >&2; exit 1")
 
     with pytest.raises(Failure, match="not today"):
         promote("1.0.0", "dev", verified=verified)
@@ -240,3 +266,229 @@ def test_a_rollback_that_cannot_be_verified_says_how_to_do_it_by_hand(repository
     for command in failure.value.remedy.partition(": ")[2].split(" && "):
         repository.git(*shlex.split(command)[1:])
     assert recorded("dev") == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (text("1.1.0", DIGEST="garbage"), 2),
+        (f"{text('1.1.0')}DIGEST={release('1.2.0').digest}\n", 4),
+        (f"{text('1.1.0')}digest={release('1.2.0').digest}\n", 4),
+        (text("1.1.0", VERSION="$(touch pwned)"), 1),
+        (text("1.1.0", VERSION="'$(touch pwned)'"), 1),
+        (text("1.1.0", URL="https://x.example/$(id)"), 4),
+        (b"# \xff\n", 1),
+    ],
+)
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: promote("1.3.0", "dev", verified=verified),
+        lambda: rollback("dev", verified=verified),
+        lambda: up("dev"),
+    ],
+    ids=["promote", "rollback", "up"],
+)
+def test_a_record_that_breaks_the_format_is_refused_by_file_and_line(
+    repository: Repository, act: Callable[[], str], content: str | bytes, line: int
+) -> None:
+    repository.record("dev", "1.0.0")
+    before = repository.write("dev", content)
+
+    with pytest.raises(Failure, match=rf"^deploy/environments/dev\.env, line {line}: "):
+        act()
+
+    assert repository.head == before
+    assert not Record("dev").edited
+
+
+@pytest.mark.parametrize("field", ["version", "digest", "revision"])
+def test_what_a_record_could_not_hold_is_not_promoted(repository: Repository, field: str) -> None:
+    before = repository.head
+
+    with pytest.raises(Failure, match=rf"the {field} of the image: .*touch pwned"):
+        promote("1.0.0", "dev", verified=said(field, "$(touch pwned)"))
+
+    assert repository.head == before
+    assert not Record("dev").edited
+
+
+@pytest.mark.parametrize(("asked", "field", "value"), [
+    ("1.0.0", "version", "1.1.0"),
+    (f"sha-{release('1.0.0').revision}", "revision", "f" * 40),
+])  # fmt: skip
+def test_an_image_that_says_it_is_another_one_is_not_promoted(
+    repository: Repository, asked: str, field: str, value: str
+) -> None:
+    before = repository.head
+
+    with pytest.raises(Failure, match="is an image that says it is"):
+        promote(asked, "dev", verified=said(field, value))
+
+    assert repository.head == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
+def test_a_false_record_of_a_digest_is_nothing_to_go_on_from(repository: Repository, field: str, value: str) -> None:
+    repository.write("dev", text("1.0.0", **{field: value}))
+    before = repository.head
+
+    with pytest.raises(Failure, match="was never in dev"):
+        promote("1.0.0", "test", verified=verified)
+
+    assert repository.head == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
+def test_a_false_record_is_nothing_to_go_back_to(repository: Repository, field: str, value: str) -> None:
+    hand = repository.write("dev", text("1.0.0", **{field: value}))
+    before = repository.record("dev", "1.1.0")
+
+    with pytest.raises(Failure, match=f"as {hand[:12]} has it, and the image says that it is 1.0.0") as failure:
+        rollback("dev", verified=verified)
+
+    assert failure.value.remedy == "./ship promote 1.0.0 dev"
+    assert repository.head == before
+    assert not Record("dev").edited
+
+
+def test_from_a_false_record_one_goes_back_to_the_true_one(repository: Repository) -> None:
+    promote("1.0.0", "dev", verified=verified)
+    repository.write("dev", text("1.0.0", VERSION="9.9.9"))
+
+    assert "1.0.0" in rollback("dev", verified=verified)
+
+    assert Record("dev").fields.release == release("1.0.0")
+
+
+def test_an_image_of_another_digest_is_nothing_to_go_back_to(repository: Repository) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        before = repository.record("dev", version)
+
+    with pytest.raises(Failure, match="and the image says"):
+        rollback("dev", verified=said("digest", release("1.2.0").digest))
+
+    assert repository.head == before
+
+
+@pytest.mark.parametrize("given", [EMPTY, "", text("1.1.0")], ids=["empty lines", "no lines", "another release"])
+def test_what_somebody_writes_while_a_commit_fails_stays(repository: Repository, given: str) -> None:
+    if given != EMPTY:
+        repository.write("dev", given)
+    url = "URL=https://dev.example"
+    hook(repository, "pre-commit", f"echo {url} >>{Record('dev').path}; echo not today >&2; exit 1")
+
+    with pytest.raises(Failure, match="not today"):
+        promote("1.0.0", "dev", verified=verified)
+
+    assert repository.file("dev").read_text() == f"{given}{url}\n"
+
+
+def test_what_somebody_writes_while_the_image_is_verified_is_not_committed(repository: Repository) -> None:
+    before = repository.head
+    edited = EMPTY + "URL=https://dev.example\n"
+
+    def slowly(reference: str) -> Verified:
+        repository.file("dev").write_text(edited)
+        return verified(reference)
+
+    with pytest.raises(Failure, match="not committed"):
+        promote("1.0.0", "dev", verified=slowly)
+
+    assert repository.head == before
+    assert repository.file("dev").read_text() == edited
+
+
+def test_a_hook_that_changes_what_is_committed_is_said(repository: Repository) -> None:
+    path = Record("dev").path
+    hook(repository, "pre-commit", f"sed -i s/VERSION=1.0.0/VERSION=9.9.9/ {path}; git add {path}")
+
+    with pytest.raises(Failure, match="is not what was verified"):
+        promote("1.0.0", "dev", verified=verified)
+
+
+PROMOTE = """
+import pathlib, signal, sys
+from scripts import ROOT, record
+from scripts.promote import promote
+from tests.unit.scripts.repository import verified
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
+record.ROOT = pathlib.Path(sys.argv[1])
+promote("1.0.0", "dev", verified=verified)
+"""
+
+
+@pytest.mark.parametrize(("moment", "left"), [("pre-commit", None), ("post-commit", "1.0.0")])
+def test_ctrl_c_leaves_the_record_as_it_is_committed(
+    repository: Repository, tmp_path: Path, moment: str, left: str | None
+) -> None:
+    """Before there is a commit as it was, and afterwards as the commit has it."""
+    pipe = tmp_path / "started"
+    os.mkfifo(pipe)
+    hook(repository, moment, f"echo >{pipe}; exec sleep 60")
+
+    with subprocess.Popen([sys.executable, "-c", PROMOTE, repository.path], cwd=ROOT, stderr=subprocess.PIPE) as act:
+        pipe.read_bytes()
+        act.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in act.communicate(timeout=20)[1]
+
+    assert recorded("dev") == left
+    assert repository.git("status", "--porcelain") == ""
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can be written to, of this process and what it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_where_nothing_can_be_written_the_record_stays_whole(repository: Repository) -> None:
+    with full_disk(), pytest.raises(Failure, match=r"deploy/environments/dev\.env cannot be written: "):
+        promote("1.0.0", "dev", verified=verified)
+
+    assert repository.file("dev").read_text() == EMPTY
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_a_record_keeps_its_mode(repository: Repository) -> None:
+    repository.file("dev").chmod(0o664)
+
+    promote("1.0.0", "dev", verified=verified)
+
+    assert repository.file("dev").stat().st_mode & 0o777 == 0o664
+
+
+@pytest.mark.parametrize("environment", ["dev", "test", "prod"])
+def test_in_a_clone_without_its_whole_history_nothing_is_promoted_or_rolled_back(
+    repository: Repository, environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("dev", "test", "prod"):
+        repository.record(each, "1.0.0")
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", f"file://{repository.path}", tmp_path / "shallow"], check=True
+    )
+    monkeypatch.setattr(record, "ROOT", tmp_path / "shallow")
+
+    for act in (partial(promote, "1.1.0"), rollback):
+        with pytest.raises(Failure, match="no whole history") as failure:
+            act(environment, verified=unreachable)
+        assert "git fetch --unshallow" in failure.value.remedy
+
+
+def test_who_is_nobody_to_git_is_told_what_git_wants(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.delenv(f"GIT_{role}_NAME")
+        monkeypatch.delenv(f"GIT_{role}_EMAIL")
+    repository.git("config", "user.useConfigOnly", "true")
+
+    with pytest.raises(Failure, match=r"git commit: .*no email was given") as failure:
+        promote("1.0.0", "dev", verified=verified)
+
+    assert "clone" not in failure.value.remedy
+    assert not Record("dev").edited

@@ -1,12 +1,14 @@
 """What is asked for a bill of materials, what of the answers stops a release, and what an exception changes."""
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from scripts import allowlist
+from scripts import allowlist, pipeline, scan
 from scripts.failure import Failure
 from scripts.finding import Finding, findings
 from scripts.osv import CPYTHON, Advisory, Affected, Event, Package, Query, Range, Severity
@@ -16,6 +18,8 @@ TODAY = date(2026, 11, 20)
 OPENSSL = Query("Debian:13", "openssl", "3.5.7-1")
 FLASK = Query("PyPI", "flask", "3.1.3")
 CRITICAL = Severity("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
+SEVEN = Severity("CVSS_V3", "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:H/I:L/A:L")  # 7.0
+BELOW = Severity("CVSS_V3", "CVSS:3.1/AV:L/AC:H/PR:N/UI:N/S:U/C:H/I:H/A:L")  # 6.9
 LOW = Severity("CVSS_V3", "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N")
 
 
@@ -41,6 +45,18 @@ def found(query: Query, *of: Affected, **fields: Any) -> Finding:
         (found(OPENSSL, affected(OPENSSL, urgency="unimportant"), severity=(CRITICAL,)), False, "unimportant"),
         (found(OPENSSL, affected(OPENSSL), severity=(CRITICAL,)), True, "no fix yet"),
         (found(OPENSSL, affected(OPENSSL), severity=(LOW, CRITICAL)), True, "no fix yet"),
+        (found(OPENSSL, affected(OPENSSL), severity=(SEVEN,)), True, "high severity"),
+        (found(OPENSSL, affected(OPENSSL), severity=(BELOW,)), False, "no fix yet"),
+        (
+            found(OPENSSL, affected(OPENSSL, "3.5.8-1", urgency="unimportant"), affected(OPENSSL, urgency="low")),
+            True,
+            "fixed in 3.5.8-1",
+        ),
+        (
+            found(OPENSSL, affected(OPENSSL, "3.5.8-1", urgency="unimportant"), affected(OPENSSL)),
+            True,
+            "fixed in 3.5.8-1",
+        ),
         (found(OPENSSL, affected(OPENSSL, urgency="high**")), True, "no fix yet"),
         (found(OPENSSL, affected(OPENSSL, urgency="end-of-life")), True, "not support"),
         (found(OPENSSL, affected(OPENSSL, urgency="low"), severity=(LOW,)), False, "no fix yet"),
@@ -181,3 +197,78 @@ def test_components_that_are_no_packages_are_not_asked_for() -> None:
 def test_a_package_that_nobody_has_advisories_of_is_not_passed_over() -> None:
     with pytest.raises(Failure, match="pkg:deb/ubuntu/libc6"):
         queries({"components": [component("pkg:deb/ubuntu/libc6@2.39?arch=amd64&distro=ubuntu-24.04")]})
+
+
+DIGEST, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+RECORD: dict[str, object] = {
+    "digest": DIGEST,
+    "outcome": "clean",
+    "source": "https://api.osv.dev",
+    "at": "2026-11-20T00:00:00Z",
+    "checked": 59,
+    "findings": [],
+    "allowed": [],
+}
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the record of a scan is, while the image DIGEST is built."""
+    for stage in (scan, pipeline):
+        monkeypatch.setattr(stage, "built", lambda: SimpleNamespace(digest=DIGEST))
+    monkeypatch.setattr(scan, "RECORD", tmp_path / "scan.json")
+    return tmp_path / "scan.json"
+
+
+@pytest.mark.parametrize("outcome", ["clean", "not checked"])
+def test_the_record_of_the_built_image_lets_it_through(outcome: str, written: Path) -> None:
+    written.write_text(json.dumps({**RECORD, "outcome": outcome}))
+
+    assert (scan.scanned().digest, scan.scanned().outcome) == (DIGEST, outcome)
+
+
+def test_without_a_record_of_the_built_image_it_has_not_been_scanned(written: Path) -> None:
+    with pytest.raises(Failure, match=f"{DIGEST} has not been scanned"):
+        scan.scanned()
+
+    written.write_text(json.dumps({**RECORD, "digest": OTHER}))
+    with pytest.raises(Failure, match=f"{DIGEST} has not been scanned"):
+        scan.scanned()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 5000,
+        json.dumps({**RECORD, "outcome": "stopped"}).encode(),
+        json.dumps({**RECORD, "digest": "sha256:1"}).encode(),
+        json.dumps({**RECORD, "digest": None}).encode(),
+        json.dumps({**RECORD, "findings": {}}).encode(),
+        json.dumps({**RECORD, "source": "\x1b[32m"}).encode(),
+        json.dumps({"digest": DIGEST}).encode(),
+    ],
+)
+def test_a_damaged_record_is_none(content: bytes, written: Path) -> None:
+    written.write_bytes(content)
+
+    with pytest.raises(Failure, match=r"scan\.json is not what it should be") as damaged:
+        scan.scanned()
+    assert damaged.value.remedy == "./ship scan"
+
+
+def test_integration_is_run_again_for_another_image_and_lint_is_not(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not written.exists()
+    monkeypatch.setattr(pipeline, "fingerprint", lambda: "files")
+    before = [pipeline.key(stage) for stage in ("integration", "lint", "unit")]
+    monkeypatch.setattr(pipeline, "built", lambda: SimpleNamespace(digest=OTHER))
+    after = [pipeline.key(stage) for stage in ("integration", "lint", "unit")]
+
+    assert before[0] != after[0]
+    assert before[1:] == after[1:]

@@ -68,7 +68,7 @@ def environment(wines: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
             "DATA": "data/wines.csv",
             "TARGET": "quality",
             "NAME": "wine",
-            "VERSION": "2.3",
+            "VERSION": "2.3.0",
         }
         for variable, value in (usual | changed).items():
             if value is None:
@@ -95,7 +95,7 @@ def test_everything_said_is_a_table_of_another_repository(environment: Environme
 
     assert not found.is_example
     assert found.table == wines / "data/wines.csv"
-    assert (found.target, found.name, found.version) == ("quality", "wine", "2.3")
+    assert (found.target, found.name, found.version) == ("quality", "wine", "2.3.0")
     assert commit().revision == git(wines, "rev-parse", "HEAD")
     assert registry.local_repositories() == ["localhost:5001/wine", "localhost:5002/wine"]
 
@@ -121,13 +121,17 @@ def test_another_table_of_this_checkout_has_its_version(environment: Environment
         ({"DATA": None}, "DATA is not set"),
         ({"DATA": "data/beers.csv"}, "no table data/beers.csv"),
         ({"DATA": "data"}, "no table data "),
-        ({"DATA": "../shipshape/more.csv", "TARGET": "y"}, "lies outside"),
+        ({"DATA": "../shipshape/more.csv", "TARGET": "y"}, "DATA: '../shipshape/more.csv' is not the path"),
+        ({"DATA": "--upload-pack=touch pwned"}, "DATA: '--upload-pack=touch pwned' is not the path"),
+        ({"TARGET": "quality\x1b[2J"}, r"TARGET: 'quality\x1b[2J' is not the name of a column"),
         ({"TARGET": None}, "TARGET is not set"),
         ({"TARGET": "price"}, "no column 'price'"),
         ({"SOURCE": None, "DATA": "more.csv", "TARGET": None}, "TARGET is not set"),
         ({"VERSION": None}, "VERSION is not set"),
-        ({"NAME": "Wine Quality"}, "NAME=Wine Quality"),
-        ({"NAME": "me/wine"}, "NAME=me/wine"),
+        ({"VERSION": "2.3"}, "VERSION: '2.3' is not a version"),
+        ({"VERSION": "$(touch pwned)"}, "VERSION: '$(touch pwned)' is not a version"),
+        ({"NAME": "Wine Quality"}, "NAME: 'Wine Quality' is not a name"),
+        ({"NAME": "me/wine"}, "NAME: 'me/wine' is not a name"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(environment: Environment, changed: dict[str, str], reason: str) -> None:
@@ -213,8 +217,55 @@ def test_the_machine_s_own_name_is_not_the_model_s(environment: Environment) -> 
     assert name() == "house-price"
 
 
-def test_a_version_can_be_given_for_the_example_too(environment: Environment) -> None:
-    environment(SOURCE=None, DATA=None, TARGET=None, NAME=None, VERSION="3.0.0")
+@pytest.mark.parametrize("data", [None, "more.csv"])
+def test_a_version_without_a_source_is_not_read(environment: Environment, data: str | None) -> None:
+    """It is there after an environment's record was sourced, and says what runs, not what is built."""
+    environment(SOURCE=None, DATA=data, TARGET="y" if data else None, NAME=None, VERSION="3.0.0")
 
-    assert version() == "3.0.0"
-    assert source().is_example
+    assert (version(), source().version) == ("1.0.0", "1.0.0")
+
+
+@pytest.mark.parametrize("hidden", ["assumed unchanged", "other line ends"])
+def test_the_table_is_the_one_in_the_commit(environment: Environment, wines: Path, tmp_path: Path, hidden: str) -> None:
+    """Git says that nothing changed, and the work tree holds other bytes."""
+    environment(DATA="bare.csv")
+    if hidden == "assumed unchanged":
+        git(wines, "update-index", "--assume-unchanged", "bare.csv")
+        (wines / "bare.csv").write_text("acidity,quality\n9,9\n")
+    else:
+        git(wines, "config", "core.autocrlf", "true")
+        (wines / "bare.csv").unlink()
+        git(wines, "checkout", "--", "bare.csv")
+        assert b"\r\n" in (wines / "bare.csv").read_bytes()
+    assert not commit().dirty
+    source().copy_to(tmp_path / "context")
+
+    assert [path.name for path in (tmp_path / "context").iterdir()] == ["bare.csv"]
+    assert (tmp_path / "context/bare.csv").read_bytes() == '\ufeff\n"acidity, total",quality\n'.encode()
+
+
+def test_a_table_that_the_commit_does_not_have(environment: Environment, wines: Path, tmp_path: Path) -> None:
+    (wines / ".git/info").mkdir(exist_ok=True)
+    (wines / ".git/info/exclude").write_text("later.csv\n")
+    git(wines, "config", "status.showUntrackedFiles", "no")
+    (wines / "later.csv").write_text("x,quality\n")
+    git(wines, "add", "--force", "--intent-to-add", "later.csv")
+    git(wines, "update-index", "--assume-unchanged", "later.csv")
+    environment(DATA="later.csv")
+
+    with pytest.raises(Failure) as failed:
+        source().copy_to(tmp_path / "context")
+
+    assert failed.value.reason == "the commit does not have later.csv"
+
+
+def test_an_uncommitted_table_is_built_from_the_work_tree(
+    environment: Environment, wines: Path, tmp_path: Path
+) -> None:
+    """Such an image says that it is of no commit."""
+    environment()
+    (wines / "data/wines.csv").write_text("acidity,quality\n1,2\n")
+    source().copy_to(tmp_path / "context")
+
+    assert commit().dirty
+    assert (tmp_path / "context/data/wines.csv").read_text() == "acidity,quality\n1,2\n"

@@ -1,0 +1,140 @@
+"""The whole server as a process of its own, behind a Unix socket: how it starts, and how signals stop it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.model import Predictor
+from app.server import Server
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+LONG_SECONDS = 600
+SHORT_SECONDS = 15
+HALF = b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-ID: half\r\nContent-Length: 2\r\n\r\n{"
+
+
+@dataclass
+class Service:
+    """A running `python -m app`, and the line that it logged when it started."""
+
+    process: subprocess.Popen[bytes]
+    path: str
+    started: dict[str, Any]
+
+    def connected(self, request: bytes) -> socket.socket:
+        """Send a request over a connection of its own."""
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(SHORT_SECONDS)
+            connection.connect(self.path)
+            connection.sendall(request)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def status(self, path: str) -> int:
+        """Ask for a path; gives 0 where nobody listens."""
+        try:
+            with self.connected(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()) as connection:
+                return int(connection.recv(9999).split()[1])
+        except (FileNotFoundError, ConnectionError):
+            return 0
+
+    def stop(self, expected: int) -> None:
+        """Ask it to stop, and wait until /readyz has the status expected by then."""
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + SHORT_SECONDS
+        while self.status("/readyz") != expected:
+            assert time.monotonic() < deadline, "waited in vain"
+
+
+@pytest.fixture
+def serve(onnx_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start the service with settings."""
+    with ExitStack() as stack:
+
+        def start(**settings: int) -> Service:
+            # What gunicorn is told to bind to is HOST:PORT, and "unix:" begins a path.
+            places = {"HOST": f"unix:{tmp_path}/socket", "MODEL_DIR": str(onnx_dir), "WORKERS": "1"}
+            environment = {**os.environ, **places, **{name.upper(): str(value) for name, value in settings.items()}}
+            command = [sys.executable, "-m", "app"]
+            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE))
+            stack.callback(process.kill)
+            return Service(process, f"{tmp_path}/socket:5000", log(process, lines=1)[0])
+
+        yield start
+
+
+def log(process: subprocess.Popen[bytes], lines: int | None = None) -> list[dict[str, Any]]:
+    """Read lines of the log, or all that come before it ends."""
+    assert process.stdout
+    return [json.loads(line) for line in itertools.islice(process.stdout, lines)]
+
+
+def test_the_settings_are_gunicorn_s(predictor: Predictor) -> None:
+    settings = replace(Settings(), host="127.0.0.1", port=8080, workers=3, threads=2, graceful_seconds=20)
+
+    configuration = Server(settings, predictor, 0).cfg
+
+    assert configuration.address == [("127.0.0.1", 8080)]
+    assert (configuration.workers, configuration.threads, configuration.graceful_timeout) == (3, 2, 20)
+    assert configuration.keepalive > 60, "load balancers keep an idle connection a minute"
+    assert configuration.control_socket_disable
+
+
+def test_a_stop_answers_what_is_under_way_and_logs_it(serve: Callable[..., Service]) -> None:
+    service = serve(drain_seconds=0, graceful_seconds=LONG_SECONDS, threads=3)
+    with service.connected(HALF) as half:
+        service.stop(expected=0)
+        half.sendall(b"}")
+
+        assert half.recv(9999).startswith(b"HTTP/1.1 415 ")
+    assert service.process.wait(SHORT_SECONDS) == 0
+    assert [line["id"] for line in log(service.process) if line["path"] == "/predict"] == ["half"]
+    assert (service.started["workers"], service.started["threads"]) == (1, 3)
+
+
+def test_a_worker_that_dies_in_the_drain_is_replaced(serve: Callable[..., Service]) -> None:
+    service = serve(drain_seconds=LONG_SECONDS)
+    service.stop(expected=503)
+    pid = service.process.pid
+    for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split():
+        os.kill(int(worker), signal.SIGKILL)
+
+    assert service.status("/version") == 200
+    [line] = log(service.process, lines=1)
+    assert (line["level"], line["logger"]) == ("error", "gunicorn.error")
+    assert "SIGKILL" in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("drain", "graceful", "ready"),
+    [
+        pytest.param(LONG_SECONDS, LONG_SECONDS, 503, id="the drain"),
+        pytest.param(0, LONG_SECONDS, 0, id="the wait for requests under way"),
+    ],
+)
+def test_a_second_signal_cuts_short(drain: int, graceful: int, ready: int, serve: Callable[..., Service]) -> None:
+    service = serve(drain_seconds=drain, graceful_seconds=graceful)
+    with service.connected(HALF):
+        service.stop(expected=ready)
+
+        service.process.send_signal(signal.SIGTERM)
+
+        assert service.process.wait(SHORT_SECONDS) == 0

@@ -1,0 +1,240 @@
+"""The worker in its own loop, asked over real sockets: no client keeps the others waiting, whatever it fails to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from flask import Flask, Response
+
+from app.model import Predictor
+from app.server import Server, ServerLog
+from app.settings import Settings
+from app.worker import Worker
+
+OK = b"HTTP/1.1 200 "
+SOON_SECONDS = 10  # less than ten such clients take where gunicorn waits for them, one after the other
+AT_LAST_SECONDS = 20
+LONG = b"x" * 4_000_000  # more than a socket takes from a sender whose receiver does not read
+
+GET = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST_GET = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running worker, and the way in."""
+
+    listener: socket.socket
+    open: ExitStack
+
+    def client(self, sent: bytes = b"", seconds: float = AT_LAST_SECONDS) -> socket.socket:
+        """Connect, and send something; waits for answers `seconds`."""
+        connection = self.open.enter_context(socket.socket(self.listener.family))
+        connection.settimeout(seconds)
+        connection.connect(self.listener.getsockname())
+        connection.sendall(sent)
+        return connection
+
+    def answers(self, seconds: float) -> bool:
+        """Say whether another client gets an answer within as many seconds."""
+        try:
+            return answer(self.client(GET, seconds)).startswith(OK)
+        except TimeoutError:
+            return False
+
+
+@contextmanager
+def serving(predictor: Predictor, listener: socket.socket, **settings: object) -> Iterator[Service]:
+    """Run a worker as its arbiter would, in a thread."""
+    values = {"threads": 2, "access_log": False, "graceful_seconds": 1, **settings}
+    server = Server(replace(Settings(), **values), predictor, time.monotonic())  # type: ignore[arg-type]
+    application: Flask = server.wsgi()
+    application.add_url_rule("/long", "long", lambda: Response(LONG), methods=["GET", "POST"])
+    application.add_url_rule("/odd", "odd", lambda: Response(headers={"Odd": "\x01"}))
+    worker = Worker(1, os.getppid(), [listener], server, 30, server.cfg, ServerLog(server.cfg))
+    worker.init_signals = lambda: None  # those are a process's, not a thread's
+    loop = threading.Thread(target=worker.init_process)
+    loop.start()
+    try:
+        with ExitStack() as stack:
+            yield Service(listener, stack)
+    finally:
+        worker.handle_exit(None, None)
+        loop.join(AT_LAST_SECONDS)
+        worker.tmp.close()
+        for end in worker.PIPE:
+            os.close(end)
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        yield listener
+
+
+def posted(body: bytes, path: str = "/predict") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_clients_that_do_not_read_are_cut_off(predictor: Predictor, listener: socket.socket) -> None:
+    with serving(predictor, listener, request_seconds=0.1) as service:
+        for _ in range(2):  # as many as there are threads
+            service.client(GET.replace(b"version", b"long"))
+
+        assert service.answers(AT_LAST_SECONDS)
+
+
+def test_clients_that_do_not_hang_up_keep_nobody_waiting(predictor: Predictor, listener: socket.socket) -> None:
+    with serving(predictor, listener) as service:
+        for client in [service.client(LAST_GET) for _ in range(10)]:
+            assert rest(client).startswith(OK)
+
+        assert service.answers(SOON_SECONDS)
+
+
+def test_a_client_that_does_not_hang_up_is_hung_up_on(
+    predictor: Predictor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker._LEAVE_SECONDS", 0.1)
+    with serving(predictor, listener) as service:
+        client = service.client(LAST_GET)
+        gone = select.poll()
+        gone.register(client, 0)
+
+        assert gone.poll(AT_LAST_SECONDS * 1000) == [(client.fileno(), select.POLLHUP)]
+
+
+def test_a_client_that_is_refused_while_it_sends_gets_its_answer(predictor: Predictor, listener: socket.socket) -> None:
+    with serving(predictor, listener) as service:
+        client = service.client(b"nonsense\r\n\r\n" + LONG)
+
+        assert answer(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_clients_that_say_nothing_keep_nobody_waiting(predictor: Predictor, listener: socket.socket) -> None:
+    with serving(predictor, listener) as service:
+        for _ in range(10):
+            service.client()
+
+        assert service.answers(SOON_SECONDS)
+
+
+def test_a_body_that_looks_like_a_request_keeps_nobody_waiting(predictor: Predictor) -> None:
+    """The worker reads ahead into the head of a second request; what is left in the socket is the body of that one.
+
+    Over TCP, where a client's system takes an answer in before the client does.
+    """
+    first, second = posted(b"{}"), b"POST /predict HTTP/1.1\r\nContent-Length: 99999\r\n"
+    ahead = 8192 - len(first + second + b"X: \r\nY: \r\n\r\n")
+    filled = second + b"X: %s\r\nY: %s\r\n\r\n" % (b"x" * (ahead // 2), b"y" * (ahead - ahead // 2))
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(predictor, listener) as service:
+        client = service.client(first + filled + first)
+
+        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        assert service.answers(SOON_SECONDS)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/long"])
+def test_clients_that_are_gone_before_their_answer_harm_nobody(
+    path: str, predictor: Predictor, listener: socket.socket
+) -> None:
+    with serving(predictor, listener) as service:
+        for _ in range(10):
+            service.client(posted(b"{}", path)).close()
+
+        assert service.answers(SOON_SECONDS)
+
+
+def test_a_long_answer_to_a_short_request_keeps_nobody_waiting(predictor: Predictor, listener: socket.socket) -> None:
+    with serving(predictor, listener) as service:
+        client = service.client(posted(b"{}", "/long"))
+
+        assert service.answers(SOON_SECONDS)
+        long = answer(client)
+        assert long.startswith(OK)
+        assert long.endswith(LONG)
+        client.sendall(GET)
+        assert answer(client).startswith(OK)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        pytest.param(b"GET /" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 414, id="a long line"),
+        pytest.param(b"GET / HTTP/1.1\r\nLarge: " + b"x" * 9_000 + b"\r\n\r\n", 431, id="a large header"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417, id="what cannot be expected"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: magic\r\n\r\n", 400, id="an unknown coding"),
+        pytest.param(b"nonsense" * 500 + b"\r\n\r\n", 400, id="no HTTP"),
+    ],
+)
+def test_what_is_no_request_is_refused_counted_and_logged(
+    request_: bytes, status: int, predictor: Predictor, listener: socket.socket, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(predictor, listener, access_log=True) as service:
+        head, _, body = rest(service.client(request_)).partition(b"\r\n\r\n")
+        metrics = answer(service.client(GET.replace(b"version", b"metrics"))).decode()
+
+    headers = dict(line.split(b": ") for line in head.split(b"\r\n")[1:])
+    [line] = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert headers[b"Content-Type"] == b"application/problem+json"
+    assert headers[b"Content-Length"] == b"%d" % len(body)
+    assert headers[b"X-Request-ID"].decode() == line["id"]
+    assert json.loads(body)["status"] == line["status"] == status
+    assert len(body) < 500
+    assert f'http_requests_total{{method="",route="unmatched",status="{status}"}} 1' in metrics
+    assert "http_requests_in_flight 1" in metrics
+
+
+def test_a_body_that_does_not_come_is_a_408_and_others_keep_their_connections(
+    predictor: Predictor, listener: socket.socket
+) -> None:
+    with serving(predictor, listener, request_seconds=1.5) as service:
+        other = service.client(GET)
+        assert answer(other).startswith(OK)
+
+        assert answer(service.client(posted(b"{}")[:-1])).startswith(b"HTTP/1.1 408 ")
+        other.sendall(GET)
+        assert answer(other).startswith(OK)
+
+
+def test_an_answer_that_is_no_http_is_the_service_s_fault(
+    predictor: Predictor, listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(predictor, listener) as service:
+        odd = answer(service.client(GET.replace(b"version", b"odd")))
+
+    assert odd.startswith(b"HTTP/1.1 500 ")
+    assert "Invalid response header" in caplog.text
+
+
+def answer(client: socket.socket) -> bytes:
+    """Read one answer, or as much of it as comes."""
+    content, size = b"", None
+    while size is None or len(content) < size:
+        part = client.recv(1 << 20)
+        content += part
+        if size is None and (head := re.match(rb"(?s).*?Content-Length: (\d+)\r\n.*?\r\n\r\n", content)):
+            size = head.end() + int(head[1])
+        if not part:
+            break
+    return content
+
+
+def rest(client: socket.socket) -> bytes:
+    """Read until the other side closes."""
+    return b"".join(iter(lambda: client.recv(1 << 20), b""))

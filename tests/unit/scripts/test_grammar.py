@@ -1,0 +1,252 @@
+"""What a value from outside must look like, and what happens to one that does not."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.failure import Failure
+from scripts.grammar import (
+    Column,
+    Digest,
+    Identity,
+    ImageReference,
+    Key,
+    Name,
+    Platform,
+    Port,
+    Reference,
+    RelativePath,
+    Repository,
+    Revision,
+    Tag,
+    Token,
+    Uri,
+    Url,
+    Version,
+    WorkTree,
+    document,
+)
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+WORKFLOW = "https://github.com/me/x/.github/workflows/publish.yml@"
+RIGHT: dict[type[Token], list[str]] = {
+    Digest: [DIGEST],
+    Revision: ["0123456789" * 4],
+    WorkTree: ["a" * 40, "a" * 40 + "-dirty"],
+    Version: ["0.0.0", "1.4.0", "10.20.30rc1", "1.0.0a0", "1.0.0b12"],
+    Tag: ["1.0.0", "latest", "_x", "sha-" + "a" * 40, "A" * 128],
+    Name: ["house-price", "a", "a.b_c__d--e", "0"],
+    Repository: ["docker.io/me/x", "localhost:5001/x", "127.0.0.1:5000/a/b/c", "ghcr.io/me/house-price"],
+    Reference: ["docker.io/me/x:1.0.0", "localhost:5001/x@" + DIGEST, "ghcr.io/me/x:1.0.0@" + DIGEST],
+    ImageReference: ["python", "python:3.13-slim@" + DIGEST, "localhost:5001/me/x_y", "shipshape/python:3.13-trixie"],
+    Platform: ["linux/amd64", "linux/arm64"],
+    Uri: ["", "git+https://github.com/me/x@refs/heads/main", "urn:shipshape:build:v1"],
+    Identity: [WORKFLOW + "refs/heads/main", WORKFLOW + "refs/tags/v1.0.0", WORKFLOW + "a" * 40],
+    Key: ["cosign.pub", "/home/me/cosign.key", "awskms:///alias/ours", "a file.pub"],
+    Port: ["1", "80", "5000", "9999", "59999", "65535"],
+    Url: [
+        "https://test.example.com",
+        "http://10.0.0.1:5020",
+        "http://localhost:65535/a/b-c_d.e/",
+        "http://a",
+        "http://[::1]:8080",
+    ],
+    RelativePath: ["a", "a/b.csv", "Größe und Maß.csv", "a..b/c", ".hidden/x", "a b"],
+    Column: ["price", "Größe (m²)", "__class__", "价格", "a,b", "-x", "$(x)"],
+}
+WRONG: dict[type[Token], list[str]] = {
+    Digest: ["", DIGEST.upper(), DIGEST[:-1], DIGEST + "0", "sha512:" + "0" * 64, "md5:" + "0" * 32],
+    Revision: ["", "HEAD", "a" * 39, "a" * 41, "A" * 40, "--upload-pack=touch pwned;true", "a" * 40 + "-dirty"],
+    WorkTree: ["", "a" * 40 + "-DIRTY", "-dirty", "a" * 39 + "-dirty"],
+    Version: [
+        "",
+        "1",
+        "1.0",
+        "01.0.0",
+        "1.00.0",
+        "1.0.00",
+        "v1.0.0",
+        "1.0.0-rc1",
+        "1.0.0rc01",
+        "1.0.0.1",
+        "1.0.0dev1",
+        "\uff11.0.0",
+        "1.0.0 ",
+        "$(touch pwned)",
+        "1.0.0;id",
+        "9" * 63 + ".0.0",
+    ],
+    Tag: ["", "-x", ".x", "a b", "a/b", "a:b", "a" * 129, "ä", "\uff11"],
+    Name: ["", "A", "a_", "-a", "a//b", "a/b", "a___b", "a" * 129],
+    Repository: [
+        "",
+        "x",
+        "-o/x",
+        "docker.io/",
+        "docker.io/Me/x",
+        "a/b:1",
+        "a/b@" + DIGEST,
+        "h:123456/x",
+        "a b/c",
+        "--authfile=x/y",
+        "docker.io//x",
+        "../x/y",
+        "h/" + "a" * 255,
+    ],
+    Reference: [
+        "",
+        "docker.io/me/x",
+        "1.0.0",
+        DIGEST,
+        "docker.io/me/x:",
+        "docker.io/me/x@",
+        "docker.io/me/x:1.0.0@" + DIGEST[:-1],
+        "docker.io/me/x@" + DIGEST + ":1.0.0",
+        "-o/x:1",
+        "me/x:1.0.0",
+        "docker.io/me/x:a b",
+    ],
+    ImageReference: ["", "-x", "--pull", "a b", "a@", "a@sha256:0", "/a", "a/", "a" * 513, "a$b", "@" + DIGEST],
+    Uri: ["a b", "a\nb", "ä", "x" * 2049],
+    Identity: [
+        "",
+        "https://github.com/me/x",
+        WORKFLOW,
+        WORKFLOW + "main",
+        WORKFLOW + "refs/heads/.*?",
+        WORKFLOW + "HEAD",
+        "http" + WORKFLOW[5:] + "a" * 40,
+        "^" + WORKFLOW + "a" * 40,
+        WORKFLOW + "refs/heads/a b",
+    ],
+    Key: ["", "-key", "--key", "http://keys.example", "x" * 1025, "a\nb"],
+    Port: ["", "0", "05", "65536", "70000", "-1", "1 ", "\uff11", "100000"],
+    Url: [
+        "",
+        "ftp://a",
+        "https://",
+        "https://me:secret@a",
+        "https://a/$(x)",
+        "https://a b",
+        "https://a?x=1",
+        "https://a:0",
+        "https://a:65536",
+        "https://-a",
+        "https://a/'",
+        "javascript:x",
+        "https://" + "a" * 255,
+    ],
+    Platform: ["", "linux", "linux/amd64/v2", "Linux/amd64", "linux/", "/amd64", "-/x"],
+    RelativePath: [
+        "",
+        "/etc/passwd",
+        "..",
+        "../x",
+        "a/../b",
+        "a/..",
+        "./a",
+        "a/./b",
+        "-rf",
+        "a\nb",
+        "a\x00b",
+        "a\\b",
+        "a/",
+        "a\u2028b",
+        "\x1b[2J",
+        "a" * 1025,
+    ],
+    Column: ["", "a\u200bb", "a\nb", "a\x00", "\x1b[2J", "a\u2028", "a\x9b", "a" * 257],
+}
+KINDS = list(RIGHT)
+
+
+def test_every_type_is_tried() -> None:
+    assert set(RIGHT) == set(WRONG) == set(Token.__subclasses__())
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in RIGHT[kind]])
+def test_a_value_that_follows_its_grammar_is_that_text(kind: type[Token], text: str) -> None:
+    assert kind(text) == text
+    assert isinstance(kind(text), kind)
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in WRONG[kind]])
+def test_a_value_that_breaks_its_grammar_cannot_be_made(kind: type[Token], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(kind.form)):
+        kind(text)
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in RIGHT[kind]])
+@pytest.mark.parametrize("around", ["{}\n", "\n{}", " {}", "{}\x00", "{}\u2028", "{}\r"])
+def test_nothing_may_stand_around_it(kind: type[Token], text: str, around: str) -> None:
+    if kind in {RelativePath, Column, Key} and around == " {}":
+        return  # the name of a file or a column may begin with a space
+    assert not kind.matches(around.format(text))
+
+
+@given(text=st.text() | st.from_regex(r"[-/.:@$a-z0-9]+\s?"))
+def test_no_text_at_all_gets_past_a_grammar_with_what_others_act_on(text: str) -> None:
+    """Neither a shell's, a terminal's, Git's or a program's own signs, in any type but a column's and a path's."""
+    for kind in KINDS:
+        if kind.matches(text):
+            assert text.isprintable()
+            assert text or kind is Uri
+            if kind not in {Column, Uri}:
+                assert not text.startswith("-")
+            if kind not in {Column, RelativePath, Uri, Key, Url}:
+                assert re.fullmatch(r"[A-Za-z0-9._:/@-]+", text)
+            if kind is RelativePath:
+                assert ".." not in text.split("/")
+
+
+def test_what_is_wrong_is_shown_on_one_line_and_cut() -> None:
+    with pytest.raises(Failure) as failed:
+        Digest.of("\x1b[2J\n" + "x" * 200, "its digest", "./ship build")
+
+    assert failed.value.reason.startswith(r"its digest: '\x1b[2J\nxxx")
+    assert len(failed.value.reason) < 200
+    assert failed.value.remedy == "./ship build"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    digest: Digest
+    platforms: dict[Platform, Digest]
+    count: int
+
+
+GOOD = b'{"digest": "%b", "platforms": {"linux/amd64": "%b"}, "count": 1}' % (DIGEST.encode(), DIGEST.encode())
+
+
+def test_a_document_is_read_into_its_types() -> None:
+    record = document(GOOD, Record, "the record")
+
+    assert record == Record(Digest(DIGEST), {Platform("linux/amd64"): Digest(DIGEST)}, 1)
+    assert [type(key) for key in record.platforms] == [Platform]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff", GOOD[:-1], GOOD.replace(b"sha256", b"sha1", 1), GOOD.replace(b"linux/", b""),
+     GOOD.replace(b"1}", b'"1"}'), GOOD.replace(b"1}", b"1.5}"), b'{"count": 1}', b"[" * 100_000,
+     GOOD.replace(b"amd64", b"\xff\xfe")],
+)  # fmt: skip
+def test_a_document_that_is_something_else_is_refused_by_its_name(content: bytes) -> None:
+    with pytest.raises(Failure, match="the record is not what it should be"):
+        document(content, Record, "the record")
+
+
+@given(
+    st.binary()
+    | st.builds(lambda at, byte: GOOD[:at] + byte + GOOD[at + 1 :], st.integers(0, len(GOOD)), st.binary(max_size=3))
+)
+def test_a_document_is_read_or_refused_and_nothing_else(content: bytes) -> None:
+    try:
+        record = document(content, Record, "the record")
+    except Failure:
+        return
+    assert Digest.matches(record.digest)
+    assert all(map(Platform.matches, record.platforms))

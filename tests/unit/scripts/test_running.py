@@ -1,0 +1,201 @@
+"""How what runs compares with what is recorded, from what a service and Docker say."""
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from scripts import running as module
+from scripts.failure import Failure
+from scripts.grammar import Url, Version, WorkTree, document
+from scripts.record_file import Release
+from scripts.running import Answer, Container, Running, State, answering, project, running, started
+from tests.unit.scripts.repository import release
+
+IMAGE, OTHER = release("1.0.0"), release("1.1.0")
+HERE = Running(State.SAME)
+
+
+@pytest.mark.parametrize(
+    ("version", "revision", "state"),
+    [
+        (IMAGE.version, IMAGE.revision, State.SAME),
+        (IMAGE.version, OTHER.revision, State.OTHER),
+        (OTHER.version, IMAGE.revision, State.OTHER),
+        (IMAGE.version, f"{IMAGE.revision}-dirty", State.OTHER),
+    ],
+)
+def test_a_service_is_the_same_by_its_version_and_its_revision(version: str, revision: str, state: State) -> None:
+    found = answering(Answer(Version(version), WorkTree(revision)), IMAGE)
+
+    assert found.state == state
+    assert found.detail == ("" if state is State.SAME else f"{version} from commit {revision[:12]}")
+
+
+def test_a_service_where_nothing_is_recorded_is_another_one() -> None:
+    assert answering(Answer(IMAGE.version, WorkTree(IMAGE.revision)), None).state is State.OTHER
+
+
+@pytest.mark.parametrize(
+    ("state", "drifted"),
+    [
+        (State.SAME, False),
+        (State.UNKNOWN, False),
+        (State.OTHER, True),
+        (State.NOTHING, True),
+        (State.SILENT, True),
+        (State.REFUSED, True),
+    ],
+)
+def test_whatever_is_known_not_to_run_as_recorded_is_drift(state: State, *, drifted: bool) -> None:
+    assert state.drifted is drifted
+
+
+def container(image: str, *, up: bool = True, version: str | None = "1.1.0") -> Container:
+    """A container as Docker describes it, as far as it is read."""
+    labels = {"org.opencontainers.image.version": version} if version else None
+    said = {"Id": "0" * 64, "Config": {"Image": image, "Labels": labels}, "State": {"Running": up, "Pid": 7}}
+    return document(json.dumps(said).encode(), Container, "it")
+
+
+def by_digest(image: Release, *, up: bool = True) -> Container:
+    return container(f"ghcr.io/me/x@{image.digest}", up=up, version=image.version)
+
+
+@pytest.mark.parametrize(
+    ("containers", "state", "detail"),
+    [
+        ([], State.UNKNOWN, "no URL, not on this machine"),
+        ([by_digest(IMAGE)], State.SAME, ""),
+        ([by_digest(IMAGE), by_digest(IMAGE)], State.SAME, ""),
+        ([by_digest(IMAGE), by_digest(OTHER, up=False)], State.SAME, ""),
+        ([by_digest(IMAGE, up=False)], State.NOTHING, "its container has stopped"),
+        ([by_digest(OTHER)], State.OTHER, f"1.1.0 ({OTHER.digest.short})"),
+        ([by_digest(IMAGE), by_digest(OTHER)], State.OTHER, f"1.1.0 ({OTHER.digest.short})"),
+        ([by_digest(OTHER), by_digest(IMAGE)], State.OTHER, f"1.1.0 ({OTHER.digest.short})"),
+        (
+            [by_digest(OTHER), by_digest(OTHER), by_digest(release("1.2.0"))],
+            State.OTHER,
+            f"1.1.0 ({OTHER.digest.short}) and 1.2.0 ({release('1.2.0').digest.short})",
+        ),
+        ([container("ghcr.io/me/x:1.0.0", version=None)], State.OTHER, "no version (ghcr.io/me/x:1.0.0)"),
+        ([container(f"x{IMAGE.digest}")], State.OTHER, f"1.1.0 (x{IMAGE.digest})"),
+        ([container(f"ghcr.io/me/x@{IMAGE.digest}0")], State.OTHER, f"1.1.0 ({IMAGE.digest.short})"),
+    ],
+)
+def test_every_container_that_runs_has_to_be_the_recorded_digest(
+    containers: list[Container], state: State, detail: str
+) -> None:
+    assert started(containers, IMAGE) == Running(state, detail)
+
+
+def test_a_container_where_nothing_is_recorded_is_another_one() -> None:
+    assert started([by_digest(IMAGE)], None).state is State.OTHER
+
+
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"Config": {}, "State": {"Running": true}}', b"[]", b"\xff"])
+def test_what_is_no_container_is_a_failure(said: bytes) -> None:
+    with pytest.raises(Failure):
+        document(said, Container, "what docker says")
+
+
+def test_an_environment_is_a_project_of_its_own_for_compose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    assert project("test") == "shipshape-test"
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "mine")
+    assert project("test") == "mine-test"
+
+
+@contextmanager
+def server(
+    answer: bytes, *, slowly: bool = False, headers: dict[str, str] | None = None
+) -> Iterator[tuple[Url, list[str | None]]]:
+    """A server on this machine that says `answer` to all, and the keys that it was sent."""
+    keys: list[str | None] = []
+    stop = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            keys.append(self.headers["Authorization"])
+            self.send_response(302 if headers else 200)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            while slowly and not stop.wait(0.02):
+                self.wfile.write(b" ")
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.01,)).start()
+        yield Url(f"http://127.0.0.1:{listening.server_port}/"), keys
+        stop.set()
+        listening.shutdown()
+
+
+SAID = json.dumps({"version": IMAGE.version, "revision": IMAGE.revision, "model": {"name": "x"}}).encode()
+
+
+def test_a_service_is_asked_with_the_key_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY_TEST", "secret")
+    with server(SAID) as (url, keys):
+        assert running("test", IMAGE, url) == HERE
+        assert running("prod", IMAGE, url) == HERE
+
+    assert keys == ["Bearer secret", None]
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "sec ret", "sécret"])
+def test_a_key_that_cannot_be_sent_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY_TEST", key)
+
+    found = running("test", IMAGE, Url("http://127.0.0.1:1"))
+
+    assert found == Running(State.SILENT, "API_KEY_TEST is no key: it has a space, or a character that is not ASCII")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"\xff",
+        b'{"version": "1.0.0"}',
+        b'{"version": "$(id)", "revision": "' + b"0" * 40 + b'"}',
+        b'{"version": "1.0.0", "revision": "unknown"}',
+        b'{"version": 1, "revision": 2}',
+        b"[" * 60000,
+        SAID[:-1] + b" " * module.LARGEST_BYTES + b"}",
+    ],
+)
+def test_what_is_not_the_answer_of_this_service_is_no_answer(answer: bytes) -> None:
+    with server(answer) as (url, _):
+        found = running("test", IMAGE, url)
+
+    assert found.state is State.SILENT
+    assert found.detail.startswith(f"{url}/version is not what it should be")
+
+
+def test_a_service_that_points_elsewhere_is_not_followed() -> None:
+    with server(SAID) as (there, asked), server(b"", headers={"Location": f"{there}version"}) as (url, _):
+        assert running("test", IMAGE, url) == Running(State.SILENT, f"{url} says 302")
+
+    assert asked == []
+
+
+def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+    with server(SAID, slowly=True) as (url, _):
+        began = time.monotonic()
+        found = running("test", IMAGE, url)
+
+    assert found == Running(State.SILENT, f"{url} gave no whole answer within 0.2 s")
+    assert time.monotonic() - began < 5
