@@ -69,7 +69,7 @@ def once(event: str, work: Callable[[], None]) -> Callable[[str], None]:
 def test_moving_tags_only_move_forward(released: str, there: list[str], moved: list[str]) -> None:
     found = following(Version(released), map(Tag, there))
 
-    assert [tag for tag, newer in found.items() if not newer] == moved
+    assert [tag for tag, keeper in found.items() if not keeper] == moved
     assert list(found) == [released.rpartition(".")[0], released.partition(".")[0], "latest"]
 
 
