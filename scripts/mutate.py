@@ -40,6 +40,8 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     paths: list[str]
     """Files, and folders with all that is in them."""
+    apart_from: list[str]
+    """Files in these folders that are left alone."""
     without: list[str]
     """Tests that are left out, by how their names begin."""
 
@@ -75,7 +77,7 @@ def chosen(scope: Scope, path: str) -> list[str]:
             raise Failure(f"pyproject.toml names {named}, and no Python file is there", remedy)
         files += [file.relative_to(ROOT).as_posix() for file in found]
     wanted = (ROOT / path).resolve()
-    files = [file for file in files if not path or (ROOT / file).is_relative_to(wanted)]
+    files = [file for file in files if file not in scope.apart_from and (ROOT / file).is_relative_to(wanted)]
     if not files:
         raise Failure(f"nothing at {path} is mutated", remedy)
     return files

@@ -261,6 +261,7 @@ def test_the_first_row_without_a_finite_prediction_is_named(value: float, card: 
     assert caught.value.findings == (
         Finding(1, None, "values that give no finite prediction", "values as in training"),
     )
+    assert caught.value.more == 0
 
 
 @pytest.mark.parametrize(

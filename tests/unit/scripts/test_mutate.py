@@ -29,6 +29,7 @@ def test_who_is_smaller_fits():
 SETTINGS = """\
 [tool.shipshape.mutate]
 paths = ["rooms"]
+apart_from = ["rooms/hall.py"]
 without = ["tests/unit/test_slow.py"]
 
 [tool.pytest.ini_options]
@@ -52,6 +53,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
         "rooms/__init__.py": "",
         "rooms/door.py": SOURCE,
+        "rooms/hall.py": "def width():\n    return 3\n",
         "rooms/sizes.txt": "2",
         "tests/unit/test_door.py": TEST,
         "tests/unit/test_slow.py": "def test_that_is_not_run():\n    assert False\n",
@@ -132,14 +134,15 @@ def test_tests_that_fail_without_a_mutant_say_nothing_about_mutants(project: Pat
 
 @pytest.mark.usefixtures("project")
 def test_what_is_not_in_scope_cannot_be_asked_for() -> None:
-    scope = mutate.Scope(["rooms"], [])
+    scope = mutate.Scope(["rooms"], ["rooms/hall.py"], [])
 
     assert mutate.chosen(scope, "") == mutate.chosen(scope, "rooms") == ["rooms/__init__.py", "rooms/door.py"]
     assert mutate.chosen(scope, "rooms/door.py") == ["rooms/door.py"]
-    with pytest.raises(Failure, match="nothing at tests is mutated"):
-        mutate.chosen(scope, "tests")
+    for path in ("tests", "rooms/hall.py"):
+        with pytest.raises(Failure, match=f"nothing at {path} is mutated"):
+            mutate.chosen(scope, path)
     with pytest.raises(Failure, match=r"names rooms/wall\.py, and no Python file is there"):
-        mutate.chosen(mutate.Scope(["rooms", "rooms/wall.py"], []), "")
+        mutate.chosen(mutate.Scope(["rooms", "rooms/wall.py"], [], []), "")
 
 
 def test_a_scope_that_is_not_there_is_named(project: Path) -> None:
