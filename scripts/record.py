@@ -166,9 +166,7 @@ class Record:
             raise Failure(
                 f"{self.path} cannot be read any more: {gone.strerror}", f"git checkout {self.path}"
             ) from gone
-        wanted = taken_back(found, written, before)
-        if wanted != found:
-            _write(path, wanted)
+        _write(path, taken_back(found, written, before))
 
 
 def require_history() -> None:

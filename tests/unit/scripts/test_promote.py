@@ -18,6 +18,7 @@ from scripts.environment import up
 from scripts.failure import Failure
 from scripts.promote import promote
 from scripts.record import Record
+from scripts.record_file import Release
 from scripts.rollback import rollback
 from scripts.verify import Verified
 from tests.unit.scripts.repository import EMPTY, Repository, release, text, verified
@@ -132,7 +133,7 @@ def test_promoting_again_changes_nothing(repository: Repository) -> None:
 
 @pytest.mark.parametrize(
     "act",
-    [lambda: promote("1.1.0", "dev", verified=verified), lambda: rollback("dev", verified=verified)],
+    [lambda: promote("1.1.0", "dev", verified=unreachable), lambda: rollback("dev", verified=unreachable)],
     ids=["promote", "rollback"],
 )
 def test_a_record_with_uncommitted_changes_is_left_alone(repository: Repository, act: Callable[[], str]) -> None:
@@ -283,8 +284,8 @@ def test_a_rollback_that_cannot_be_verified_says_how_to_do_it_by_hand(repository
 @pytest.mark.parametrize(
     "act",
     [
-        lambda: promote("1.3.0", "dev", verified=verified),
-        lambda: rollback("dev", verified=verified),
+        lambda: promote("1.3.0", "dev", verified=unreachable),
+        lambda: rollback("dev", verified=unreachable),
         lambda: up("dev"),
     ],
     ids=["promote", "rollback", "up"],
@@ -326,6 +327,21 @@ def test_an_image_that_says_it_is_another_one_is_not_promoted(
         promote(asked, "dev", verified=said(field, value))
 
     assert repository.head == before
+
+
+def test_a_version_that_ends_like_that_of_the_image_is_another_one() -> None:
+    with pytest.raises(Failure, match=r"11\.0\.0 is an image that says it is 1\.0\.0"):
+        promote("11.0.0", "dev", verified=lambda _: verified("1.0.0"))
+
+
+def test_what_a_record_could_not_hold_is_not_written(repository: Repository) -> None:
+    image = release("1.0.0")
+    false = Release("$(touch pwned)", image.digest, image.revision)  # type: ignore[arg-type]
+
+    with pytest.raises(Failure, match=r"dev\.env, line 2: .* is not a version"):
+        Record("dev").commit(false, "Promote", {})
+
+    assert repository.file("dev").read_text() == EMPTY
 
 
 @pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])

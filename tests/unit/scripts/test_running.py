@@ -21,6 +21,13 @@ IMAGE, OTHER = release("1.0.0"), release("1.1.0")
 HERE = Running(State.SAME)
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What listens on this machine is asked itself, whatever network the tests are started in."""
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.mark.parametrize(
     ("version", "revision", "state"),
     [
