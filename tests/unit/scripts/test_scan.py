@@ -143,6 +143,12 @@ def test_the_file_is_read_and_may_be_missing(tmp_path: Path) -> None:
     assert allowlist.read(tmp_path / "nowhere.toml", TODAY) == []
 
 
+def test_an_exception_may_end_on_the_latest_day(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.toml").write_text(VALID.replace("2026-11-20", "2027-02-18"))
+
+    assert allowlist.read(tmp_path / "exceptions.toml", TODAY) == [entry(expires=date(2027, 2, 18))]
+
+
 def test_this_project_s_own_file_is_well_formed() -> None:
     allowlist.read()
 
