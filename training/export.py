@@ -28,7 +28,6 @@ def to_onnx(pipeline: Pipeline, width: int) -> bytes:
         initial_types=[("features", DoubleTensorType([None, width]))],
         target_opset=_OPSET,
         custom_conversion_functions={SimpleImputer: _convert_imputer},
-        custom_shape_calculators={SimpleImputer: _shape_imputer},
     )
     # skl2onnx lists the operator sets in the order of a Python set, which differs from run to run.
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
@@ -54,7 +53,3 @@ def _convert_imputer(scope: Scope, operator: Operator, container: ModelComponent
     container.add_initializer(fill, TensorProto.DOUBLE, [1, len(statistics)], statistics.tolist())
     container.add_node("IsNaN", [source], [gaps], name=scope.get_unique_operator_name("IsNaN"))
     container.add_node("Where", [gaps, fill, source], [sink], name=scope.get_unique_operator_name("Where"))
-
-
-def _shape_imputer(operator: Operator) -> None:
-    operator.outputs[0].type = DoubleTensorType([None, len(operator.raw_operator.statistics_)])

@@ -106,6 +106,30 @@ def test_numbers_stay_a_category_is_its_index_a_gap_is_nan(count: int) -> None:
     assert np.array_equal(matrix, wanted, equal_nan=True)
 
 
+def test_many_rows_without_a_fault_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would give the same, in three times the time.
+    monkeypatch.delattr(Schema, "_one_by_one")
+    lists: list[Any] = [[20, 3.0, "house"], [500.0, None, None]] * FEW
+    schema = Schema([SIZE, ROOMS, KIND, Feature("far", "number"), Feature("code", "category", categories=("a",))])
+
+    assert ALL.encode(lists).shape == (2 * FEW, 3)
+    assert ALL.encode([*lists, {"kind": "flat", "size": 10.5}]).shape == (2 * FEW + 1, 3)
+    assert schema.encode([[20, 3, None, value, "a"] for value in range(-FEW, FEW)]).shape == (2 * FEW, 5)
+
+
+@pytest.mark.parametrize("wrong", [[20, 3], [20, 3, "flat", 20], []])
+def test_among_many_lists_one_of_another_length_is_found(wrong: list[Any]) -> None:
+    rows = [*[[20, 3, "flat"]] * FEW, wrong]
+
+    assert [(row, field) for row, field, *_ in findings(ALL, rows)] == [(FEW, None)]
+
+
+def test_lengths_that_make_up_for_one_another_are_found() -> None:
+    rows = [[20, 3], ["flat", 20, 3, "flat"]] * FEW
+
+    assert len(findings(ALL, rows)) == 20
+
+
 @pytest.mark.parametrize("count", [1, FEW, MORE])
 @pytest.mark.parametrize(
     ("field", "value", "found", "wanted"),

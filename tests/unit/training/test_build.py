@@ -234,6 +234,7 @@ def test_it_is_made_beside_its_place_so_that_one_rename_puts_it_there(
     large: build.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "of another file system"))
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "deep/er/model"
 
     build.write(large, out)
@@ -241,6 +242,7 @@ def test_it_is_made_beside_its_place_so_that_one_rename_puts_it_there(
 
     assert sorted(path.name for path in out.iterdir()) == ["card.json", "model.joblib"]
     assert list(out.parent.iterdir()) == [out]
+    assert list(tmp_path.iterdir()) == [tmp_path / "deep"]
 
 
 def test_an_empty_directory_is_taken(large: build.Model, tmp_path: Path) -> None:
