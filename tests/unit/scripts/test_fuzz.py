@@ -175,14 +175,13 @@ def test_a_label(kind: type[Token], text: str) -> None:
 RECORD = f"# What test shall run.\nVERSION=1.0.0\nDIGEST={DIGEST}\nREVISION={'a' * 40}\nURL=https://test.example.com\n"
 
 
+INSERTED = TEXTS | st.sampled_from(["\n", "="])
+
+
 @given(
-    st.builds(
-        lambda at, new: RECORD[:at] + new + RECORD[at:],
-        st.integers(0, len(RECORD)),
-        TEXTS | st.sampled_from(["\n", "="]),
-        st.integers(0, len(RECORD)),
-        TEXTS | st.sampled_from(["\n", "="]),
-    ).map(lambda text: text.encode("utf-8", "replace"))
+    st.builds(lambda at, new: RECORD[:at] + new + RECORD[at:], st.integers(0, len(RECORD)), INSERTED).map(
+        lambda text: text.encode("utf-8", "replace")
+    )
     | st.lists(st.sampled_from(RECORD.splitlines()), max_size=8).map(lambda lines: "\n".join(lines).encode())
     | st.binary(max_size=200)
 )
