@@ -424,11 +424,14 @@ def test_a_registry_that_does_not_say_what_hangs_there_cannot_be_asked(release: 
 def test_a_registry_that_never_says_what_hangs_there_is_named(release: Release, proxy: Between) -> None:
     """With a limit of one second for the minute that it is."""
     proxy.silent = ("/referrers/",)
-    program = "import sys; from scripts import referrers; from scripts.grammar import Digest; referrers.SECONDS = 1; "
+    program = """import sys
+from scripts import referrers
+from scripts.grammar import Digest, Repository
+referrers.SECONDS = 1
+referrers.read(Repository(sys.argv[1]), Digest(sys.argv[2]))"""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", f"{program} referrers.read(sys.argv[1], Digest(sys.argv[2]))",
-         f"{proxy.host}/evidence/house-price", release.digest],
+        [sys.executable, "-c", program, f"{proxy.host}/evidence/house-price", release.digest],
         cwd=release.project.path, check=False, capture_output=True, text=True, timeout=50,
     )  # fmt: skip
 
