@@ -91,6 +91,24 @@ def test_what_was_in_the_environment_before_may_go_on_when_that_has_moved_on(
     assert "dev had 1.0.0" in capsys.readouterr().out
 
 
+def test_what_is_in_the_environment_before_goes_on_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    for environment in ("dev", "test"):
+        promote("1.0.0", environment, verified=verified)
+
+    assert capsys.readouterr().out == ""
+
+
+def test_the_commit_names_the_last_that_gave_it_to_the_environment_before(repository: Repository) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        promote(version, "dev", verified=verified)
+    rollback("dev", verified=verified)
+    last = repository.head
+
+    promote("1.0.0", "test", verified=verified)
+
+    assert f"After: dev, by {last}" in repository.git("log", "-1", "--format=%(trailers)").splitlines()
+
+
 def test_a_commit_can_go_to_dev_and_no_further(repository: Repository) -> None:
     tag = f"sha-{release('1.0.0').revision}"
 
@@ -366,6 +384,15 @@ def test_a_false_record_is_nothing_to_go_back_to(repository: Repository, field: 
     assert failure.value.remedy == "./ship promote 1.0.0 dev"
     assert repository.head == before
     assert not Record("dev").edited
+
+
+@pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
+def test_a_false_record_is_mended_by_a_promotion(repository: Repository, field: str, value: str) -> None:
+    repository.write("dev", text("1.0.0", **{field: value}))
+
+    promote("1.0.0", "dev", verified=verified)
+
+    assert Record("dev").fields.release == release("1.0.0")
 
 
 def test_from_a_false_record_one_goes_back_to_the_true_one(repository: Repository) -> None:
