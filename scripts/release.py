@@ -121,7 +121,7 @@ def arrival(tags: Mapping[Repository, Sequence[Tag]], digest: Digest) -> bool:
     """Ask every registry again, show what is where, and return whether all `tags` are `digest`."""
     rows, right = Rows("registry", "tag", "digest", ""), True
     for repository, names in tags.items():
-        silent = False  # who did not answer once is not waited for again
+        silent = False  # after one time-out, this registry is not asked again
         for name in names:
             found, shown = None, "no answer"
             try:

@@ -267,7 +267,7 @@ def test_what_is_gone_back_to_is_verified_again_by_its_digest(repository: Reposi
 
 
 def test_with_nothing_recorded_there_is_nothing_to_go_back_to() -> None:
-    with pytest.raises(Failure, match="no release before"):
+    with pytest.raises(Failure, match="nothing was promoted to prod yet"):
         rollback("prod", verified=verified)
 
 

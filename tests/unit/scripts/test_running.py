@@ -206,3 +206,12 @@ def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
     assert found == Running(State.SILENT, f"{url} gave no whole answer within 0.2 s")
     assert time.monotonic() - began < 5
+
+
+def test_a_key_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY_PROD", "secret")
+    found = running("prod", None, Url("http://prod.example.com"))
+
+    assert found.state is State.SILENT
+    assert found.detail.startswith("API_KEY_PROD is not sent to http://prod.example.com in the clear")
+    assert "secret" not in found.detail
