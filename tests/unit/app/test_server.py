@@ -54,10 +54,10 @@ class Service:
             return b"".join(iter(lambda: connection.recv(9999), b""))
 
     def ready(self) -> int:
-        """Ask for the status of /readyz; gives 0 where nobody listens."""
+        """Ask for the status of /readyz; gives 0 where nobody listens, or a stopping worker takes no more."""
         try:
             return int(self.answer("/readyz").split()[1])
-        except (FileNotFoundError, ConnectionError):
+        except (FileNotFoundError, ConnectionError, TimeoutError):
             return 0
 
     def stop(self, expected: int) -> None:
