@@ -4,6 +4,7 @@
 import errno
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -34,13 +35,13 @@ def _platforms(_context: click.Context, _option: click.Parameter, text: str | No
 def ship(context: click.Context, *, again: bool) -> None:
     """From a table of data to one tested image in every registry.
 
-    Without a STAGE, the whole way: setup, lint, unit, build, scan, integration, publish. What passed for the same files
-    and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the workflows
-    on GitHub run.
+    Without a COMMAND, the whole way: setup, lint, unit, build, scan, integration, publish. What passed for the same
+    files and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the
+    workflows on GitHub run.
 
     \b
     Environment:
-      REGISTRIES      repositories to publish to, separated by spaces, such as
+      REGISTRIES      repositories to publish to, separated by spaces or commas, as in
                       "docker.io/me/house-price ghcr.io/me/house-price"
                       (default: two local registries that stand for these)
       PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
@@ -104,8 +105,8 @@ def unit() -> None:
 def mutate(path: str, *, write: bool) -> None:
     """Change the code in small wrong ways, and see that a unit test fails each time.
 
-    PATH limits it to a file or a folder. It takes a quarter of an hour; docs/testing.md says what to do with what
-    survives.
+    All of it takes a quarter of an hour on four cores. PATH limits it to a file or a folder; even then all unit tests
+    run once first. docs/testing.md says what to do with what survives.
     """
     if path and write:
         raise click.UsageError("docs/testing.md has the score of everything: --write takes no PATH")
@@ -314,10 +315,12 @@ def _stage(name: str, work: Callable[[], str]) -> None:
 
 def _keep(name: str, result: str) -> None:
     BUILD.mkdir(exist_ok=True)
-    (BUILD / f"{name}.result").write_text(result)
+    text = terminal.plain(result)
+    (BUILD / f"{name}.result").write_text(text, encoding="utf-8")
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(path).open("a") as summary:
-            summary.write(f"**{name}**: {terminal.plain(result)}\n\n")
+        marked = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # somebody else's words are no Markdown
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(f"**{name}**: {marked}\n\n")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -137,7 +137,8 @@ def trusted(repositories: Iterable[Repository]) -> Signer:
 def verifier(repositories: Iterable[Repository]) -> Signer:
     """Return whose word counts, as `trusted` does. Raises Failure when that is a key that is not here."""
     who = trusted(repositories)
-    if isinstance(who, KeyPair) and who.public == _own("cosign.pub") and not Path(who.public).exists():
+    named = os.environ.get("COSIGN_KEY") or os.environ.get("COSIGN_PUBLIC_KEY")
+    if isinstance(who, KeyPair) and not named and not Path(who.public).exists():
         raise Failure(
             f"there is no key of yours, {who.public}, that could have signed these images",
             "COSIGN_PUBLIC_KEY=cosign.pub, with the key of who published them",
@@ -155,7 +156,7 @@ def signer(repositories: Iterable[Repository]) -> Signer:
         )
     if isinstance(who, KeyPair) and not who.private:
         raise Failure("COSIGN_PUBLIC_KEY can verify, but not sign", "set COSIGN_KEY as well")
-    if isinstance(who, KeyPair) and who.private == _own("cosign.key"):
+    if isinstance(who, KeyPair) and not os.environ.get("COSIGN_KEY"):
         _make_own_key_pair()
     return who
 
@@ -236,7 +237,10 @@ def _key(variable: str) -> Key | None:
 
 def _own(half: str) -> Key:
     """Return where the key of this user on this machine is, or would be."""
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    try:
+        home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    except RuntimeError as homeless:  # a user without HOME, whom the system does not know
+        raise Failure("HOME is not set, so there is no place for a key", "HOME=… or COSIGN_KEY=…") from homeless
     return Key.of(str(Path(home, "shipshape", half)), "XDG_CONFIG_HOME")
 
 

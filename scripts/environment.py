@@ -78,12 +78,14 @@ def _recorded(environment: str) -> Reference:
     release = Record(environment).fields.release
     if release is None:
         raise Failure(f"nothing was promoted to {environment} yet", f"./ship promote VERSION {environment}")
-    unheard = []
+    unheard: list[Failure] = []
     for repository in registry.repositories():
         reference = repository.at(release.digest)
         try:
             if registry.digest(reference):
                 return reference
         except Failure as silent:
-            unheard.append(silent.reason)
-    raise Failure("; ".join(unheard) or f"no registry has {release} any more", "REGISTRIES names where to look")
+            unheard.append(silent)
+    if unheard:
+        raise Failure("; ".join(silent.reason for silent in unheard), unheard[0].remedy)
+    raise Failure(f"no registry has {release} any more", "REGISTRIES names the repositories that it was published to")

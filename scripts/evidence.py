@@ -214,9 +214,12 @@ def check_bill(predicate: bytes, digest: Digest) -> int:
     return len(stated.components)
 
 
-def _home() -> str:
-    """Return the repository that the image is made of, as a package manager's Git location."""
-    return f"git+{project.repository(source.root())}"
+def _home() -> Uri:
+    """Return the repository that the image is made of, as a package manager's Git location.
+
+    Raises Failure when its origin is none that provenance can name.
+    """
+    return Uri.of(f"git+{project.repository(source.root())}", "the remote origin", "git remote set-url origin URL")
 
 
 def _fetch() -> str:

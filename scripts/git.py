@@ -14,7 +14,7 @@ from scripts.process import Ended, Environment, attempt
 # The first line of what Git LFS keeps in a commit in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS = b"version https://git-lfs.github.com/spec/"
 EXECUTABLE, LINK, SUBMODULE = "100755", "120000", "160000"
-# Those that say which repository is meant: Git sets them for a hook, and here the folder that it is asked in says so.
+# Variables that select a repository. Git sets them for its hooks; here the folder that it is asked in decides.
 # `git rev-parse --local-env-vars` lists them, with settings (GIT_CONFIG_…), which are the user's and stay.
 _OF_A_REPOSITORY = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -108,6 +108,8 @@ def export(revision: str, folder: Path, paths: Sequence[str] = (), root: Path | 
             raise Failure(f"{entry.path} is kept by Git LFS, so the commit does not hold it", "commit the file itself")
         if ".." in Path(entry.path).parts or Path(entry.path).is_absolute():
             raise Failure(f"the commit {revision[:12]} has a file outside of its folder: {entry.path}")
+        if not (folder / entry.path).parent.resolve().is_relative_to(folder.resolve()):
+            raise Failure(f"the commit {revision[:12]} has a link in the place of a folder of {entry.path}")
         _write(folder / entry.path, entry.mode, content)
 
 

@@ -55,7 +55,7 @@ class Digest(Token):
 
     @property
     def short(self) -> str:
-        """As much as a person compares."""
+        """The first twelve digits, for display."""
         return self[: len("sha256:") + 12]
 
 

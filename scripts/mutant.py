@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
-# Of pytest: a test failed, or it broke down. Of mutmut: time is up. Below 0 a signal ended it, as when time is up.
+# Exit statuses that count as killed: pytest's for a failed test and for an error of its own, mutmut's for a time-out.
+# Below 0, a signal ended it.
 _KILLED = {1, 3, 24, 36, 152, 255}
 _NAME = re.compile(r"(?:.*\.)?(?P<whole>(?P<original>x(?:_|ǁ(?P<owner>\w+?)ǁ)(?P<function>\w+)__mutmut)_\d+)")
 

@@ -105,7 +105,7 @@ def address() -> Url:
 
 
 def service(url: str) -> Ask:
-    """Return a way to ask the service at `url`: with time-outs, and thrice more where it is busy."""
+    """Return how to ask the service at `url`: with time-outs, and three retries where it is busy."""
     session = requests.Session()
     retry = Retry(3, read=0, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None,
                   retry_after_max=30)  # fmt: skip

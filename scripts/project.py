@@ -40,8 +40,9 @@ def commit(root: Path | None = None) -> Commit:
     Raises Failure outside a Git checkout, or before the first commit.
     """
     where = root or ROOT
+    # Git's own reading of the time: a format re-encodes the commit first, and one in UTF-16 then has none.
+    epoch, revision = git.line("rev-list", "-1", "--timestamp", "HEAD", "--", root=where).split()
     # As it is, whatever a user's settings hide or show.
-    revision, epoch = git.line("log", "-1", "--no-show-signature", "--format=%H %ct", root=where).split()
     changed = git.data("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none", root=where)
     return Commit(Revision(revision), int(epoch), dirty=bool(changed))
 
@@ -67,7 +68,9 @@ def repository(root: Path | None = None) -> str:
     if "GITHUB_REPOSITORY" in os.environ:
         return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{os.environ['GITHUB_REPOSITORY']}"
     origin = git.line("config", "--default", "", "--get", "remote.origin.url", root=root or ROOT)
-    found = re.fullmatch(r"(?:https://|ssh://)?(?:[^@/]+@)?([\w-]+(?:\.[\w-]+)+)[:/](.+?)(?:\.git)?/?", origin)
+    found = re.fullmatch(
+        r"(?:https://|ssh://)?(?:[^@/]+@)?([\w-]+(?:\.[\w-]+)+)(?::\d+/|[:/])(.+?)(?:\.git)?/?", origin
+    )
     return f"https://{found[1]}/{found[2]}" if found else ""
 
 

@@ -16,7 +16,7 @@ from scripts.record_file import Fields, Release, parse, taken_back, with_release
 
 # In the order in which a release goes through them.
 ENVIRONMENTS = ("dev", "test", "prod")
-# The end of the year 9999, and of the dates that Python has. A commit can say that it is of a later one.
+# The latest time that `datetime` can hold, in the year 9999. A commit may claim a later one.
 LATEST = 253402300799
 
 
@@ -46,6 +46,8 @@ class Record:
     def content(self) -> bytes:
         """The file. Raises Failure when there is none."""
         content = self._committed
+        if content is not None and git.tree("HEAD", [str(self.path)], root=ROOT)[0].mode == git.LINK:
+            raise Failure(f"{self.path} is a link, and a record is a file", f"git log --patch {self.path}")
         if content is None:
             raise Failure(f"the last commit has no file {self.path}", f"what became of it: git log --patch {self.path}")
         return content
@@ -61,7 +63,7 @@ class Record:
         try:
             return (ROOT / self.path).read_bytes() != self._committed
         except OSError:  # not there, or no file
-            return True
+            return self._committed is not None
 
     def history(self) -> list[Entry]:
         """Return what the environment was given, the oldest first, as this branch saw it: a merge counts, once.
@@ -72,13 +74,15 @@ class Record:
         require_history()
         # rev-list and not log: no setting of the user changes what it prints.
         listed = git.data(
-            "rev-list", "--first-parent", "--reverse", "--encoding=UTF-8", "--format=%H%x09%ct%x09%aN", "HEAD", "--",
+            "rev-list", "--first-parent", "--reverse", "--encoding=UTF-8", "--timestamp", "--format=%aN", "HEAD", "--",
             str(self.path), root=ROOT,
         )  # fmt: skip
-        commits = [row.decode(errors="replace").split("\t", 2) for row in listed.split(b"\n")[1::2]]
-        contents = git.contents((f"{commit}:./{self.path}" for commit, _, _ in commits), root=ROOT)
+        # Two lines each: `EPOCH commit REVISION`, which is Git's own reading of any commit, and the author's name.
+        rows = [row.decode(errors="replace") for row in listed.split(b"\n")]
+        commits = [(*head.split(" commit "), author) for head, author in zip(rows[::2], rows[1::2], strict=False)]
+        contents = git.contents((f"{commit}:./{self.path}" for _, commit, _ in commits), root=ROOT)
         entries, last = [], None
-        for (commit, epoch, author), content in zip(commits, contents, strict=True):
+        for (epoch, commit, author), content in zip(commits, contents, strict=True):
             release = self._release(content)
             if release and release != last:
                 entries.append(Entry(release, Revision(commit), author, min(int(epoch), LATEST)))
@@ -166,9 +170,7 @@ class Record:
             raise Failure(
                 f"{self.path} cannot be read any more: {gone.strerror}", f"git checkout {self.path}"
             ) from gone
-        wanted = taken_back(found, written, before)
-        if wanted != found:
-            _write(path, wanted)
+        _write(path, taken_back(found, written, before))
 
 
 def require_history() -> None:
@@ -181,7 +183,7 @@ def require_history() -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Let the file at `path` hold `content`, at once: whoever reads it has the whole of either."""
+    """Replace the file at `path` at once: a reader sees the old content or the new one, never a mixture."""
     new = None
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:

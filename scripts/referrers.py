@@ -8,6 +8,7 @@ https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +20,19 @@ import msgspec
 from scripts import registry
 from scripts.failure import Failure
 from scripts.grammar import Digest, Reference, Repository, Tag, document
+from scripts.manifest import Manifest
 from scripts.process import Ended, Limit, attempt
 from scripts.terminal import say
 
 # What a release has are four. Beyond this nothing is read: each one costs two requests.
 MOST = 100
 SECONDS = 60
+LARGEST = 64 << 20
+"""Bytes of all of them. A bill of materials has about a fifth of one MiB."""
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 # How cosign tree says that there is one, and how that it could not be read.
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _LISTED, _UNREADABLE = " artifacts via OCI referrer: ", "Error fetching "
 
 
@@ -83,6 +88,7 @@ def read(repository: Repository, digest: Digest) -> Referrers:
     listed = tree.stdout.count(_LISTED.encode())
     unreadable = tree.stderr.count(_UNREADABLE)
     _check_number(reference, listed + unreadable)
+    _check_size(reference, tree.stdout)
     done = _ask("download", "attestation", reference=reference)
     if done.returncode and "found no attestations" not in done.stderr:
         raise _refused(reference, done)
@@ -125,6 +131,22 @@ def _check_number(reference: str, number: int) -> None:
     if number > MOST:
         raise Failure(
             f"{reference} has {number} referrers, and no more than {MOST} are read",
+            "delete those that none of yours attached: cosign tree lists them",
+        )
+
+
+def _check_size(reference: Reference, tree: bytes) -> None:
+    """Raise Failure when what the referrers in `tree` name is more than is read: one blob can be named by many."""
+    size = 0
+    for digest in {Digest(name.decode()) for name in _DIGEST.findall(tree)} - {reference.digest}:
+        try:
+            manifest = registry.manifest(reference.repository.at(digest))
+            size += sum(layer.size for layer in document(manifest, Manifest, f"the referrer {digest}").layers)
+        except Failure:  # it is gone, or is none: cosign does not read it either
+            continue
+    if size > LARGEST:
+        raise Failure(
+            f"the referrers of {reference} are {size >> 20} MiB, and no more than {LARGEST >> 20} are read",
             "delete those that none of yours attached: cosign tree lists them",
         )
 

@@ -92,7 +92,7 @@ def digest(reference: Reference, *, may_be_new: bool = False) -> Digest | None:
 
 
 def tags(repository: Repository) -> list[Tag]:
-    """Return every tag of `repository`, without what the specification allows for none: nobody can ask for that.
+    """Return every tag of `repository`; names that the OCI specification does not allow are passed over.
 
     Raises Failure when the registry gives no list: there is one as soon as there is a tag.
     """
@@ -212,13 +212,17 @@ def _remedy(host: str, said: str) -> str:
     """Return what helps against what skopeo `said`; nothing where that is not known."""
     if re.search(rf"pinging container registry {re.escape(host)}: .*connection refused", said):
         ours = host in {f"localhost:{port}" for port, _ in LOCAL.values()}
-        return "./ship publish starts the registries of this machine" if ours else f"start {host}, or mend its name"
+        return (
+            "docker start shipshape-docker-hub shipshape-ghcr; where they do not exist yet: ./ship"
+            if ours
+            else f"start {host}, or mend its name"
+        )
     if re.search(r"unauthorized|: (errors: )?denied\b|status code from registry 40[13]", said):
         return f"docker login {host}, as somebody who may read and write there"
     if re.search(r"toomanyrequests|(unexpected HTTP status:|status code from registry) (429|5\d\d)", said):
         return f"try again later: the fault is on the side of {host}"
     if "no such host" in said:
-        return f"mend the name {host}: nothing is called that"
+        return f"check the network and its DNS, or the name {host}"
     return "free some space, there or here" if "no space left on device" in said else ""
 
 

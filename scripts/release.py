@@ -17,7 +17,7 @@ from scripts import BUILD, registry, source
 from scripts.failure import Failure
 from scripts.grammar import Digest, Reference, Repository, Revision, Tag, Version, document
 from scripts.terminal import Rows, console, say
-from scripts.verify import Verified, verified
+from scripts.verify import Verified, newer, verified
 
 RECORD = BUILD / "published.json"
 # What a release on GitHub shows and carries.
@@ -83,20 +83,14 @@ def of_commit(revision: Revision) -> Tag:
     return Tag(f"sha-{revision}")
 
 
-def following(released: Version, tags: Iterable[Tag]) -> dict[Tag, Tag | None]:
-    """Return the tags that follow the newest release, each with what keeps `released` from having it.
+def following(released: Version, tags: Iterable[Tag]) -> dict[Tag, str]:
+    """Return the tags that follow the newest release, each with what keeps `released` from having it, if anything.
 
-    That is the newest of the releases among `tags`, those of the repository, that it could point to, where that is
-    newer; else None. A pre-release is never it.
+    That is the newest of the releases among `tags`, those of the repository, that it could point to.
     """
-    mine = pep440.Version(released)
-    there = [pep440.Version(tag) for tag in tags if Version.matches(tag)]
-    kept: dict[Tag, Tag | None] = {}
-    for alias, shared in ((f"{mine.major}.{mine.minor}", 2), (f"{mine.major}", 1), ("latest", 0)):
-        line = [one for one in there if one.release[:shared] == mine.release[:shared] and not one.is_prerelease]
-        newest = max(line, default=mine)
-        kept[Tag(alias)] = Tag(str(newest)) if newest > mine else None
-    return kept
+    mine, there = pep440.Version(released), list(tags)
+    aliases = (f"{mine.major}.{mine.minor}", f"{mine.major}", "latest")
+    return {Tag(alias): newer(alias, released, there) for alias in aliases}
 
 
 def refuse_to_move(
@@ -127,7 +121,7 @@ def arrival(tags: Mapping[Repository, Sequence[Tag]], digest: Digest) -> bool:
     """Ask every registry again, show what is where, and return whether all `tags` are `digest`."""
     rows, right = Rows("registry", "tag", "digest", ""), True
     for repository, names in tags.items():
-        silent = False  # who did not answer once is not waited for again
+        silent = False  # after one time-out, this registry is not asked again
         for name in names:
             found, shown = None, "no answer"
             try:
@@ -163,19 +157,19 @@ def _follow(repository: Repository, version: Version, there: Sequence[Tag], dige
     if pep440.Version(version).is_prerelease:
         return []
     kept = following(version, _listed(repository, there))
-    for name, newer in kept.items():
-        if newer:
-            say(f"  {repository}:{name} stays where it is: {newer}, which is there, is newer than {version}")
-    mine = [name for name, newer in kept.items() if not newer]
+    for name, keeper in kept.items():
+        if keeper:
+            say(f"  {repository}:{name} stays where it is: {keeper}, which is there, is newer than {version}")
+    mine = [name for name, keeper in kept.items() if not keeper]
     written = [name for name in mine if registry.digest(repository.at(name)) != digest]
     for name in written:
         say(f"  {repository.at(name)}")
         registry.tag(repository, digest, name)
-    for name, newer in following(version, _listed(repository, there)).items() if written else ():
-        if newer and name in written:
+    for name, keeper in following(version, _listed(repository, there)).items() if written else ():
+        if keeper and name in written:
             raise Failure(
-                f"{newer} was released into {repository} meanwhile, and {name} may point to {version}, which is older",
-                f"./ship release, in a checkout of {newer}",
+                f"{keeper} was released into {repository} meanwhile, and {name} may point to {version}, which is older",
+                f"./ship release, in a checkout of {keeper}",
             )
     return mine
 

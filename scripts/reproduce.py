@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import ROOT, git, registry, source
+from scripts import ROOT, git, project, registry, source
 from scripts.difference import Part, base_only, compare, headline
 from scripts.failure import Failure
 from scripts.grammar import Column, Name, Platform, RelativePath, Revision, Token, Version, shown
@@ -94,15 +94,29 @@ def _origin(image: Layout, reference: str, commit: str) -> Origin:
         raise Failure(f"the platforms of {reference} name different origins")
     if (model_format := labels.get(MODEL_FORMAT, "")) not in {"onnx", "joblib"}:
         raise Failure(f"its label {MODEL_FORMAT} is {shown(model_format)}, and no image of this project has that")
-    if not commit:
+    stated = not commit
+    if stated:
         remedy = f"./ship reproduce {reference} --commit REV compares it with a commit of your choice"
         commit = Revision.of(labels.get(REVISION, ""), f"{reference} names no commit, by its label {REVISION}", remedy)
     revision = _commit(commit, source.root())
+    if stated:
+        _require_merged(revision, source.root())
     if PIPELINE not in labels:
         return Origin(revision, model_format, platforms, None, {})
     pipeline = _commit(Revision.of(labels[PIPELINE], f"the label {PIPELINE}"), ROOT)
+    _require_merged(pipeline, ROOT)
     model = {name: kind.of(labels.get(label, ""), f"the label {label}") for name, (label, kind) in MODEL.items()}
     return Origin(revision, model_format, platforms, pipeline, dict(model))
+
+
+def _require_merged(revision: Revision, root: Path) -> None:
+    """Raise Failure unless a commit that an image names is on main or on this branch: its code would run here."""
+    if not any(project.is_in(revision, branch, root) for branch in ("main", "HEAD")):
+        raise Failure(
+            f"the image names commit {revision.short}, which is neither on main nor on this branch of {root}: "
+            "to rebuild it would be to run its code",
+            f"read that commit first, then ./ship reproduce … --commit {revision}",
+        )
 
 
 def _commit(name: str, root: Path) -> Revision:

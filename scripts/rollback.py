@@ -18,7 +18,9 @@ def rollback(environment: str, *, verified: Callable[[str], Verified] = verified
     record = Record(environment)
     record.require_writable()
     current, held = record.fields.release, record.stack()
-    if current is None or len(held) < 2:
+    if current is None:
+        raise Failure(f"nothing was promoted to {environment} yet", f"./ship promote VERSION {environment}")
+    if len(held) < 2:
         raise Failure(f"{environment} has had no release before this one", f"./ship promote VERSION {environment}")
     earlier = held[-2]
     target = earlier.release

@@ -24,6 +24,7 @@ ANSWER_SECONDS = 3
 LARGEST_BYTES = 65536
 """Of an answer to /version, which has a few hundred."""
 KEY = re.compile(r"[!-~]+")
+LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:|/|$)")
 ENGINE = Limit(10, "the Docker engine")
 
 
@@ -60,14 +61,14 @@ class Answer(msgspec.Struct):
 
 
 class Configuration(msgspec.Struct, rename="pascal"):
-    """How a container was made."""
+    """The configuration of a container."""
 
     image: str
     labels: dict[str, str] | None = None
 
 
 class Condition(msgspec.Struct, rename="pascal"):
-    """How a container is."""
+    """The state of a container."""
 
     running: bool
 
@@ -153,6 +154,8 @@ def _version(url: Url, variable: str) -> Answer:
     if key := os.environ.get(variable):
         if not KEY.fullmatch(key):  # said here, without it: urllib would show the key
             raise Failure(f"{variable} is no key: it has a space, or a character that is not ASCII")
+        if url.startswith("http:") and not LOOPBACK.match(url):
+            raise Failure(f"{variable} is not sent to {url} in the clear: the record needs an https:// address")
         request.add_unredirected_header("Authorization", f"Bearer {key}")
     try:
         with urllib.request.build_opener(Unmoved).open(request, timeout=ANSWER_SECONDS) as reply:

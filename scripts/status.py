@@ -33,11 +33,15 @@ def status(*, check: bool = False) -> str:
     for row in found:
         table.row(*_cells(row))
     console.print(table)
-    refused = [row.running.detail for row in found if row.running.state is State.REFUSED]
-    others = [row.environment for row in found if row.running.state.drifted and row.running.state is not State.REFUSED]
-    said = "; ".join([*refused, *([f"what is recorded does not run in {' and '.join(others)}"] if others else [])])
+    refused = [f"record refused: {row.running.detail}" for row in found if row.running.state is State.REFUSED]
+    silent = [f"{row.environment} does not answer" for row in found if row.running.state is State.SILENT]
+    others = [row.environment for row in found if row.running.state in {State.OTHER, State.NOTHING}]
+    drifted = [f"what is recorded does not run in {' and '.join(others)}"] if others else []
+    said = "; ".join([*refused, *drifted, *silent])
     if check and said:
-        raise Failure(said, "mend the record" if refused else "deploy what is recorded, or ./ship rollback")
+        raise Failure(
+            said, "mend the record and commit it" if refused else "deploy what is recorded, or ./ship rollback"
+        )
     return said or "no drift is known"
 
 

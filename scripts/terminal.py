@@ -12,7 +12,7 @@ from rich.text import Text
 from scripts.failure import Failure
 
 # Colours only on a terminal: rich looks at the stream, NO_COLOR and TERM. In a log, lines are as long as they are.
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout and sys.stdout.isatty() else 160)
 
 
 def plain(text: str) -> str:
@@ -37,7 +37,8 @@ class Rows(Table):
 def say(text: str) -> None:
     """Print one line of progress, as it is: neither markup nor a control character in it means anything."""
     console.print(Text(plain(text)))
-    sys.stdout.flush()
+    if sys.stdout:  # it can be closed
+        sys.stdout.flush()
 
 
 def duration(seconds: float) -> str:

@@ -21,6 +21,8 @@ from scripts.terminal import Rows, console, say
 
 # Says what a predicate, JSON, shows. Raises Failure when it is false.
 Fact = Callable[[bytes], str]
+# What a person reads as a version, as the newest release or as a commit, however it is spelt.
+LIKE_A_VERSION = re.compile(r"v?[0-9]+([.-]|$)|latest$|sha-", re.IGNORECASE)
 # Tags that follow the newest release: of a line, such as 1.4 and 1, or of all.
 ALIAS = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))?|latest")
 
@@ -97,6 +99,8 @@ def check_tag(tag: Tag | None, claim: Claim) -> None:
     if tag is None:
         return
     says = f"{tag} points to an image that says it is"
+    if LIKE_A_VERSION.match(tag) and not (Version.matches(tag) or ALIAS.fullmatch(tag) or tag.startswith("sha-")):
+        raise Failure(f"{tag} reads like a version or a commit, and ./ship gives no tag of that form")
     if Version.matches(tag) and Version(tag) != claim.version:
         raise Failure(f"{says} version {claim.version}")
     if tag.startswith("sha-") and tag != f"sha-{claim.revision}":

@@ -29,7 +29,7 @@ def await_answer(container: DockerContainer, url: str, seconds: float = START_SE
         try:
             if requests.get(url, timeout=1).ok:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             pass
         container.reload()
         if container.status == "exited" or time.monotonic() > deadline:

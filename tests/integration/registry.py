@@ -62,6 +62,11 @@ class Registry:
         """Return the list by which a registry without an API for it keeps what hangs beside the image `digest`."""
         return list(self.manifest(repository, digest.replace(":", "-"))["manifests"])
 
+    def bundle(self, repository: str, referrer: str) -> bytes:
+        """Return what hangs beside an image by the digest `referrer`."""
+        [layer] = self.manifest(repository, referrer)["layers"]
+        return self._get(repository, f"blobs/{layer['digest']}").content
+
     def attach(self, repository: str, digest: str, *contents: bytes) -> list[str]:
         """Hang `contents` beside the image `digest`, as anybody may who can push; return the digests of what hangs."""
         config = self._put_blob(repository, b"{}")
@@ -123,13 +128,13 @@ def push(layout: Path, reference: str) -> None:
     run(*copy, f"oci:{layout}", f"docker://{reference}")
 
 
-def relabelled(layout: Path, folder: Path, **labels: str) -> Path:
-    """Write into `folder` the image of one platform in `layout`, with other `org.opencontainers.image` labels."""
+def relabelled(layout: Path, folder: Path, labels: dict[str, str]) -> Path:
+    """Write into `folder` the image of one platform in `layout`, with `labels` in place of its own."""
     shutil.copytree(layout, folder)
     top = json.loads((folder / "index.json").read_bytes())
     manifest = json.loads(_blob(folder, top["manifests"][0]["digest"]).read_bytes())
     config = json.loads(_blob(folder, manifest["config"]["digest"]).read_bytes())
-    config["config"]["Labels"] |= {f"org.opencontainers.image.{name}": value for name, value in labels.items()}
+    config["config"]["Labels"] |= labels
     manifest["config"] |= _add_blob(folder, config)
     top["manifests"][0] |= _add_blob(folder, manifest)
     (folder / "index.json").write_text(json.dumps(top))

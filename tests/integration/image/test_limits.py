@@ -91,8 +91,12 @@ def test_clients_that_do_nothing_more_do_not_keep_the_others_out(candidate: str,
     with started_service(candidate, environment=environment) as service, ExitStack() as stack:
         for _ in range(2 if seconds == 1 else 20):
             stack.enter_context(connected(service)).sendall(sent)
+        time.sleep(1)  # the engine's proxy passes them on side by side: until the service has them all
 
-        assert requests.get(f"{service.url}/version", timeout=8).status_code == 200
+        started = time.monotonic()
+        for _ in range(5):
+            assert requests.get(f"{service.url}/version", timeout=8).status_code == 200
+        assert time.monotonic() - started < 8
 
 
 def test_a_client_that_trickles_is_too_slow_as_well(candidate: str) -> None:

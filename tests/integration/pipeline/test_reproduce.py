@@ -14,9 +14,8 @@ import pytest
 
 from tests.integration.checkout import Checkout, build, clone
 from tests.integration.container import native_platform
-from tests.integration.layout import relabelled
 from tests.integration.program import run
-from tests.integration.registry import Registry, push
+from tests.integration.registry import Registry, push, relabelled
 
 REPOSITORY = "reproduce/house-price"
 CHANGED = "app/health.py"
@@ -179,7 +178,7 @@ def test_an_image_that_hides_a_change_behind_an_honest_commit_is_found_out(
 def test_a_label_that_is_a_command_is_refused_and_not_run(
     built_checkout: Checkout, registry: Registry, tmp_path: Path, label: str, value: str
 ) -> None:
-    layout = relabelled(built_checkout.layout, tmp_path / "layout", **{label.replace(".", "__"): value})
+    layout = relabelled(built_checkout.layout, tmp_path / "layout", {label: value})
     push(layout, f"{registry.host}/{REPOSITORY}:hostile")
 
     done = built_checkout.ship("reproduce", f"{registry.host}/{REPOSITORY}:hostile")

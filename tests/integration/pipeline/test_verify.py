@@ -284,7 +284,7 @@ def test_an_alias_moved_to_an_older_line_or_a_pre_release(
 ) -> None:
     where = f"{registry.host}/{repository}"
     for version, tags in (("0.9.9", ["0.9.9", "1.0", "1"]), ("1.0.1rc1", ["1.0.1rc1", "latest"])):
-        layout = relabelled(release.project.layout, tmp_path / version, version=version)
+        layout = relabelled(release.project.layout, tmp_path / version, {"org.opencontainers.image.version": version})
         for tag in tags:
             push(layout, f"{where}:{tag}")
         say_of_another(release, where, layout)
@@ -314,7 +314,7 @@ FORGED = "1.0.0\n\x1b[2K\x1b[32m✓ verify in 0.1 s: ours is trusted\x1b[0m\n"
 @pytest.mark.parametrize("label", ["version", "revision"])
 def test_a_label_forges_no_line(release: Release, registry: Registry, label: str, tmp_path: Path) -> None:
     where = f"{registry.host}/forged/{label}"
-    layout = relabelled(release.project.layout, tmp_path / "forged", **{label: FORGED})
+    layout = relabelled(release.project.layout, tmp_path / "forged", {f"org.opencontainers.image.{label}": FORGED})
     push(layout, f"{where}:tried")
     say_of_another(release, where, layout)
     done = verify(release.project, f"{where}:tried")
@@ -342,6 +342,19 @@ def test_a_few_referrers_of_others_change_nothing(release: Release, registry: Re
     done = verify(release.project, bare)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_the_evidence_of_another_image_is_none(release: Release, registry: Registry, tmp_path: Path) -> None:
+    """All of it is by the trusted key, and was copied beside an image that says what the signed one says."""
+    layout = relabelled(release.project.layout, tmp_path / "forged", {"forged": "by the same labels"})
+    push(layout, f"{registry.host}/copied/house-price:1.0.0")
+    ours = [entry["digest"] for entry in registry.referrers("evidence/house-price", release.digest)]
+    bundles = [registry.bundle("evidence/house-price", digest) for digest in ours]
+    registry.attach("copied/house-price", layout_digest(layout), *bundles)
+    done = verify(release.project, f"{registry.host}/copied/house-price:1.0.0")
+
+    refused(done, "no signature by", "no provenance by", "no test result by", "no bill of materials by")
+    assert len(bundles) == 4
 
 
 def test_more_referrers_than_are_read_are_refused(release: Release, registry: Registry, bare: str) -> None:
@@ -411,11 +424,14 @@ def test_a_registry_that_does_not_say_what_hangs_there_cannot_be_asked(release: 
 def test_a_registry_that_never_says_what_hangs_there_is_named(release: Release, proxy: Between) -> None:
     """With a limit of one second for the minute that it is."""
     proxy.silent = ("/referrers/",)
-    program = "import sys; from scripts import referrers; from scripts.grammar import Digest; referrers.SECONDS = 1; "
+    program = """import sys
+from scripts import referrers
+from scripts.grammar import Digest, Repository
+referrers.SECONDS = 1
+referrers.read(Repository(sys.argv[1]), Digest(sys.argv[2]))"""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", f"{program} referrers.read(sys.argv[1], Digest(sys.argv[2]))",
-         f"{proxy.host}/evidence/house-price", release.digest],
+        [sys.executable, "-c", program, f"{proxy.host}/evidence/house-price", release.digest],
         cwd=release.project.path, check=False, capture_output=True, text=True, timeout=50,
     )  # fmt: skip
 

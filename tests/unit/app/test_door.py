@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.door import Door
 from app.drain import Drain
 from app.factory import create_app
 from app.model import Predictor
@@ -49,14 +50,16 @@ def test_every_answer_has_its_headers(client: FlaskClient) -> None:
         assert len(reply.headers.getlist("Content-Type")) == len(reply.headers.getlist("Content-Length")) == 1
 
 
-def test_a_page_loads_nothing_from_elsewhere(application: Flask) -> None:
+def test_a_page_loads_nothing_from_elsewhere_and_is_in_no_frame(application: Flask) -> None:
     @application.get("/page")
     def page() -> str:
         return "<p>page</p>"
 
     reply = application.test_client().get("/page")
 
-    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    policy = dict(each.split() for each in reply.headers["Content-Security-Policy"].split("; "))
+    none, own = ("default-src", "form-action", "base-uri", "frame-ancestors"), ("script", "style", "img", "connect")
+    assert policy == dict.fromkeys(none, "'none'") | {f"{kind}-src": "'self'" for kind in own}
     assert reply.headers["Referrer-Policy"] == "no-referrer"
     assert reply.text == "<p>page</p>"
 
@@ -76,14 +79,19 @@ def test_the_log_is_quiet_for_probes(client: FlaskClient, capfd: pytest.CaptureF
     assert lines(capfd) == []
 
 
-def test_the_level_is_the_status_s_and_the_path_is_bounded(
-    client: FlaskClient, capfd: pytest.CaptureFixture[str]
-) -> None:
-    client.get("/" + "x" * 3_000 + "?key=secret")
+def test_the_path_in_the_log_is_bounded(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
+    client.get("/" + "x" * 3_000)
 
     [line] = lines(capfd)
-    assert (line["level"], line["status"]) == ("warning", 404)
-    assert len(line["path"]) == 200
+    assert line["path"] == "/" + "x" * 199
+
+
+def test_the_log_has_no_query(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
+    client.get("/version?key=secret", headers={"Referer": "http://localhost/?key=secret"})
+
+    said = capfd.readouterr().out
+    assert json.loads(said)["path"] == "/version"
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize(
@@ -120,6 +128,39 @@ def test_without_a_key_everything_but_probes_is_a_401(
     assert reply.json["status"] == 401
 
 
+OPEN = {"/healthz", "/readyz", "/metrics", "/ping", "/health", "/alive", "/v1/models/house-price"}
+OPEN |= {"/v2/health/live", "/v2/health/ready", "/v2/models/house-price/ready"}
+OPEN |= {"/v2/models/house-price/versions/1.0.0/ready"}
+
+
+def test_exactly_the_probes_of_every_protocol_need_no_key(predictor: Predictor) -> None:
+    settings = replace(Settings(), api_keys=(DIGEST,), aip_health_route="/alive", aip_predict_route="/ask")
+    application = create_app(settings, predictor, Drain())
+    client = application.test_client()
+    routes = [(method, rule.rule) for rule in application.url_map.iter_rules() for method in rule.methods or ()]
+
+    answered = {(method, path) for method, path in routes if client.open(path, method=method).status_code != 401}
+
+    assert ("POST", "/ask") in routes
+    assert answered == {(method, path) for method, path in routes if path in OPEN and method in {"GET", "HEAD"}}
+
+
+@pytest.mark.parametrize("source", ["api_keys", "api_keys_file"])
+def test_either_source_of_keys_closes_the_door(source: str, predictor: Predictor, row: dict[str, object]) -> None:
+    client = client_of(predictor, **{source: (DIGEST,)})
+    authorized = {"Authorization": f"Bearer {KEY}"}
+
+    assert client.post("/predict", json={"features": row}).status_code == 401
+    assert client.post("/predict", json={"features": row}, headers=authorized).status_code == 200
+
+
+def test_who_has_no_key_learns_nothing_else_and_is_counted(predictor: Predictor) -> None:
+    client = client_of(predictor, api_keys=(DIGEST,))
+
+    assert client.get("/version", headers={"Accept": "text/html"}).status_code == 401
+    assert 'http_requests_total{method="GET",route="/version",status="401"} 1' in client.get("/metrics").text
+
+
 def test_with_one_of_the_keys_it_answers(predictor: Predictor, row: dict[str, object]) -> None:
     client = client_of(predictor, api_keys=(bytes(32),), api_keys_file=(DIGEST,))
     authorized = {"Authorization": f"Bearer {KEY}"}
@@ -143,6 +184,10 @@ def test_probes_need_no_key(predictor: Predictor) -> None:
         ("application/*;q=0.1, text/html", 200),
         ("text/html, */*;q=0.1", 200),
         ("application/json; charset=utf-8", 200),
+        ("Application/JSON", 200),
+        ("application/json, */*;q=0", 200),
+        ("application/json;q=0, */*", 406),
+        ("application/*;q=0, */*", 406),
         ("text/html", 406),
         ("application/json;q=0, text/html", 406),
         ("nonsense", 406),
@@ -175,14 +220,51 @@ def test_a_named_origin_is_let_in_before_it_shows_a_key(predictor: Predictor) ->
     answer = client.get("/version", headers={"Origin": "https://a.example", "Authorization": f"Bearer {KEY}"})
 
     assert named["Access-Control-Allow-Origin"] == "https://a.example"
-    assert "Authorization" in named["Access-Control-Allow-Headers"]
+    assert named["Access-Control-Allow-Methods"].split(", ") == ["GET", "HEAD", "POST"]
+    assert {"Authorization", "Content-Type", "X-Request-ID"} <= {*named["Access-Control-Allow-Headers"].split(", ")}
     assert named["Vary"] == other["Vary"] == "Origin"
     assert "Access-Control-Allow-Origin" not in other
     assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
     assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID"
 
 
-def test_a_star_lets_every_origin_in(predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=("*",))
+@pytest.mark.parametrize("origins", [("*",), ("https://a.example", "*")])
+def test_a_star_lets_every_origin_in(origins: tuple[str, ...], predictor: Predictor) -> None:
+    client = client_of(predictor, cors_origins=origins)
 
     assert preflight(client, "https://b.example")["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_page_can_read_why_it_was_refused(predictor: Predictor) -> None:
+    client = client_of(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
+
+    reply = client.get("/version", headers={"Origin": "https://a.example"})
+
+    assert reply.status_code == 401
+    assert reply.headers["Access-Control-Allow-Origin"] == "https://a.example"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("OPTIONS", {"Origin": "https://a.example"}, 200),
+        ("POST", {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}, 415),
+    ],
+)
+def test_only_an_options_that_asks_for_a_method_is_a_preflight(
+    method: str, headers: dict[str, str], status: int, predictor: Predictor
+) -> None:
+    client = client_of(predictor, cors_origins=("https://a.example",))
+
+    assert client.open("/predict", method=method, headers=headers).status_code == status
+
+
+def test_what_a_worker_leaves_undone_goes_with_its_slot(predictor: Predictor) -> None:
+    door = cast("Door", create_app(replace(Settings(), access_log=False), predictor, Drain()).wsgi_app)
+    slot = door.meter.claim()
+
+    door.begin(slot)
+    door.meter.enter()  # and it dies
+    door.meter.release(slot)
+
+    assert "http_requests_in_flight 0" in [*door.meter.exposition()]

@@ -24,6 +24,12 @@ def test_a_key_may_be_known_by_its_digest_only() -> None:
     assert not keys.admit(f"Bearer sha256:{hashlib.sha256(OLD.encode()).hexdigest()}")
 
 
+def test_a_key_has_at_least_16_characters() -> None:
+    assert Keys(digests("k" * 16)).admit(f"Bearer {'k' * 16}")
+    with pytest.raises(KeyFormatError, match="shorter than 16"):
+        digests("k" * 15)
+
+
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", f"Basic {OLD}", OLD, f"Bearer {OLD}x", f"Bearer {OLD[:-1]}", "Bearer é\xff"]
 )
@@ -39,6 +45,7 @@ def test_nothing_else_is_admitted(header: str) -> None:
         (f"{OLD} secret", "key 2 is shorter than 16"),
         ("ein-schlüssel-mit-umlaut", "key 1 has characters"),
         ("sha256:0123456789abcdef", "key 1 has characters"),
+        (f"sha256:{'0' * 64}secret", "key 1 has characters"),
     ],
 )
 def test_a_key_that_cannot_be_one_is_refused_without_showing_it(text: str, words: str) -> None:

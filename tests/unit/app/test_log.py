@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import select
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -65,6 +67,42 @@ def test_a_worker_writes_lines_together_and_the_rest_at_its_end(
 
     assert before == ""
     assert [line["id"] for line in lines(capfd)] == [f"id-{number}" for number in range(20)]
+
+
+def test_pieces_of_whole_lines_are_what_a_pipe_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    monkeypatch.setattr("threading.Thread.start", lambda _thread: None)
+    monkeypatch.setattr("os.write", lambda _descriptor, piece: pieces.append(piece))
+    requests = log.RequestLog("info")
+    requests.gather()
+    for number in range(50):
+        requests(f"id-{number}", "GET", "/" + "x" * number, 200, 1_000, 1, 10)
+    requests.flush()
+
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) <= select.PIPE_BUF
+    assert [json.loads(line)["id"] for piece in pieces for line in piece.splitlines()] == [f"id-{n}" for n in range(50)]
+
+
+def test_a_worker_writes_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = threading.Event()
+    monkeypatch.setattr("os.write", lambda _descriptor, _piece: written.set())
+    requests = log.RequestLog("info")
+    requests.gather()
+
+    requests("id", "GET", "/", 200, 1, 0, 0)
+
+    assert written.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("status", "level"),
+    [(200, "info"), (399, "info"), (400, "warning"), (499, "warning"), (500, "error"), (503, "error")],
+)
+def test_the_level_is_the_status_s(status: int, level: str, capfd: pytest.CaptureFixture[str]) -> None:
+    log.RequestLog("debug")("id", "GET", "/", status, 1, 0, 0)
+
+    assert [line["level"] for line in lines(capfd)] == [level]
 
 
 def test_lines_that_pile_up_are_written_by_the_request_itself(

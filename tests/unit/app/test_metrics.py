@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import threading
 
+import msgspec
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import BUCKETS, Meter
+from app.metrics import BUCKETS, Meter, routes
+from app.model import Card
+from app.settings import Settings
 
 MILLISECOND = 1_000_000
 
@@ -57,6 +60,15 @@ def test_what_runs_is_named(client: FlaskClient) -> None:
     assert families["shipshape_build_info"].samples[0].labels == {"version": "1.4.0", "revision": "abc123"}
     assert families["http_requests"].type == "counter"
     assert all(family.documentation for family in families.values())
+
+
+def test_names_of_every_kind_stay_whole(settings: Settings, card: Card) -> None:
+    strange = 'a "name"\\ in\ntwo lines'
+    [route] = routes(settings, msgspec.structs.replace(card, name=strange), Meter([], workers=1))
+
+    families = text_string_to_metric_families(route({}).body.decode())
+
+    assert [one.samples[0].labels["name"] for one in families if one.name == "shipshape_model_info"] == [strange]
 
 
 def test_buckets_are_cumulative_and_their_bounds_inclusive() -> None:

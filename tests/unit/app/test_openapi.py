@@ -50,6 +50,10 @@ def test_every_route_for_programs_is_in_it(document: Json) -> None:
     assert methods == {"/healthz": ["get"], "/readyz": ["get"], "/version": ["get"], "/predict": ["post"]}
 
 
+def test_every_status_of_a_prediction_is_in_it(document: Json) -> None:
+    assert [*document["paths"]["/predict"]["post"]["responses"]] == ["200", "400", "406", "408", "413", "415", "422"]
+
+
 def test_features_say_what_they_are(document: Json) -> None:
     features = document["components"]["schemas"]["Row"]["properties"]
 

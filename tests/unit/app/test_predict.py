@@ -197,14 +197,12 @@ def test_another_content_type(headers: dict[str, str], client: FlaskClient) -> N
     assert "application/json" in response.json["detail"]
 
 
-@pytest.mark.parametrize("declared", [True, False], ids=["with its length", "chunked"])
-def test_a_body_too_large_is_taken_in_and_refused(client: FlaskClient, *, declared: bool) -> None:
+@pytest.mark.parametrize("length", ["1000000", ""], ids=["with its length", "chunked"])
+def test_a_body_too_large_is_taken_in_and_refused(client: FlaskClient, length: str) -> None:
     stream = io.BytesIO(b"x" * 1_000_000)
-    length = {"content_length": 1_000_000} if declared else {}
+    environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": length}
 
-    response = client.post(
-        "/predict", input_stream=stream, environ_overrides={"wsgi.input_terminated": True}, headers=JSON, **length
-    )
+    response = client.post("/predict", input_stream=stream, environ_overrides=environ, headers=JSON)
 
     assert response.status_code == 413
     assert response.json
@@ -212,7 +210,15 @@ def test_a_body_too_large_is_taken_in_and_refused(client: FlaskClient, *, declar
     assert stream.read() == b""
 
 
-def test_too_many_rows(client: FlaskClient) -> None:
+def test_a_body_of_the_limit_is_taken(client: FlaskClient, row: dict[str, object]) -> None:
+    body = json.dumps({"features": row})
+
+    assert client.post("/predict", data=body.ljust(20_000), headers=JSON).status_code == 200
+    assert client.post("/predict", data=body.ljust(20_001), headers=JSON).status_code == 413
+
+
+def test_too_many_rows(client: FlaskClient, row: dict[str, object]) -> None:
+    assert post(client, [[*row.values()]] * 100).status_code == 200
     response = post(client, [[]] * 101)
 
     assert response.status_code == 413

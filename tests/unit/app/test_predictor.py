@@ -65,6 +65,18 @@ def test_a_golden_row_that_disagrees(copy: Path, card: Card) -> None:
         Predictor.load(copy)
 
 
+def test_a_model_that_gives_no_number(joblib_dir: Path, tmp_path: Path) -> None:
+    """NaN is neither near the golden row's prediction nor far from it."""
+    directory = Path(shutil.copytree(joblib_dir, tmp_path / "model"))
+    model = DummyRegressor(strategy="constant", constant=0.0).fit([[0.0]], [0.0])
+    model.constant_[:] = np.nan
+    joblib.dump(model, directory / "model.joblib")
+    change(directory, sha256=hashlib.sha256((directory / "model.joblib").read_bytes()).hexdigest(), linear=None)
+
+    with pytest.raises(ModelError, match="golden row 0 gives nan"):
+        Predictor.load(directory)
+
+
 def test_golden_rows_of_another_model(copy: Path, card: Card) -> None:
     change(copy, features=card.features[1:])
 

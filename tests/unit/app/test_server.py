@@ -48,19 +48,23 @@ class Service:
             raise
         return connection
 
-    def status(self, path: str) -> int:
-        """Ask for a path; gives 0 where nobody listens."""
+    def answer(self, path: str) -> bytes:
+        """Ask for a path."""
+        with self.connected(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()) as connection:
+            return b"".join(iter(lambda: connection.recv(9999), b""))
+
+    def ready(self) -> int:
+        """Ask for the status of /readyz; gives 0 where nobody listens, or a stopping worker takes no more."""
         try:
-            with self.connected(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()) as connection:
-                return int(connection.recv(9999).split()[1])
-        except (FileNotFoundError, ConnectionError):
+            return int(self.answer("/readyz").split()[1])
+        except (FileNotFoundError, ConnectionError, TimeoutError):
             return 0
 
     def stop(self, expected: int) -> None:
         """Ask it to stop, and wait until /readyz has the status expected by then."""
         self.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + SHORT_SECONDS
-        while self.status("/readyz") != expected:
+        while self.ready() != expected:
             assert time.monotonic() < deadline, "waited in vain"
 
 
@@ -69,7 +73,7 @@ def serve(onnx_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start the service with settings."""
     with ExitStack() as stack:
 
-        def start(**settings: int) -> Service:
+        def start(**settings: float) -> Service:
             # What gunicorn is told to bind to is HOST:PORT, and "unix:" begins a path.
             places = {"HOST": f"unix:{tmp_path}/socket", "MODEL_DIR": str(onnx_dir), "WORKERS": "1"}
             environment = {**os.environ, **places, **{name.upper(): str(value) for name, value in settings.items()}}
@@ -99,7 +103,7 @@ def test_the_settings_are_gunicorn_s(predictor: Predictor) -> None:
 
 
 def test_a_stop_answers_what_is_under_way_and_logs_it(serve: Callable[..., Service]) -> None:
-    service = serve(drain_seconds=0, graceful_seconds=LONG_SECONDS, threads=3)
+    service = serve(drain_seconds=0.2, graceful_seconds=LONG_SECONDS, threads=3)
     with service.connected(HALF) as half:
         service.stop(expected=0)
         half.sendall(b"}")
@@ -117,7 +121,8 @@ def test_a_worker_that_dies_in_the_drain_is_replaced(serve: Callable[..., Servic
     for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split():
         os.kill(int(worker), signal.SIGKILL)
 
-    assert service.status("/version") == 200
+    metrics = service.answer("/metrics").splitlines()
+    assert {b"shipshape_workers 1", b"shipshape_worker_starts_total 2"} <= {*metrics}
     [line] = log(service.process, lines=1)
     assert (line["level"], line["logger"]) == ("error", "gunicorn.error")
     assert "SIGKILL" in line["message"]

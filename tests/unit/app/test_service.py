@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from app.drain import Drain
-from app.model import Card
+from app.factory import create_app
+from app.model import Card, Predictor
+from app.settings import Settings
 
 
 def test_alive_and_ready(client: FlaskClient) -> None:
@@ -49,7 +53,16 @@ def test_errors_are_problem_documents(method: str, path: str, status: int, clien
     assert status != 405 or "Allow" in response.headers
 
 
-def test_a_fault_of_the_service_shows_nothing_of_its_inside(application: Flask) -> None:
+def test_retry_after_is_no_earlier_than_the_end(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+    drain.start()
+    client = create_app(replace(settings, drain_seconds=1.1, graceful_seconds=3), predictor, drain).test_client()
+
+    assert client.get("/readyz").headers["Retry-After"] == "5"
+
+
+def test_a_fault_of_the_service_is_in_its_log_and_shows_nothing_of_its_inside(
+    application: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
     @application.get("/broken")
     def broken() -> str:
         raise RuntimeError("secret")
@@ -58,3 +71,4 @@ def test_a_fault_of_the_service_shows_nothing_of_its_inside(application: Flask) 
 
     assert (response.status_code, response.content_type) == (500, "application/problem+json")
     assert b"secret" not in response.data
+    assert "RuntimeError: secret" in caplog.text

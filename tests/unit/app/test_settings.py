@@ -91,6 +91,27 @@ def test_platforms_name_paths() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("PORT", 1, 65_535),
+        ("WORKERS", 1, 256),
+        ("THREADS", 1, 256),
+        ("MAX_BODY_BYTES", 1, 1 << 30),
+        ("MAX_ROWS", 1, 10_000_000),
+        ("REQUEST_SECONDS", 0.1, 3_600),
+        ("DRAIN_SECONDS", 0, 600),
+        ("GRACEFUL_SECONDS", 1, 600),
+    ],
+)
+def test_a_number_s_bounds_are_inclusive(name: str, least: float, most: float) -> None:
+    for value in (least, most):
+        assert getattr(Settings.from_environment({name: str(value)}), name.lower()) == value
+    for value in (least - (least % 1 or 1), most + 1):
+        with pytest.raises(SettingsError):
+            Settings.from_environment({name: str(value)})
+
+
+@pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
         ("PORT", "http", "a whole number from 1 to 65535"),
@@ -103,6 +124,7 @@ def test_platforms_name_paths() -> None:
         ("GRACEFUL_SECONDS", "0", "a whole number from 1"),
         ("AIP_HEALTH_ROUTE", "health", "a path is wanted"),
         ("AIP_PREDICT_ROUTE", "/<model>", "a path is wanted"),
+        ("AIP_PREDICT_ROUTE", "/é", "a path is wanted"),
         ("REQUEST_SECONDS", "0", "a number from 0.1"),
         ("LOG_LEVEL", "loud", "one of debug, info, warning, error is"),
         ("ACCESS_LOG", "true", "one of on, off is"),
@@ -128,6 +150,8 @@ def test_a_wrong_value_is_named(
         ("API_KEYS_FILE", "/dev/null", "API_KEYS_FILE cannot be used: there is no key in it"),
         ("CORS_ORIGINS", "example.com", "CORS_ORIGINS has 'example.com', but origins such as https://example.com"),
         ("CORS_ORIGINS", "https://example.com/page", "but origins such as"),
+        ("CORS_ORIGINS", "https://*.example.com", "but origins such as"),
+        ("CORS_ORIGINS", "null", "but origins such as"),
     ],
 )
 def test_a_value_that_would_open_or_break_a_door_is_refused(name: str, value: str, words: str) -> None:

@@ -56,8 +56,8 @@ class Service:
 
 @contextmanager
 def serving(predictor: Predictor, listener: socket.socket, **settings: object) -> Iterator[Service]:
-    """Run a worker as its arbiter would, in a thread."""
-    values = {"threads": 2, "access_log": False, "graceful_seconds": 1, **settings}
+    """Run a worker as its arbiter would, in a thread; it ends when its connections have, and does not lose count."""
+    values = {"threads": 2, "access_log": False, "graceful_seconds": 600, **settings}
     server = Server(replace(Settings(), **values), predictor, time.monotonic())  # type: ignore[arg-type]
     application: Flask = server.wsgi()
     application.add_url_rule("/long", "long", lambda: Response(LONG), methods=["GET", "POST"])
@@ -72,6 +72,7 @@ def serving(predictor: Predictor, listener: socket.socket, **settings: object) -
     finally:
         worker.handle_exit(None, None)
         loop.join(AT_LAST_SECONDS)
+        assert not loop.is_alive()
         worker.tmp.close()
         for end in worker.PIPE:
             os.close(end)
@@ -90,10 +91,11 @@ def posted(body: bytes, path: str = "/predict") -> bytes:
     return head.encode() + body
 
 
-def test_clients_that_do_not_read_are_cut_off(predictor: Predictor, listener: socket.socket) -> None:
+@pytest.mark.parametrize("request_", [b"GET /long HTTP/1.1\r\n\r\n", b"POST /long HTTP/1.1\r\n\r\n"])
+def test_clients_that_do_not_read_are_cut_off(request_: bytes, predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener, request_seconds=0.1) as service:
         for _ in range(2):  # as many as there are threads
-            service.client(GET.replace(b"version", b"long"))
+            service.client(request_)
 
         assert service.answers(AT_LAST_SECONDS)
 
@@ -167,8 +169,8 @@ def test_a_long_answer_to_a_short_request_keeps_nobody_waiting(predictor: Predic
         long = answer(client)
         assert long.startswith(OK)
         assert long.endswith(LONG)
-        client.sendall(GET)
-        assert answer(client).startswith(OK)
+        client.sendall(posted(b"{}"))
+        assert answer(client).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(

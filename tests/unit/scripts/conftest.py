@@ -8,7 +8,7 @@ from scripts import record, terminal
 from tests.unit.scripts.repository import Repository
 
 # A few cases each time, always the same; thousands at night, new ones: FUZZ_CASES=10000 ./ship unit
-CASES = int(os.environ.get("FUZZ_CASES", "100"))
+CASES = int(os.environ.get("FUZZ_CASES", "25"))
 hypothesis.settings.register_profile(
     "cases", max_examples=CASES, derandomize="FUZZ_CASES" not in os.environ, deadline=None, database=None,
     suppress_health_check=list(hypothesis.HealthCheck),

@@ -316,3 +316,22 @@ def test_a_reader_that_leaves_early_is_no_error(project: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def test_a_closed_standard_output_is_no_reason_to_break_down(project: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m scripts release v9.9.9 >&-', sys.executable],
+        cwd=project, check=False, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_words_of_others_are_no_markdown_in_the_summary(project: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    done = ship("verify", "x/<img src=http://evil>[y](z)", root=project, GITHUB_STEP_SUMMARY=str(summary))
+
+    assert done.returncode == 1
+    assert "\\<img" in summary.read_text()
+    assert "](z)" not in summary.read_text().replace("\\]", "")

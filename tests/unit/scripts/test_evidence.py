@@ -306,3 +306,12 @@ def test_a_bill_with_packages_and_the_model() -> None:
 def test_a_bill_that_is_for_another_image_or_lacks_parts(predicate: dict[str, Any], reason: str) -> None:
     with pytest.raises(Failure, match=reason):
         bill_fact(predicate)
+
+
+def test_an_origin_that_provenance_cannot_name_is_refused_before_anything_is_attached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(project, "repository", lambda _root=None: "https://git.example/Müller/house")
+
+    with pytest.raises(Failure, match="the remote origin"):
+        evidence.provenance(IMAGE)

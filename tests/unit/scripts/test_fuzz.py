@@ -1,10 +1,14 @@
 """Every parser at a door, with what nobody would send: it is read, or refused in a sentence, and nothing else happens.
 
-A hundred cases each, always the same; at night thousands, new ones each time: FUZZ_CASES=10000 ./ship unit
+A few cases each, always the same; at night thousands, new ones each time: FUZZ_CASES=10000 ./ship unit
 """
 
+import contextlib
 import hashlib
+import io
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts import build
+from scripts import __main__ as command_line
+from scripts import build, cosign, evidence, record_file, referrers, registry
+from scripts.evidence import Claim
 from scripts.failure import Failure
-from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Revision, Token, Version, document
+from scripts.grammar import (
+    Column,
+    Digest,
+    Key,
+    Name,
+    Platform,
+    RelativePath,
+    Repository,
+    Revision,
+    Tag,
+    Token,
+    Url,
+    Version,
+    document,
+)
 from scripts.layout import Layout
+from scripts.process import Ended
+from scripts.reference import references
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 # What a program, a shell, a terminal or a reader of lines would act on.
@@ -148,3 +170,137 @@ def test_a_label(kind: type[Token], text: str) -> None:
     assert value == text
     assert text.isprintable()
     assert kind is Column or not text.startswith("-")
+
+
+RECORD = f"# What test shall run.\nVERSION=1.0.0\nDIGEST={DIGEST}\nREVISION={'a' * 40}\nURL=https://test.example.com\n"
+
+
+INSERTED = TEXTS | st.sampled_from(["\n", "="])
+
+
+@given(
+    st.builds(lambda at, new: RECORD[:at] + new + RECORD[at:], st.integers(0, len(RECORD)), INSERTED).map(
+        lambda text: text.encode("utf-8", "replace")
+    )
+    | st.lists(st.sampled_from(RECORD.splitlines()), max_size=8).map(lambda lines: "\n".join(lines).encode())
+    | st.binary(max_size=200)
+)
+def test_the_record_of_an_environment(content: bytes) -> None:
+    try:
+        fields = record_file.parse(content, "test.env")
+    except Failure:
+        return
+    text = content.decode()
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not [line for line in text.split("\n") if set(line) & set("$`\\\"'") and not line.startswith("#")]
+    if fields.release:
+        assert Version.matches(fields.release.version)
+        assert Digest.matches(fields.release.digest)
+        assert Revision.matches(fields.release.revision)
+    assert fields.url is None or Url.matches(fields.url)
+
+
+HUB = Repository("docker.io/me/x")
+
+
+@contextlib.contextmanager
+def answered(content: bytes, error: str = "") -> Iterator[None]:
+    """Let every program that is run answer `content`, or fail with `error`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (registry, referrers, cosign):
+            patch.setattr(module, "attempt", lambda *_, **__: Ended(int(bool(error)), content, error))
+        yield
+
+
+@given(changed(INDEX) | changed(MANIFEST) | changed(CONFIG))
+def test_what_a_registry_gives_for_an_image(content: bytes) -> None:
+    with answered(content):
+        for ask in (registry.labels, registry.platforms):
+            with contextlib.suppress(Failure):
+                found = ask(HUB.at(Tag("1.0.0")))
+                assert found is not None
+                assert isinstance(found, dict) or all(map(Platform.matches, found))
+
+
+@given(changed({"Repository": "docker.io/me/x", "Tags": ["1.0.0", "latest"]}))
+def test_a_list_of_tags(content: bytes) -> None:
+    with answered(content), contextlib.suppress(Failure):
+        assert all(map(Tag.matches, registry.tags(HUB)))
+
+
+@given(st.text(max_size=200) | st.sampled_from(["manifest unknown", "denied", "not found", "\x1b[2J"]))
+def test_the_words_of_a_registry_that_refuses(error: str) -> None:
+    with answered(b"", error or "x"), contextlib.suppress(Failure):
+        assert registry.digest(HUB.at(Tag("1.0.0"))) is None
+        assert "reading manifest" in error, "only a registry's own answer says that something is not there"
+
+
+BUNDLE = {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": {"payload": "e30="}}
+SAID = {"payload": "eyJwcmVkaWNhdGUiOiB7fX0=", "payloadType": "application/vnd.in-toto+json"}
+
+
+@given(st.lists(changed(BUNDLE), max_size=3).map(b"\n".join))
+def test_what_hangs_beside_an_image(content: bytes) -> None:
+    with answered(content), contextlib.suppress(Failure):
+        said = referrers.read(HUB, Digest(DIGEST))
+        assert all(isinstance(one, bytes) for one in said.bundles)
+
+
+@given(st.lists(changed(SAID), max_size=3).map(b"\n".join))
+def test_what_cosign_found_right(content: bytes) -> None:
+    said = referrers.Referrers(HUB, Digest(DIGEST), (b"{}",))
+    with answered(content), contextlib.suppress(Failure):
+        for statement in cosign.statements(said, cosign.KeyPair(None, Key("a.pub")), evidence.TESTS):
+            json.loads(statement)
+
+
+CLAIM = Claim(Digest(DIGEST), Version("1.0.0"), Revision("a" * 40), frozenset({Platform("linux/amd64")}))
+SUITE = {"name": "tests/integration", "digest": {"gitCommit": "a" * 40},
+         "annotations": {"platform": "linux/amd64", "passed": 1, "failed": 0}}  # fmt: skip
+TESTS = {"result": "PASSED", "configuration": [SUITE]}
+BILL = {
+    "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": CLAIM.digest.encoded}]}},
+    "components": [{"type": "library"}, {"type": "machine-learning-model"}],
+}
+
+
+@given(changed(TESTS))
+def test_a_test_result(content: bytes) -> None:
+    with contextlib.suppress(Failure):
+        evidence.test_fact(content, CLAIM)
+        suite = json.loads(content)["configuration"][0]
+        assert suite["annotations"]["passed"] > 0 == suite["annotations"]["failed"]
+        assert suite["digest"]["gitCommit"] == CLAIM.revision
+
+
+@given(changed(BILL))
+def test_a_bill_of_materials(content: bytes) -> None:
+    with contextlib.suppress(Failure):
+        evidence.bill_fact(content, CLAIM)
+        assert CLAIM.digest.encoded in json.dumps(json.loads(content)["metadata"])
+
+
+@given(TEXTS | st.builds("{}{}{}".format, TEXTS, st.sampled_from([":", "@", "/"]), TEXTS))
+def test_a_reference(text: str) -> None:
+    with contextlib.suppress(Failure):
+        for reference in references(text):
+            assert Repository.matches(reference.repository)
+            assert reference.tag or reference.digest
+            assert text.isprintable()
+            assert not text.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "command", [["verify"], ["reproduce"], ["release"], ["setup", "--platform"], ["build", "--platform"], ["up"]]
+)
+@given(text=TEXTS)
+def test_what_is_typed_behind_ship(tmp_path_factory: pytest.TempPathFactory, command: list[str], text: str) -> None:
+    """No registry has what is asked for, and no engine runs."""
+    with answered(b"", "no such thing"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command_line, "BUILD", tmp_path_factory.mktemp("build"))
+        patch.setenv("PATH", "/nowhere")
+        patch.setattr(sys, "argv", ["./ship", *command, text])
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            assert command_line.main() in {0, 1, 2}
+    assert not {"\x1b", "\u2028", "\u202e", "\0"} & set(printed.getvalue())

@@ -191,3 +191,16 @@ def test_git_answers_in_english(repository: Repository, monkeypatch: pytest.Monk
     repository.git("config", "alias.locale", '!printf %s "$LC_ALL"')
 
     assert git.line("locale", root=repository.path) == "C"
+
+
+def test_a_link_in_the_place_of_a_folder_is_refused(root: Path, tmp_path: Path) -> None:
+    """Such a commit is made by hand: it has both under one name."""
+    blob = run(root, "hash-object", "-w", "--stdin", stdin=b"forged")
+    link = run(root, "hash-object", "-w", "--stdin", stdin=str(tmp_path).encode())
+    inner = run(root, "mktree", stdin=f"100644 blob {blob}\tpwned\n".encode())
+    outer = run(root, "mktree", stdin=f"120000 blob {link}\ta\n040000 tree {inner}\ta\n".encode())
+    commit = run(root, "commit-tree", outer, "-m", "forged")
+
+    with pytest.raises(Failure, match="a link in the place of a folder"):
+        git.export(commit, tmp_path / "export", root=root)
+    assert not (tmp_path / "pwned").exists()

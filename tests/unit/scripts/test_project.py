@@ -58,6 +58,7 @@ def test_ignored_files_change_nothing(root: Path) -> None:
         ("https://token@github.com/me/house-price", "https://github.com/me/house-price"),
         ("git@github.com:me/house-price.git", "https://github.com/me/house-price"),
         ("ssh://git@github.com/me/house-price.git", "https://github.com/me/house-price"),
+        ("ssh://git@git.example.com:2222/me/house-price.git", "https://git.example.com/me/house-price"),
         ("../elsewhere/house-price", ""),
         ("/srv/git/house-price.git", ""),
         (None, ""),

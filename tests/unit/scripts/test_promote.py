@@ -18,6 +18,7 @@ from scripts.environment import up
 from scripts.failure import Failure
 from scripts.promote import promote
 from scripts.record import Record
+from scripts.record_file import Release
 from scripts.rollback import rollback
 from scripts.verify import Verified
 from tests.unit.scripts.repository import EMPTY, Repository, release, text, verified
@@ -90,6 +91,24 @@ def test_what_was_in_the_environment_before_may_go_on_when_that_has_moved_on(
     assert "dev had 1.0.0" in capsys.readouterr().out
 
 
+def test_what_is_in_the_environment_before_goes_on_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    for environment in ("dev", "test"):
+        promote("1.0.0", environment, verified=verified)
+
+    assert capsys.readouterr().out == ""
+
+
+def test_the_commit_names_the_last_that_gave_it_to_the_environment_before(repository: Repository) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        promote(version, "dev", verified=verified)
+    rollback("dev", verified=verified)
+    last = repository.head
+
+    promote("1.0.0", "test", verified=verified)
+
+    assert f"After: dev, by {last}" in repository.git("log", "-1", "--format=%(trailers)").splitlines()
+
+
 def test_a_commit_can_go_to_dev_and_no_further(repository: Repository) -> None:
     tag = f"sha-{release('1.0.0').revision}"
 
@@ -132,7 +151,7 @@ def test_promoting_again_changes_nothing(repository: Repository) -> None:
 
 @pytest.mark.parametrize(
     "act",
-    [lambda: promote("1.1.0", "dev", verified=verified), lambda: rollback("dev", verified=verified)],
+    [lambda: promote("1.1.0", "dev", verified=unreachable), lambda: rollback("dev", verified=unreachable)],
     ids=["promote", "rollback"],
 )
 def test_a_record_with_uncommitted_changes_is_left_alone(repository: Repository, act: Callable[[], str]) -> None:
@@ -248,7 +267,7 @@ def test_what_is_gone_back_to_is_verified_again_by_its_digest(repository: Reposi
 
 
 def test_with_nothing_recorded_there_is_nothing_to_go_back_to() -> None:
-    with pytest.raises(Failure, match="no release before"):
+    with pytest.raises(Failure, match="nothing was promoted to prod yet"):
         rollback("prod", verified=verified)
 
 
@@ -283,8 +302,8 @@ def test_a_rollback_that_cannot_be_verified_says_how_to_do_it_by_hand(repository
 @pytest.mark.parametrize(
     "act",
     [
-        lambda: promote("1.3.0", "dev", verified=verified),
-        lambda: rollback("dev", verified=verified),
+        lambda: promote("1.3.0", "dev", verified=unreachable),
+        lambda: rollback("dev", verified=unreachable),
         lambda: up("dev"),
     ],
     ids=["promote", "rollback", "up"],
@@ -328,6 +347,21 @@ def test_an_image_that_says_it_is_another_one_is_not_promoted(
     assert repository.head == before
 
 
+def test_a_version_that_ends_like_that_of_the_image_is_another_one() -> None:
+    with pytest.raises(Failure, match=r"11\.0\.0 is an image that says it is 1\.0\.0"):
+        promote("11.0.0", "dev", verified=lambda _: verified("1.0.0"))
+
+
+def test_what_a_record_could_not_hold_is_not_written(repository: Repository) -> None:
+    image = release("1.0.0")
+    false = Release("$(touch pwned)", image.digest, image.revision)  # type: ignore[arg-type]
+
+    with pytest.raises(Failure, match=r"dev\.env, line 2: .* is not a version"):
+        Record("dev").commit(false, "Promote", {})
+
+    assert repository.file("dev").read_text() == EMPTY
+
+
 @pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
 def test_a_false_record_of_a_digest_is_nothing_to_go_on_from(repository: Repository, field: str, value: str) -> None:
     repository.write("dev", text("1.0.0", **{field: value}))
@@ -350,6 +384,15 @@ def test_a_false_record_is_nothing_to_go_back_to(repository: Repository, field: 
     assert failure.value.remedy == "./ship promote 1.0.0 dev"
     assert repository.head == before
     assert not Record("dev").edited
+
+
+@pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
+def test_a_false_record_is_mended_by_a_promotion(repository: Repository, field: str, value: str) -> None:
+    repository.write("dev", text("1.0.0", **{field: value}))
+
+    promote("1.0.0", "dev", verified=verified)
+
+    assert Record("dev").fields.release == release("1.0.0")
 
 
 def test_from_a_false_record_one_goes_back_to_the_true_one(repository: Repository) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import ROOT, record
+from scripts import ROOT, project, record
 from scripts.failure import Failure
 from scripts.record import ENVIRONMENTS, Record, require_history
 from scripts.record_file import Fields
@@ -249,3 +249,29 @@ def test_a_repository_of_somebody_else_is_refused_with_the_advice_of_git(reposit
         with pytest.raises(Failure, match="dubious ownership") as failure:
             ask()
         assert failure.value.remedy.startswith("git config --global --add safe.directory")
+
+
+def test_a_commit_whose_time_no_format_can_show_stops_nothing(repository: Repository) -> None:
+    """Git re-encodes a commit before it fills in a format: one in UTF-16 of an even length has no time there then."""
+    repository.record("test", "1.0.0")
+    utf16 = ("-c", "i18n.commitEncoding=UTF-16LE", "commit", "--quiet", "--all")
+    for extra in ("", "x"):
+        repository.git(*utf16, "--allow-empty", "--message", f"nothing{extra}")
+        repository.file("test").write_text(f"# {extra}\n{text('1.1.0')}")
+        repository.git(*utf16, "--message", f"by hand{extra}")
+
+    assert [entry.release for entry in Record("test").history()] == [release("1.0.0"), release("1.1.0")]
+    assert project.commit(repository.path).revision == repository.head
+
+
+def test_a_record_that_is_a_link_is_refused(repository: Repository) -> None:
+    """Its own text can be a right record, and what a shell reads is another file."""
+    target = text("1.0.0")
+    (repository.file("test").parent / target).write_text(text("1.1.0"))
+    repository.file("test").unlink()
+    repository.file("test").symlink_to(target)
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "a link")
+
+    with pytest.raises(Failure, match="is a link, and a record is a file"):
+        _ = Record("test").fields

@@ -21,6 +21,13 @@ IMAGE, OTHER = release("1.0.0"), release("1.1.0")
 HERE = Running(State.SAME)
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What listens on this machine is asked itself, whatever network the tests are started in."""
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.mark.parametrize(
     ("version", "revision", "state"),
     [
@@ -199,3 +206,12 @@ def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
     assert found == Running(State.SILENT, f"{url} gave no whole answer within 0.2 s")
     assert time.monotonic() - began < 5
+
+
+def test_a_key_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY_PROD", "secret")
+    found = running("prod", None, Url("http://prod.example.com"))
+
+    assert found.state is State.SILENT
+    assert found.detail.startswith("API_KEY_PROD is not sent to http://prod.example.com in the clear")
+    assert "secret" not in found.detail

@@ -1,6 +1,7 @@
 """What is asked for a bill of materials, what of the answers stops a release, and what an exception changes."""
 
 import json
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,6 +144,12 @@ def test_the_file_is_read_and_may_be_missing(tmp_path: Path) -> None:
     assert allowlist.read(tmp_path / "nowhere.toml", TODAY) == []
 
 
+def test_an_exception_may_end_on_the_latest_day(tmp_path: Path) -> None:
+    (tmp_path / "exceptions.toml").write_text(VALID.replace("2026-11-20", "2027-02-18"))
+
+    assert allowlist.read(tmp_path / "exceptions.toml", TODAY) == [entry(expires=date(2027, 2, 18))]
+
+
 def test_this_project_s_own_file_is_well_formed() -> None:
     allowlist.read()
 
@@ -261,7 +268,7 @@ def test_a_damaged_record_is_none(content: bytes, written: Path) -> None:
     assert damaged.value.remedy == "./ship scan"
 
 
-def test_integration_is_run_again_for_another_image_and_lint_is_not(
+def test_integration_is_run_again_for_another_image_and_all_of_them_for_another_python(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not written.exists()
@@ -270,5 +277,9 @@ def test_integration_is_run_again_for_another_image_and_lint_is_not(
     monkeypatch.setattr(pipeline, "built", lambda: SimpleNamespace(digest=OTHER))
     after = [pipeline.key(stage) for stage in ("integration", "lint", "unit")]
 
+    monkeypatch.setattr(sys, "version", "3.99.0 (main)")
+    of_another_python = [pipeline.key(stage) for stage in ("integration", "lint", "unit")]
+
     assert before[0] != after[0]
     assert before[1:] == after[1:]
+    assert not {*after} & {*of_another_python}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.drain import Drain
-from app.model import Card
+from app.factory import create_app
+from app.model import Card, Predictor
+from app.settings import Settings
 
 CSV = {"Content-Type": "text/csv"}
 JSON = {"Content-Type": "application/json"}
@@ -159,6 +162,12 @@ def test_another_content_type(client: FlaskClient) -> None:
     for headers in ({}, {"Content-Type": "application/vnd.apache.parquet"}):
         text = message(client.post("/invocations", data=b"{}", headers=headers), 415)
         assert "application/json or text/csv" in text
+
+
+def test_a_cell_without_end_is_not_csv(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+    client = create_app(replace(settings, max_body_bytes=1_000_000), predictor, drain).test_client()
+
+    assert "not CSV" in message(client.post("/invocations", data=b"x" * 200_000, headers=CSV))
 
 
 def test_limits(client: FlaskClient) -> None:

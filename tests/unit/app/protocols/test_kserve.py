@@ -73,6 +73,10 @@ def test_errors_have_the_shape_of_the_protocol(client: FlaskClient, body: bytes,
     assert words in reply.json["error"]
 
 
+def test_as_many_rows_as_are_taken(client: FlaskClient, row: dict[str, object]) -> None:
+    assert client.post(PREDICT, json={"instances": [[*row.values()]] * 100}).status_code == 200
+
+
 def test_every_fault_is_named_within_bounds(client: FlaskClient, row: dict[str, object]) -> None:
     reply = client.post(PREDICT, json={"instances": [row, {**row, "area": "large", "rooms": -1}]})
 

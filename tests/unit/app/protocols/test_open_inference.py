@@ -397,10 +397,13 @@ def test_strange_ids_come_back_safely(client: FlaskClient, columns: Tensors) -> 
         assert reply.json["id"] == echoed
 
 
-def test_limits(client: FlaskClient) -> None:
-    tensor = {"name": "features", "shape": [101, 10], "datatype": "INT8", "data": [0] * 1010}
+@pytest.mark.parametrize("form", ["columns", "matrix"])
+def test_limits(form: str, client: FlaskClient, columns: Tensors) -> None:
+    tensors: Tensors = [{"name": "features", "shape": [101, 10], "datatype": "INT8", "data": [0] * 1010}]
+    if form == "columns":
+        tensors = [{**tensor, "shape": [101], "data": tensor["data"][:1] * 101} for tensor in columns]
 
-    assert "101 rows, at most 100" in error(client.post(INFER, json={"inputs": [tensor]}), 413)
+    assert "101 rows, at most 100" in error(client.post(INFER, json={"inputs": tensors}), 413)
     assert "longer than 100000 bytes" in error(client.post(INFER, data=b" " * 100_001), 413)
 
 
