@@ -171,6 +171,8 @@ def _run(env: Mapping[str, str]) -> None:
     if child.returncode or found.tried < found.total:
         for line in log[-40:]:
             say(f"  {line[:200]}")
+        if found.tried:
+            raise Failure(f"mutmut broke off after {found.tried} of {found.total} mutants: see above", "run it again")
         raise Failure("the unit tests do not pass where nothing is mutated: mutmut says above why", "./ship unit")
 
 

@@ -10,7 +10,7 @@ import pytest
 from app.model import Linear, Term
 from app.model.linear import Sum
 
-SUM = Sum(Linear(100.0, (Term(slope=2.0, missing=7.0), Term(effects=(-10.0, 30.0), missing=5.0))))
+LINEAR = Linear(100.0, (Term(slope=2.0, missing=7.0), Term(effects=(-10.0, 30.0), missing=5.0)))
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,14 @@ SUM = Sum(Linear(100.0, (Term(slope=2.0, missing=7.0), Term(effects=(-10.0, 30.0
     ],
 )
 def test_each_term_is_added(row: list[float], prediction: float) -> None:
-    assert SUM(np.array([row])).tolist() == [prediction]
+    assert Sum(LINEAR)(np.array([row])).tolist() == [prediction]
 
 
 def test_each_row_has_its_own_sum() -> None:
-    assert SUM(np.array([[3.0, 0.0], [0.0, 0.0]])).tolist() == [96.0, 90.0]
+    assert Sum(LINEAR)(np.array([[3.0, 0.0], [0.0, 0.0]])).tolist() == [96.0, 90.0]
 
 
 @pytest.mark.parametrize("row", [[3.0], [3.0, 0.0, 0.0]])
 def test_a_row_of_another_width_has_none(row: list[float]) -> None:
     with pytest.raises(ValueError, match="zip"):
-        SUM(np.array([row]))
+        Sum(LINEAR)(np.array([row]))

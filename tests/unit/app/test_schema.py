@@ -85,7 +85,7 @@ GAP = math.nan
 SIZE = Feature("size", "number", unit="m2", range=(10.0, 500.0), seen=(20.0, 200.0))
 ROOMS = Feature("rooms", "integer", seen=(1.0, 5.5), missing=True)
 KIND = Feature("kind", "category", categories=("flat", "house"), missing=True)
-ALL = Schema([SIZE, ROOMS, KIND])
+FEATURES = (SIZE, ROOMS, KIND)
 FEW, MORE = 32, 33  # the last number of rows that are dealt with one by one, the first that are by column
 
 
@@ -95,25 +95,36 @@ def findings(schema: Schema, rows: list[Any]) -> list[tuple[int | None, str | No
     return [(one.row, one.field, one.found, one.wanted) for one in caught.value.findings]
 
 
-@pytest.mark.parametrize("count", [1, FEW, MORE])
+@pytest.mark.parametrize("count", [5, FEW, MORE])
 def test_numbers_stay_a_category_is_its_index_a_gap_is_nan(count: int) -> None:
-    rows = [[20, 3.0, "house"], {"kind": "flat", "size": 10.5}, [500.0, None, None]]
+    rows = [
+        [20, 3.0, "house"],
+        {"kind": "flat", "size": 10.5},
+        [500.0, None, None],
+        {"kind": "house", "rooms": 0, "size": 10},
+        [10.0, -1, "flat"],
+        [500, 2, "flat"],
+    ]
+    wanted = [[20.0, 3.0, 1.0], [10.5, GAP, 0.0], [500.0, GAP, GAP], [10.0, 0.0, 1.0], [10.0, -1.0, 0.0], [500, 2, 0]]
 
-    matrix = ALL.encode((rows * count)[:count])
+    matrix = Schema(FEATURES).encode((rows * count)[:count])
 
-    wanted = np.array([[20.0, 3.0, 1.0], [10.5, GAP, 0.0], [500.0, GAP, GAP]] * count)[:count]
-    assert matrix.dtype == np.float64
-    assert np.array_equal(matrix, wanted, equal_nan=True)
+    assert np.array_equal(matrix, np.array(wanted * count)[:count], equal_nan=True)
+
+
+@pytest.mark.parametrize("count", [1, MORE])
+def test_whole_numbers_make_a_matrix_of_floats_too(count: int) -> None:
+    assert Schema([ROOMS]).encode([[1]] * count).dtype == np.float64
 
 
 def test_many_rows_without_a_fault_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # It would give the same, in three times the time.
     monkeypatch.delattr(Schema, "_one_by_one")
     lists: list[Any] = [[20, 3.0, "house"], [500.0, None, None]] * FEW
-    schema = Schema([SIZE, ROOMS, KIND, Feature("far", "number"), Feature("code", "category", categories=("a",))])
+    schema = Schema([*FEATURES, Feature("far", "number"), Feature("code", "category", categories=("a",))])
 
-    assert ALL.encode(lists).shape == (2 * FEW, 3)
-    assert ALL.encode([*lists, {"kind": "flat", "size": 10.5}]).shape == (2 * FEW + 1, 3)
+    assert Schema(FEATURES).encode(lists).shape == (2 * FEW, 3)
+    assert Schema(FEATURES).encode([*lists, {"kind": "flat", "size": 10.5}]).shape == (2 * FEW + 1, 3)
     assert schema.encode([[20, 3, None, value, "a"] for value in range(-FEW, FEW)]).shape == (2 * FEW, 5)
 
 
@@ -121,13 +132,13 @@ def test_many_rows_without_a_fault_are_not_looked_at_one_by_one(monkeypatch: pyt
 def test_among_many_lists_one_of_another_length_is_found(wrong: list[Any]) -> None:
     rows = [*[[20, 3, "flat"]] * FEW, wrong]
 
-    assert [(row, field) for row, field, *_ in findings(ALL, rows)] == [(FEW, None)]
+    assert [(row, field) for row, field, *_ in findings(Schema(FEATURES), rows)] == [(FEW, None)]
 
 
 def test_lengths_that_make_up_for_one_another_are_found() -> None:
     rows = [[20, 3], ["flat", 20, 3, "flat"]] * FEW
 
-    assert len(findings(ALL, rows)) == 20
+    assert len(findings(Schema(FEATURES), rows)) == 20
 
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
@@ -153,7 +164,7 @@ def test_lengths_that_make_up_for_one_another_are_found() -> None:
 def test_a_bad_value_is_found_in_its_place(field: str, value: object, found: str, wanted: str, count: int) -> None:
     rows: list[Any] = [[20, 3, "flat"]] * (count - 1) + [{"size": 20, "rooms": 3, "kind": "flat", field: value}]
 
-    assert findings(ALL, rows) == [(count - 1, field, found, wanted)]
+    assert findings(Schema(FEATURES), rows) == [(count - 1, field, found, wanted)]
 
 
 TWENTY = tuple("abcdefghijklmnopqrst")
@@ -201,7 +212,7 @@ def test_a_value_is_described_in_few_words(value: object, words: str) -> None:
 def test_a_row_of_another_shape_is_described() -> None:
     listed = 'a list of 3 values or an object of "size", "rooms", "kind"'
 
-    assert findings(ALL, [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
+    assert findings(Schema(FEATURES), [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
         (0, None, "a list of 2", listed),
         (1, None, "7", listed),
         (2, None, "an object", listed),
@@ -212,7 +223,7 @@ def test_a_row_of_another_shape_is_described() -> None:
 def test_an_unknown_name_is_found_beside_what_else_is_wrong() -> None:
     row = {"sise": 20, "rooms": 2.5, "kind": "flat"}
 
-    assert findings(ALL, [row]) == [
+    assert findings(Schema(FEATURES), [row]) == [
         (0, "sise", "an unknown name", 'one of "size", "rooms", "kind"'),
         (0, "size", "nothing", "a finite number from 10 to 500 (m2)"),
         (0, "rooms", "2.5", "an integer or null"),
@@ -220,13 +231,13 @@ def test_an_unknown_name_is_found_beside_what_else_is_wrong() -> None:
 
 
 def test_a_long_name_is_cut_short() -> None:
-    [(_, field, *_), *_] = findings(ALL, [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
+    [(_, field, *_), *_] = findings(Schema(FEATURES), [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
 
     assert field == "x" * 39 + "…"
 
 
 def test_no_rows_are_a_fault() -> None:
-    assert findings(ALL, []) == [(None, None, "no rows", "at least one row")]
+    assert findings(Schema(FEATURES), []) == [(None, None, "no rows", "at least one row")]
 
 
 @pytest.mark.parametrize(("count", "more"), [(20, 0), (21, 1), (50, 30)])
@@ -234,7 +245,7 @@ def test_twenty_faults_are_told_and_the_others_counted(count: int, more: int) ->
     with pytest.raises(
         RowsError, match=rf"^{count} invalid values, the first: Finding\(row=0, field='size', "
     ) as caught:
-        ALL.encode([[0, 1, "flat"]] * count)
+        Schema(FEATURES).encode([[0, 1, "flat"]] * count)
 
     assert [one.row for one in caught.value.findings] == [*range(20)]
     assert caught.value.more == more
@@ -242,9 +253,9 @@ def test_twenty_faults_are_told_and_the_others_counted(count: int, more: int) ->
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
 def test_the_ends_of_what_training_saw_are_seen(count: int) -> None:
-    inside = ALL.encode([[20, 1, "flat"], [200, 5, "house"], [20, None, None]] * count)[:count]
+    inside = Schema(FEATURES).encode([[20, 1, "flat"], [200, 5, "house"], [20, None, None]] * count)[:count]
 
-    assert ALL.extrapolations(inside) == []
+    assert Schema(FEATURES).extrapolations(inside) == []
 
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
@@ -258,15 +269,15 @@ def test_the_ends_of_what_training_saw_are_seen(count: int) -> None:
     ],
 )
 def test_what_training_did_not_see_is_found(row: list[Any], field: str, found: str, wanted: str, count: int) -> None:
-    matrix = ALL.encode([*[[20, 1, "flat"]] * (count - 1), row])
+    matrix = Schema(FEATURES).encode([*[[20, 1, "flat"]] * (count - 1), row])
 
-    assert [(one.row, one.field, one.found, one.wanted) for one in ALL.extrapolations(matrix)] == [
+    assert [(one.row, one.field, one.found, one.wanted) for one in Schema(FEATURES).extrapolations(matrix)] == [
         (count - 1, field, found, wanted)
     ]
 
 
 def test_twenty_extrapolations_are_told() -> None:
-    assert len(ALL.extrapolations(ALL.encode([[300, 1, "flat"]] * 21))) == 20
+    assert len(Schema(FEATURES).extrapolations(Schema(FEATURES).encode([[300, 1, "flat"]] * 21))) == 20
 
 
 @pytest.mark.parametrize("count", [1, MORE])
@@ -284,4 +295,6 @@ def test_a_row_of_a_kind_of_its_own_is_no_row() -> None:
         pass
 
     # JSON gives none of these; what is not checked value by value is not taken.
-    assert findings(ALL, [Rows([20, 3, "tent"])]) == [(0, "kind", '"tent"', 'one of "flat", "house" or null')]
+    assert findings(Schema(FEATURES), [Rows([20, 3, "tent"])]) == [
+        (0, "kind", '"tent"', 'one of "flat", "house" or null')
+    ]

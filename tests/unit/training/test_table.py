@@ -122,6 +122,7 @@ def test_fifty_rows_are_enough() -> None:
         ('x,y\n"a\nb",2\n3\n', "t.csv, line 4: 1 cells, but the header has 2. Quote cells that contain a comma."),
         ("x,y\n\n\n1,2,3\n", "t.csv, line 4: 3 cells, but the header has 2. Quote cells that contain a comma."),
         (b"x,y\r\n1,2\r\n\xff,3\r\n", "t.csv, line 3: not UTF-8. Save the table as UTF-8."),
+        (b"\n\xff,y\n", "t.csv, line 2: not UTF-8. Save the table as UTF-8."),
         (b"\xff,y\n", "t.csv, line 1: not UTF-8. Save the table as UTF-8."),
         ("x,,y\n", "t.csv: column 2 has no name: name it in the header line."),
         ("x,y,x\n", "t.csv: column 'x' is there twice: rename or remove one."),
@@ -134,7 +135,21 @@ def test_what_is_wrong_with_a_file_is_said_in_full(content: str | bytes, sentenc
     assert refusal(content) == sentence
 
 
+def test_a_column_without_values_is_named() -> None:
+    assert refusal(f"x,y\n{lines(50, cell='')}") == "t.csv: column 'x' has no values: remove it."
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_in_any_way_and_a_cell_keeps_its_own(end: str) -> None:
+    rows = [*lines(49).replace("1,", "a,").splitlines(), '"a\r\nb",7']
+
+    found = table.parse("t.csv", end.join(["x,y", *rows]).encode(), "y", None)
+
+    assert found.features[0].categories == ("a", "a\r\nb")
+
+
 def test_a_line_that_is_not_csv_is_named() -> None:
+    assert refusal('"x,y\n').startswith("t.csv, line 1: not CSV (")
     assert refusal('x,y\n1,2\n"1,2\n').startswith("t.csv, line 3: not CSV (unexpected end of data)")
     assert refusal('x,y\n1,2\n"1"2,2\n').startswith("t.csv, line 3: not CSV (")
 
@@ -171,6 +186,12 @@ def test_the_first_row_is_on_the_second_line() -> None:
     content = f"x,y\n1,dear\n{lines(50)}"
 
     assert refusal(content) == "t.csv, line 2, column 'y': found \"dear\", wanted a finite number."
+
+
+def test_all_bad_cells_are_counted() -> None:
+    assert refusal(f"x,y\n{lines(50)}" + "".join(f"{row},dear\n" for row in range(25))).endswith(
+        "wanted a finite number. There are 24 more such cells."
+    )
 
 
 def test_an_empty_cell_is_called_so() -> None:
