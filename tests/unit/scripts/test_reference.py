@@ -108,8 +108,12 @@ def test_one_image_everywhere(registries: dict[str, Digest]) -> None:
 def test_a_tag_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(registry, "digest", lambda asked: None if asked.tag else asked.digest)
 
-    with pytest.raises(Failure, match=r"there is no docker.io/me/x:9\.9\.9.* and no ghcr.io/me/x:9\.9\.9"):
+    with pytest.raises(Failure, match=r"there is no docker.io/me/x:9\.9\.9.* and no ghcr.io/me/x:9\.9\.9") as missing:
         locate(text)
+    assert missing.value.remedy == "./ship publish"
+    with pytest.raises(Failure, match=r"there is no docker.io/them/x:9\.9\.9") as missing:
+        locate(f"docker.io/them/x:{text}")
+    assert missing.value.remedy == "", "nobody here can publish it"
 
 
 def test_a_tag_that_one_registry_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

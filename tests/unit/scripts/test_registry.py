@@ -91,6 +91,7 @@ REPLIES = {
     "500": (Reply(500, b"not found"), "500 Internal Server Error", "try again later"),
     "502 of a proxy": (Reply(502, b"<html>manifest unknown</html>"), "502 Bad Gateway", "try again later"),
     "404 of a proxy": (Reply(404, b"<html>page not found</html>"), "page not found", ""),
+    "404 of a liar": (Reply(404, b"<html>manifest unknown, name unknown, denied</html>"), "manifest unknown", ""),
     "404 and nothing": (Reply(404), "404", ""),
     "401": (error(401, "UNAUTHORIZED", "authentication required"), "unauthorized", "docker login localhost:"),
     "401 after a token": (
@@ -199,6 +200,13 @@ def test_an_image_may_have_no_labels(there: Registry, config: dict[str, Any]) ->
     assert registry.labels(tagged(there)) == {}
 
 
+def test_a_digest_says_which_image_is_meant_whatever_the_tag_is_by_now(there: Registry) -> None:
+    digest = there.put_image("0.9.0", {**CONFIG, "config": {"Labels": {"which": "this"}}})
+    there.put_image("1.0.0", CONFIG)
+
+    assert registry.labels(Reference(f"{tagged(there)}@{digest}")) == {"which": "this"}
+
+
 def entry(digest: str, **more: object) -> dict[str, Any]:
     return {"mediaType": MANIFEST, "digest": digest, "size": 1, **more}
 
@@ -296,6 +304,42 @@ def test_an_image_goes_there_and_back_byte_for_byte_from_any_folder(
     assert (tmp_path / folder / "back" / "blobs" / "sha256" / digest.encoded).read_bytes() == there.content[digest][1]
 
 
+def test_every_platform_of_an_index_goes_there(there: Registry, tmp_path: Path) -> None:
+    """Also those that this machine would not run."""
+    places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64", "s390x")]
+    images = [there.put_image("", {**CONFIG, **place}) for place in places]
+    put_index(
+        there,
+        *(
+            entry(image, platform=place) | {"size": len(there.content[image][1])}
+            for image, place in zip(images, places, strict=True)
+        ),
+    )
+    registry.pull(tagged(there), tmp_path / "back")
+
+    assert {path.name for path in (tmp_path / "back" / "blobs" / "sha256").iterdir()} >= {
+        image.removeprefix("sha256:") for image in images
+    }
+
+
+class Old(Registry):
+    """A registry from before OCI's media types."""
+
+    def write(self, method: str, where: str, name: str, kind: str, body: bytes) -> Reply:
+        if kind == MANIFEST:
+            return error(400, "MANIFEST_INVALID", "manifest invalid")
+        return super().write(method, where, name, kind, body)
+
+
+def test_an_image_is_not_made_into_another_for_a_registry_that_does_not_take_it() -> None:
+    with serving(Old()) as old:
+        digest = Digest(old.put_image("0.9.0", CONFIG))
+
+        with pytest.raises(Failure, match="does not take"):
+            registry.tag(repository(old), digest, Tag("1.0.0"))
+        assert "1.0.0" not in old.content
+
+
 def test_a_registry_that_takes_nothing_is_named_with_its_reason(there: Registry, tmp_path: Path) -> None:
     layout, digest = written_layout(tmp_path / "image")
     there.says["PUT .*|POST .*|PATCH .*"] = error(403, "DENIED", "requested access to the resource is denied")
@@ -308,16 +352,28 @@ def test_a_registry_that_takes_nothing_is_named_with_its_reason(there: Registry,
         registry.pull(tagged(there), tmp_path / "back")
 
 
-def test_a_full_disk_is_said_in_the_words_of_skopeo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("writing blob: write /var/tmp/oci123: no space left on device", "free some space, there or here"),
+        (
+            "dial tcp: lookup docker.io on 10.0.0.1:53: no such host",
+            "check the network and its DNS, or the name docker.io",
+        ),
+        ("toomanyrequests: too many requests to registry", "try again later: the fault is on the side of docker.io"),
+    ],
+)
+def test_what_went_wrong_is_said_in_the_words_of_skopeo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, remedy: str
+) -> None:
     program = tmp_path / "skopeo"
-    words = "writing blob: write /var/tmp/oci123: no space left on device"
     program.write_text(f'#!/bin/sh\necho \'time="now" level=fatal msg="{words}"\' >&2\nexit 1\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(Failure, match=words) as refused:
         registry.push(tmp_path / "image", Reference(f"docker.io/me/x@{ONE}"))
-    assert refused.value.remedy == "free some space, there or here"
+    assert refused.value.remedy == remedy
 
 
 QUESTIONS: dict[str, Callable[[Repository, Path], object]] = {
