@@ -314,13 +314,17 @@ def _stage(name: str, work: Callable[[], str]) -> None:
 
 
 def _keep(name: str, result: str) -> None:
-    BUILD.mkdir(exist_ok=True)
+    """Write down how a stage ended; where that cannot be done, its own end counts all the same."""
     text = terminal.plain(result)
-    (BUILD / f"{name}.result").write_text(text, encoding="utf-8")
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        marked = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # somebody else's words are no Markdown
-        with Path(path).open("a", encoding="utf-8") as summary:
-            summary.write(f"**{name}**: {marked}\n\n")
+    try:
+        BUILD.mkdir(exist_ok=True)
+        (BUILD / f"{name}.result").write_text(text, encoding="utf-8")
+        if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+            marked = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # somebody else's words are no Markdown
+            with Path(path).open("a", encoding="utf-8") as summary:
+                summary.write(f"**{name}**: {marked}\n\n")
+    except OSError as broken:
+        terminal.say(f"  the result could not be written down: {broken.filename}: {broken.strerror}")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

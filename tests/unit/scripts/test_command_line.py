@@ -335,3 +335,11 @@ def test_the_words_of_others_are_no_markdown_in_the_summary(project: Path, tmp_p
     assert done.returncode == 1
     assert "\\<img" in summary.read_text()
     assert "](z)" not in summary.read_text().replace("\\]", "")
+
+
+def test_a_summary_that_cannot_be_written_hides_no_reason(project: Path, tmp_path: Path) -> None:
+    done = ship("release", "v9.9.9", root=project, GITHUB_STEP_SUMMARY=str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"the result could not be written down: {tmp_path}: Is a directory" in done.stdout
+    assert "why: v9.9.9 is to be released, and this commit is version 1.0.0" in done.stdout
