@@ -142,9 +142,11 @@ def server(
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         threading.Thread(target=listening.serve_forever, args=(0.01,)).start()
-        yield Url(f"http://127.0.0.1:{listening.server_port}/"), keys
-        stop.set()
-        listening.shutdown()
+        try:
+            yield Url(f"http://127.0.0.1:{listening.server_port}/"), keys
+        finally:
+            stop.set()
+            listening.shutdown()
 
 
 SAID = json.dumps({"version": IMAGE.version, "revision": IMAGE.revision, "model": {"name": "x"}}).encode()
