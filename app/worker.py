@@ -105,11 +105,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     self._leave(conn)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """End at once: cut off whoever is being answered, or their threads would keep the process."""
-        for conn in self._since.copy():
-            _hurry(conn, enough=True)
-        self.tpool.shutdown(wait=False, cancel_futures=True)
-        super().handle_quit(sig, frame)
+        """End at once, but from the main loop: the signal may have interrupted it while it holds the pool's lock."""
+        self.method_queue.defer(self._quit, sig, frame)
 
     def handle_error(
         self,
@@ -129,6 +126,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             reply = problem.refuse(exc)
         with suppress(OSError):
             client.sendall(_message(reply, self.app.door.misunderstood(reply)))
+
+    def _quit(self, sig: int, frame: FrameType | None) -> None:
+        """Cut off whoever is being answered, or their threads would keep the process."""
+        self.tpool.shutdown(wait=False, cancel_futures=True)
+        for conn in self._since.copy():
+            _hurry(conn, enough=True)
+        super().handle_quit(sig, frame)
 
     def _welcome(self, conn: TConn) -> None:
         conn.sock = Wire.of(conn.sock)

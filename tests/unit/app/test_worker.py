@@ -6,11 +6,12 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ LAST_GET = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 class Service:
     """A running worker, and the way in."""
 
+    worker: Worker
     listener: socket.socket
     open: ExitStack
 
@@ -64,11 +66,16 @@ def serving(predictor: Predictor, listener: socket.socket, **settings: object) -
     application.add_url_rule("/odd", "odd", lambda: Response(headers={"Odd": "\x01"}))
     worker = Worker(1, os.getppid(), [listener], server, 30, server.cfg, ServerLog(server.cfg))
     worker.init_signals = lambda: None  # those are a process's, not a thread's
-    loop = threading.Thread(target=worker.init_process)
+
+    def run() -> None:
+        with suppress(SystemExit):
+            worker.init_process()
+
+    loop = threading.Thread(target=run, daemon=True)
     loop.start()
     try:
         with ExitStack() as stack:
-            yield Service(listener, stack)
+            yield Service(worker, listener, stack)
     finally:
         worker.handle_exit(None, None)
         loop.join(AT_LAST_SECONDS)
@@ -171,6 +178,28 @@ def test_a_long_answer_to_a_short_request_keeps_nobody_waiting(predictor: Predic
         assert long.endswith(LONG)
         client.sendall(posted(b"{}"))
         assert answer(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_it_quits_also_while_it_hands_a_request_to_a_thread(
+    predictor: Predictor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool holds a lock meanwhile, and a signal's handler runs in the middle of that."""
+    start, interrupted = threading.Thread.start, threading.Event()
+    with serving(predictor, listener) as service:
+
+        def start_of_a_thread(thread: threading.Thread) -> None:
+            interrupted.set()
+            service.worker.handle_quit(signal.SIGQUIT, None)
+            start(thread)
+
+        monkeypatch.setattr("threading.Thread.start", start_of_a_thread)
+        service.client(GET)
+
+        assert interrupted.wait(AT_LAST_SECONDS)
+    # The end of its process would close what it leaves open.
+    service.worker.tpool.shutdown()
+    service.worker.method_queue.run_callbacks(None)
+    service.worker.murder_keepalived(force=True)
 
 
 @pytest.mark.parametrize(
