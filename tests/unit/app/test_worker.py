@@ -198,6 +198,7 @@ def test_it_quits_also_while_it_hands_a_request_to_a_thread(
         assert interrupted.wait(AT_LAST_SECONDS)
     # The end of its process would close what it leaves open.
     service.worker.tpool.shutdown()
+    service.worker.method_queue.defer(int)  # or the queue takes itself for empty: the loop has read all its wake-ups
     service.worker.method_queue.run_callbacks(None)
     service.worker.murder_keepalived(force=True)
 
