@@ -53,55 +53,12 @@ RUN --mount=type=bind,from=source,target=/source \
 # Below, one stage a layer of the image, each with all its parent folders and one constant time on every file: a layer
 # whose content did not change keeps its digest from commit to commit, and is neither pushed nor pulled again.
 
-# The target's base, without what only builds, tests and people need. Packages that install, boot or administer a
-# system go whole, and from dpkg's record too, so that scanners see what is there; a shell and coreutils stay.
+# The target's base, without what only builds, tests and people need: image/base.sh says what it keeps.
 FROM python AS base
 WORKDIR /layer
 RUN --mount=type=bind,from=target,target=/target \
-    <<'EOF'
-set -eu
-cp -a /target/. .
-for package in \
-    adduser apt bash bsdutils debconf debian-archive-keyring debianutils diffutils dpkg findutils gpgv grep gzip \
-    hostname init-system-helpers libapt-pkg7.0 libaudit-common libaudit1 libblkid1 libbsd0 libcap-ng0 libcrypt1 \
-    libdb5.3t64 libdebconfclient0 libgdbm6t64 libhogweed6t64 liblastlog2-2 liblz4-1 libmd0 libmount1 libnettle8t64 \
-    libpam-modules libpam-modules-bin libpam-runtime libpam0g libseccomp2 libsemanage-common libsemanage2 libsepol2 \
-    libsmartcols1 libsystemd0 libudev1 libxxhash0 login login.defs mawk mount ncurses-bin openssl \
-    openssl-provider-legacy passwd perl-base python3-pip-whl python3-setuptools-whl python3-venv python3.13-venv sed \
-    sqv sysvinit-utils tar tzdata util-linux; do
-    for list in "var/lib/dpkg/info/$package.list" "var/lib/dpkg/info/$package:"*.list; do
-        [ -f "$list" ] || continue
-        while read -r path; do
-            [ -d ".$path" ] && [ ! -L ".$path" ] || rm -f ".$path"
-        done <"$list"
-        rm -f "${list%.list}".*
-        awk -v RS= -v ORS='\n\n' -v name="Package: $package" '$0 !~ "^" name "\n"' var/lib/dpkg/status >status
-        mv status var/lib/dpkg/status
-    done
-done
-for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
-    [ -d "$lib" ] || continue
-    for unused in ensurepip idlelib pydoc_data site-packages test tkinter turtledemo; do
-        rm -rf "${lib:?}/$unused"
-    done
-    for unused in '*test*' 'xx*' _dbm _gdbm _tkinter; do
-        find "$lib" -name "$unused.cpython-*.so" -delete
-    done
-done
-rm -rf usr/local/bin/pip* usr/local/bin/idle* usr/local/bin/pydoc* usr/share/python-wheels
-rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/include usr/local/include
-# Python has its character sets, certificates come as one bundle, and no terminal is drawn on.
-rm -rf usr/lib/*/gconv usr/share/ca-certificates usr/share/terminfo
-find etc/ssl/certs -type l -delete
-rm -rf var/lib/apt var/lib/pam var/lib/dpkg/*-old etc/apt etc/alternatives etc/pam.d
-rm -rf var/cache/* var/log/* tmp/* root/.cache
-rm -rf dev/* etc/machine-id etc/hostname etc/hosts etc/resolv.conf
-find . -name __pycache__ -type d -prune -exec rm -r {} +
-for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
-    [ ! -d "$lib" ] || python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / "/layer/$lib"
-done
-find . -exec touch --no-dereference --date=@315532800 {} +
-EOF
+    --mount=type=bind,source=image/base.sh,target=/base.sh \
+    sh /base.sh /target
 
 # The packages that the service runs on: wheels for the target, none of them run here.
 FROM pip AS dependencies

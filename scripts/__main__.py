@@ -20,6 +20,8 @@ from scripts.grammar import Platform
 from scripts.record import ENVIRONMENTS
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)
+# Debian 12, whose engine is too old and is replaced; Debian 13; and testing, which has the newest.
+SUITES = ("bookworm", "trixie", "forky")
 
 
 def _platforms(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
@@ -66,8 +68,21 @@ def ship(context: click.Context, *, again: bool) -> None:
 
 
 @ship.command()
-def test() -> None:
-    """Set up, lint, unit tests, build, and the image's integration tests: all of it, every time."""
+@click.option(
+    "--on", type=click.Choice(SUITES), help="Test the image on a bare machine of this Debian release instead."
+)
+def test(on: str | None) -> None:
+    """Set up, lint, unit tests, build, and the integration tests: all of it, every time.
+
+    With --on, the commit is built and its image is tested in a container that starts as a bare machine of another
+    Debian release, with the Docker engine of that release: bookworm and trixie have 26.1 with buildx 0.13, forky has
+    the newest. The digest must be the one that is built here.
+    """
+    if on:
+        from scripts.machine import test_on
+
+        _stage("test", lambda: test_on(on))
+        return
     from scripts import pipeline
 
     pipeline.pipeline(pipeline.TEST, again=True)

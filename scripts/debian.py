@@ -118,18 +118,18 @@ def suite_sources(suite: str = SUITE) -> list[str]:
         return [f"deb [signed-by={KEYRING} check-valid-until=no] {mirror} {suite} main"]
     signed = f"deb [signed-by={KEYRING}]"
     return [
-        f"{signed} {mirror} {SUITE} main",
-        f"{signed} {mirror} {SUITE}-updates main",
-        f"{signed} {security} {SUITE}-security main",
+        f"{signed} {mirror} {suite} main",
+        f"{signed} {mirror} {suite}-updates main",
+        f"{signed} {security} {suite}-security main",
     ]
 
 
-def root_file_system(variant: str, packages: Sequence[str], tar: Path) -> None:
-    """Write a tar archive of SUITE with `packages`, the same bytes for the same packages.
+def root_file_system(variant: str, packages: Sequence[str], tar: Path, *, suite: str = SUITE) -> None:
+    """Write a tar archive of `suite` with `packages`, the same bytes for the same packages.
 
     `variant` is mmdebstrap's: `minbase` can run apt, `extract` holds nothing but the packages and their dependencies.
     """
-    _mmdebstrap(f"--variant={variant}", f"--include={','.join(packages)}", target=str(tar))
+    _mmdebstrap(f"--variant={variant}", f"--include={','.join(packages)}", target=str(tar), suite=suite)
 
 
 def packages_of(architecture: str, packages: Sequence[str], folder: Path) -> None:
@@ -150,9 +150,9 @@ def packages_of(architecture: str, packages: Sequence[str], folder: Path) -> Non
     (folder / "archives").rename(folder / architecture)
 
 
-def _mmdebstrap(*options: str, target: str) -> None:
+def _mmdebstrap(*options: str, target: str, suite: str = SUITE) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sources = Path(folder, "sources.list")
-        sources.write_text("".join(f"{line}\n" for line in suite_sources()))
+        sources.write_text("".join(f"{line}\n" for line in suite_sources(suite)))
         environment = {**QUIET, "SOURCE_DATE_EPOCH": "1"}
-        run("mmdebstrap", "--quiet", *options, SUITE, target, str(sources), env=environment)
+        run("mmdebstrap", "--quiet", *options, suite, target, str(sources), env=environment)

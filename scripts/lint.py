@@ -16,7 +16,7 @@ from scripts.process import TOOLS
 from scripts.terminal import say
 
 PYTHON = ("app", "training", "scripts", "tests", "bench")
-SHELL = ("ship", ".ci/run")
+SHELL = ("ship", ".ci/run", "image/base.sh")
 CHECKS: dict[str, tuple[str, ...]] = {
     "hadolint": ("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile", "scripts/base.Dockerfile"),
     "ruff check": ("ruff", "check", "--quiet", *PYTHON),

@@ -1,0 +1,82 @@
+"""`./ship test --on SUITE`: the image is built and tested on a bare machine, with the engine of another Debian release.
+
+The machine is a privileged container: Debian with Python and Git, and nothing else until `./ship setup` ran in it.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts import build, debian, engine, git, project
+from scripts.build import CA_BUNDLE, Built
+from scripts.failure import Failure
+from scripts.grammar import ImageReference, document
+from scripts.process import attempt, data, output, run
+from scripts.terminal import say
+
+PACKAGES = ("ca-certificates", "debian-archive-keyring", "git", "iproute2", "procps", "python3", "python3-venv")
+CHECKOUT = "/shipshape"
+# How a machine here reaches a network. Anything else would make it less bare.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+def test_on(suite: str) -> str:
+    """Build and test the commit that is checked out on a machine of `suite`, and compare the digest with the one here.
+
+    Raises Failure when there are changes that are not committed, when a stage fails there, and for another digest.
+    """
+    at = project.commit()
+    if at.dirty:
+        raise Failure("only a commit can be tested on another machine, and there are other changes", "git commit")
+    engine.provide()
+    build.build()
+    here = build.built()
+    with _machine(_image(suite)) as name:
+        inside = ("docker", "exec", "--workdir", CHECKOUT, name)
+        _clone(name)
+        for stage in (["setup"], ["build"], ["integration", "--only", "image"]):
+            run(*inside, "./ship", *stage, remedy=f"see above what fails on {suite}")
+        there = document(data(*inside, "cat", "build/image.json"), Built, f"build/image.json on {suite}")
+        server = output(*inside, "docker", "version", "--format", "{{.Server.Version}}")
+        buildx = output(*inside, "docker", "buildx", "version").split()[1]
+    if there.digest != here.digest:
+        raise Failure(f"engine {server} with buildx {buildx} made {there.digest}, the engine here {here.digest}")
+    return f"{there.digest}, as here, with engine {server} and buildx {buildx}"
+
+
+def _image(suite: str) -> ImageReference:
+    name = ImageReference(f"shipshape/machine:{suite}")
+    if not engine.has_image(name):
+        say(f"  making {name} from Debian's packages; docker image rm {name} has it made anew")
+        with tempfile.TemporaryDirectory() as folder:
+            tar = Path(folder, "root.tar")
+            debian.root_file_system("minbase", PACKAGES, tar, suite=suite)
+            output("docker", "import", str(tar), name)
+    return name
+
+
+@contextmanager
+def _machine(image: ImageReference) -> Iterator[str]:
+    """Start a machine, and remove it with all that was made on it."""
+    proxies = [f"--env={name}" for name in PROXIES if name in os.environ]
+    certificates = [f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"] if CA_BUNDLE.exists() else []
+    # Its engine's files are on volumes: one overlay on another is refused by the kernel.
+    places = ["--volume=/var/lib/docker", "--volume=/var/lib/containerd"]
+    name = output(
+        "docker", "run", "--detach", "--init", "--privileged", *proxies, *certificates, *places, image,
+        "sleep", "infinity",
+    )  # fmt: skip
+    try:
+        yield name
+    finally:
+        attempt("docker", "rm", "--force", "--volumes", name)
+
+
+def _clone(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder, "commits.bundle")
+        git.data("bundle", "create", "--quiet", str(bundle), "HEAD")
+        output("docker", "cp", str(bundle), f"{name}:/commits.bundle")
+    output("docker", "exec", name, "git", "clone", "--quiet", "/commits.bundle", CHECKOUT)

@@ -1,0 +1,109 @@
+"""What image/base.sh leaves of a base image: it is run on a small one, made of files here."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "image" / "base.sh"
+[KEPT, DEBIAN_PYTHON] = (words.split() for words in re.findall(r'^\w+="([^"]+)"', SCRIPT.read_text(), re.MULTILINE)[:2])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A base image with Python in /usr/local, in which each package owns one file."""
+    root = tmp_path / "root"
+    (root / "var/lib/dpkg/info").mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/ssl/certs").mkdir(parents=True)
+    (root / "usr/local/bin").mkdir(parents=True)
+    (root / "usr/local/bin/python3.13").write_text("#!/bin/sh\n")
+    (root / "usr/local/bin/python3.13").chmod(0o755)
+    for package in KEPT:
+        install(root, package)
+    return root
+
+
+def install(root: Path, package: str) -> None:
+    with (root / "var/lib/dpkg/status").open("a") as status:
+        status.write(f"Package: {package}\nStatus: install ok installed\nVersion: 1.0\n\n")
+    (root / f"var/lib/dpkg/info/{package}.list").write_text(f"/.\n/usr\n/usr/{package}\n")
+    (root / f"var/lib/dpkg/info/{package}.md5sums").touch()
+    (root / "usr" / package).touch()
+
+
+def pruned(root: Path) -> "subprocess.CompletedProcess[str]":
+    layer = root.parent / "layer"
+    layer.mkdir()
+    return subprocess.run(["sh", SCRIPT, root], cwd=layer, check=False, capture_output=True, text=True)
+
+
+def recorded(root: Path) -> list[str]:
+    status = (root.parent / "layer/var/lib/dpkg/status").read_text()
+    return re.findall(r"^Package: (.*)$", status, re.MULTILINE)
+
+
+def test_a_package_that_is_not_listed_goes_whole_and_is_named(root: Path) -> None:
+    install(root, "telnetd")
+    install(root, "libc")  # begins as a package that stays
+    install(root, "telnetd.conf")  # and one whose name begins as another's
+
+    done = pruned(root)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["left out: telnetd", "left out: libc", "left out: telnetd.conf"]
+    assert recorded(root) == KEPT
+    left = {path.name for path in root.parent.joinpath("layer").rglob("*") if path.is_file()}
+    assert left >= {"libc6", "libc6.list", "python3.13"}
+    assert not [name for name in left if re.match(r"telnetd|libc(\.|$)", name)]
+
+
+@pytest.mark.parametrize("missing", ["ca-certificates", "libssl3t64"])
+def test_a_package_that_is_kept_and_missing_stops_the_build(root: Path, missing: str) -> None:
+    status = root / "var/lib/dpkg/status"
+    status.write_text(status.read_text().replace(f"Package: {missing}\n", "Package: other\n"))
+
+    done = pruned(root)
+
+    assert done.returncode == 1
+    assert done.stderr == f"the base image has no package {missing}, which image/base.sh keeps\n"
+
+
+def test_without_python_in_usr_local_it_is_debian_s(root: Path) -> None:
+    (root / "usr/local/bin/python3.13").unlink()
+
+    assert f"no package {DEBIAN_PYTHON[0]}, which" in pruned(root).stderr
+
+
+def test_debian_s_python_stays_where_it_is_the_only_one(root: Path) -> None:
+    (root / "usr/local/bin/python3.13").unlink()
+    for package in DEBIAN_PYTHON:
+        install(root, package)
+
+    done = pruned(root)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert recorded(root) == KEPT + DEBIAN_PYTHON
+
+
+def test_what_the_official_image_deletes_or_nobody_runs_is_gone(root: Path) -> None:
+    library = root / "usr/local/lib/python3.13"
+    gone = [
+        "config-3.13-x86_64-linux-gnu/libpython3.13.a", "test/test_os.py", "ensurepip/__init__.py",
+        "lib-dynload/_testcapi.cpython-313-x86_64-linux-gnu.so", "__pycache__/os.cpython-39.pyc",
+    ]  # fmt: skip
+    for name in [*gone, "lib-dynload/_json.cpython-313-x86_64-linux-gnu.so"]:
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).touch()
+
+    assert pruned(root).returncode == 0
+
+    layer = root.parent / "layer/usr/local/lib/python3.13"
+    assert [path.name for path in layer.rglob("*") if path.is_file()] == ["_json.cpython-313-x86_64-linux-gnu.so"]
+
+
+def test_every_file_has_the_same_time(root: Path) -> None:
+    assert pruned(root).returncode == 0
+
+    assert {path.lstat().st_mtime for path in root.parent.joinpath("layer").rglob("*")} == {315532800}
