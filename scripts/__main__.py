@@ -155,10 +155,11 @@ def scan(*, allow_unchecked: bool) -> None:
 @ship.command()
 @click.option(
     "--only",
-    type=click.Choice(["all", "image"]),
+    type=click.Choice(["all", "image", "nightly"]),
     default="all",
     show_default=True,
-    help="image: without the tests of the pipeline itself, which say nothing new on a second platform.",
+    help="image: without the tests of the pipeline itself, which say nothing new on a second platform. "
+    "nightly: those that take too long for every change.",
 )
 @click.option(
     "--platform",

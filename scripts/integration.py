@@ -13,6 +13,7 @@ from scripts.suite import Counts, run_suite
 
 RECORDS = BUILD / "tested"
 SUITES = {"all": "tests/integration", "image": "tests/integration/image"}
+NIGHTLY = "tests/integration/nightly"
 # What is asked of an image under emulation: what it predicts. How long it takes, how it stops and what it needs say
 # something about QEMU there, not about the image.
 EMULATED = "tests/integration/image/test_predict.py"
@@ -32,9 +33,10 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
     """Run the integration tests against what `build/image.json` names; return how many passed and the digest.
 
     They run on this machine's platform. `only="image"` leaves out the tests of the pipeline, which build images of
-    their own from the example: they say nothing new on a second platform, nor of another model. Another `platform` is
-    emulated, and only EMULATED is run and recorded. Raises Failure when the image is not for that platform or not of
-    that model, or when the engine cannot run it.
+    their own from the example: they say nothing new on a second platform, nor of another model. `only="nightly"` runs
+    those that take too long for every change; they say nothing of the built image, so nothing is recorded. Another
+    `platform` is emulated, and only EMULATED is run and recorded. Raises Failure when the image is not for that
+    platform or not of that model, or when the engine cannot run it.
     """
     image, native = built(), platforms.native()
     platform = platform or native
@@ -55,7 +57,6 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
             f"not {model.target} from {model.data} as {model.name}",
             "set SOURCE, DATA, TARGET and NAME as they were for it, or ./ship build",
         )
-    suite = SUITES[only if model.is_example else "image"] if platform == native else EMULATED
     environment = {
         "REGISTRY_IMAGE": images.reference(images.REGISTRY),
         "PYTHON_IMAGE": images.reference(images.PYTHON),
@@ -64,6 +65,9 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
         "TESTCONTAINERS_RYUK_DISABLED": "true",
         "TABLE": str(model.table),  # the model is trained from it once more, beside the image
     }
+    if only == "nightly":
+        return str(run_suite(NIGHTLY, environment))
+    suite = SUITES[only if model.is_example else "image"] if platform == native else EMULATED
     record = _record(platform)
     record.unlink(missing_ok=True)
     counts = run_suite(suite, environment)

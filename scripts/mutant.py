@@ -31,11 +31,6 @@ class Mutant:
     line: int
     """Where they begin in `file`."""
 
-    @property
-    def change(self) -> tuple[str, str, str, str]:
-        """What it is known by, wherever in its file the function moves."""
-        return self.file, self.function, self.was, self.becomes
-
     def __str__(self) -> str:
         return f"{self.file}:{self.line} in {self.function}\n    - {self.was}\n    + {self.becomes}"
 

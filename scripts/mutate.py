@@ -35,13 +35,15 @@ PATIENCE = 4.0
 """Seconds between two lines of progress."""
 
 
-class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is mutated: `[tool.shipshape.mutate]` in pyproject.toml."""
 
     paths: list[str]
     """Files, and folders with all that is in them."""
     apart_from: list[str]
     """Files in these folders that are left alone."""
+    words: list[str] = []
+    """Patterns of lines that hold nothing but words for a person: they are left alone."""
     without: list[str]
     """Tests that are left out, by how their names begin."""
 
@@ -88,14 +90,13 @@ def judged(found: Outcome, alive: Sequence[mutant.Mutant], entries: Sequence[sur
 
     Raises Failure when there is one, and when the score is below FLOOR.
     """
-    reviewed, living = {entry.change for entry in entries}, {one.change for one in alive}
-    unknown = [one for one in alive if one.change not in reviewed]
+    unknown = [one for one in alive if not any(entry.covers(one) for entry in entries)]
     for one in unknown:
         for line in str(one).splitlines():
             say(f"  {line}")
     for entry in entries:
-        if entry.change not in living:
-            say(f"  the reason for {entry.becomes!r} in {entry.file}, {entry.function}, covers nothing: take it out")
+        if not any(map(entry.covers, alive)):
+            say(f"  the reason for {entry.was!r} in {entry.file}, {entry.function}, covers nothing: take it out")
     score = f"{found.killed} of {found.total} mutants killed ({found.score:.1f} %), {found.alive} survive"
     if unknown:
         raise Failure(
@@ -139,11 +140,12 @@ def _settings(files: Sequence[str], sources: Sequence[str], scope: Scope) -> Raw
     lists = {
         "source_paths": sources,
         "only_mutate": files,
+        "do_not_mutate_patterns": scope.words,
         "pytest_add_cli_args_test_selection": ["tests/unit", *(f"--deselect={name}" for name in scope.without)],
     }
     off = dict.fromkeys(("track_dependencies", "use_git_change_detection", "use_setproctitle"), "false")
     config = RawConfigParser()
-    config["mutmut"] = {**{name: "\n".join(["", *values]) for name, values in lists.items()}, **off}
+    config["mutmut"] = {**{name: "\n".join(["", *values]) for name, values in lists.items() if values}, **off}
     return config
 
 

@@ -15,19 +15,20 @@ FILE = ROOT / "surviving-mutants.toml"
 Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why one mutant may live."""
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why one mutant may live, or every mutant of the same lines."""
 
     file: Words
     function: Words
     was: Words
-    becomes: str
+    becomes: str | None = None
+    """Without it, whatever the lines become."""
     reason: Words
 
-    @property
-    def change(self) -> tuple[str, str, str, str]:
-        """As `Mutant.change`."""
-        return self.file, self.function, self.was, self.becomes
+    def covers(self, mutant: Mutant) -> bool:
+        """Return whether this is the reason for `mutant`."""
+        same = (self.file, self.function, self.was) == (mutant.file, mutant.function, mutant.was)
+        return same and self.becomes in {None, mutant.becomes}
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,23 +46,27 @@ def read(path: Path = FILE) -> list[Entry]:
         raise Failure(f"{path.name}: {error}", remedy) from error
     seen = set()
     for entry in entries:
-        if entry.change in seen:
-            raise Failure(f"{path.name}: the same change of {entry.file} stands there twice: {entry.becomes}", remedy)
-        seen.add(entry.change)
+        change = (entry.file, entry.function, entry.was, entry.becomes)
+        if change in seen:
+            raise Failure(f"{path.name}: the same change of {entry.file} stands there twice: {entry.was}", remedy)
+        seen.add(change)
     return entries
 
 
 def text(outcome: Outcome, alive: Sequence[Mutant], entries: Sequence[Entry]) -> str:
-    """Return the score and the table of what lives, as docs/testing.md has them."""
-    reasons = {entry.change: entry.reason for entry in entries}
+    """Return the score and the table of what lives, as docs/testing.md has them: a row for each line and reason."""
+    changes: dict[tuple[str, str, str, str], list[str]] = {}
+    for mutant in alive:
+        reason = next((entry.reason for entry in entries if entry.covers(mutant)), "**no reason yet**")
+        changes.setdefault((mutant.file, mutant.function, mutant.was, reason), []).append(mutant.becomes)
     rows = [
         (
-            f"`{mutant.file}` `{mutant.function}`",
-            _code(mutant.was),
-            _code(mutant.becomes),
-            reasons.get(mutant.change, "**no reason yet**"),
+            f"`{file}` `{function}`",
+            _code(was),
+            _code(becomes[0]) if len(becomes) == 1 else f"{len(becomes)} other lines",
+            reason,
         )
-        for mutant in alive
+        for (file, function, was, reason), becomes in changes.items()
     ]
     score = f"{outcome.killed} of {outcome.total} mutants killed ({outcome.score:.1f} %), {outcome.alive} survive."
     return "\n\n".join([score, table(("where", "was", "becomes", "why it may live"), rows)]) + "\n"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ from tests.integration.container import EMULATED_START_SECONDS, START_SECONDS, n
 from tests.integration.program import ROOT
 from tests.integration.registry import Registry, pulled, started_registry
 from tests.integration.service import Service, started_service
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what takes long, unless it is asked for by its name."""
+    return True if collection_path.name == "nightly" and "nightly" not in " ".join(config.args) else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ class Door:
 
     def fits(self, person):
         return person <= self.height
+
+    def refuse(self):
+        raise ValueError("too tall", self.height)
 """
 TEST = """\
 from rooms.door import Door
@@ -25,12 +29,17 @@ from rooms.door import Door
 def test_who_is_smaller_fits():
     assert Door(2).fits(1)
     assert not Door(2).fits(3)
+    try:
+        Door(2).refuse()
+    except ValueError:
+        pass
 """
 SETTINGS = """\
 [tool.shipshape.mutate]
 paths = ["rooms"]
 apart_from = ["rooms/hall.py"]
 without = ["tests/unit/test_slow.py"]
+words = ['^\\s*raise ValueError']
 
 [tool.pytest.ini_options]
 addopts = ["-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:anyio"]
@@ -107,12 +116,21 @@ def test_a_survivor_without_a_reason_fails_and_is_shown(project: Path, capsys: p
 
 def test_a_survivor_with_a_reason_may_live(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "surviving-mutants.toml"
-    path.write_text(f"{REASON}{REASON.replace('< self', '<< self')}")
+    path.write_text(f"{REASON}{REASON.replace('<= self.height', '<= self.length')}")
 
     said = mutate.judged(Outcome(10, 10, 9), [AT_THE_EDGE], survivors.read(path))
 
     assert said == "9 of 10 mutants killed (90.0 %), 1 survive: docs/testing.md"
-    assert "'return person << self.height' in rooms/door.py, Door.fits, covers nothing" in capsys.readouterr().out
+    assert "'return person <= self.length' in rooms/door.py, Door.fits, covers nothing" in capsys.readouterr().out
+
+
+def test_one_reason_may_do_for_every_change_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "surviving-mutants.toml"
+    path.write_text(REASON.replace('becomes = "return person < self.height"\n', ""))
+    alive = [AT_THE_EDGE, replace(AT_THE_EDGE, becomes="return None")]
+
+    assert mutate.judged(Outcome(20, 20, 18), alive, survivors.read(path)).startswith("18 of 20")
+    assert "| 2 other lines | nobody is that tall |" in survivors.text(Outcome(20, 20, 18), alive, survivors.read(path))
 
 
 def test_no_reason_makes_up_for_a_low_score(tmp_path: Path) -> None:
@@ -134,7 +152,7 @@ def test_tests_that_fail_without_a_mutant_say_nothing_about_mutants(project: Pat
 
 @pytest.mark.usefixtures("project")
 def test_what_is_not_in_scope_cannot_be_asked_for() -> None:
-    scope = mutate.Scope(["rooms"], ["rooms/hall.py"], [])
+    scope = mutate.Scope(paths=["rooms"], apart_from=["rooms/hall.py"], without=[])
 
     assert mutate.chosen(scope, "") == mutate.chosen(scope, "rooms") == ["rooms/__init__.py", "rooms/door.py"]
     assert mutate.chosen(scope, "rooms/door.py") == ["rooms/door.py"]
@@ -142,7 +160,7 @@ def test_what_is_not_in_scope_cannot_be_asked_for() -> None:
         with pytest.raises(Failure, match=f"nothing at {path} is mutated"):
             mutate.chosen(scope, path)
     with pytest.raises(Failure, match=r"names rooms/wall\.py, and no Python file is there"):
-        mutate.chosen(mutate.Scope(["rooms", "rooms/wall.py"], [], []), "")
+        mutate.chosen(mutate.Scope(paths=["rooms", "rooms/wall.py"], apart_from=[], without=[]), "")
 
 
 def test_a_scope_that_is_not_there_is_named(project: Path) -> None:
