@@ -3,12 +3,14 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import debian
@@ -23,7 +25,21 @@ BUILDER = "shipshape"
 MANUAL = "https://docs.docker.com/engine/install/"
 # Images are kept with their manifests, so that the engine can write an OCI layout and knows images by their digest.
 DAEMON_JSON = {"features": {"containerd-snapshotter": True}}
+# The oldest that images are built with: that of Debian 13. Layers' times are rewritten since BuildKit of that age.
+OLDEST = (0, 13)
 START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The engine that answers, and why it is this one."""
+
+    version: str
+    buildx: str
+    choice: str
+
+    def __str__(self) -> str:
+        return f"{self.version} with buildx {self.buildx}"
 
 
 def running() -> bool:
@@ -43,20 +59,29 @@ def missing() -> list[str]:
     return [name for name, command in checks.items() if not succeeds(*command)]
 
 
-def provide() -> str:
-    """Make sure that an engine answers, with buildx, compose and skopeo; return its version.
+def provide() -> Engine:
+    """Make sure that an engine answers, with buildx, compose and skopeo.
 
-    Raises Failure, with what to install, on a system that is not Debian or Ubuntu, or without root.
+    Raises Failure, with what to install, on a system that is not Debian or Ubuntu, or without root, and when the buildx
+    that is here is too old.
     """
     lacking = missing()
-    if lacking:
-        _install(lacking)
+    choice = _install(lacking) if lacking else "already here"
     if not running():
         _start()
-    return output("docker", "version", "--format", "{{.Server.Version}}")
+    version = output("docker", "version", "--format", "{{.Server.Version}}")
+    buildx = output("docker", "buildx", "version").split()[1].removeprefix("v")
+    number = re.match(r"([0-9]+)\.([0-9]+)", buildx)
+    if number and (int(number[1]), int(number[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise Failure(
+            f"buildx {buildx} is older than {oldest}, the oldest that is supported", f"install Docker: {MANUAL}"
+        )
+    return Engine(version, buildx, choice)
 
 
-def _install(lacking: list[str]) -> None:
+def _install(lacking: list[str]) -> str:
+    """Install what is `lacking` and return from where."""
     system = debian.system()
     if not system.has_apt:
         raise Failure(
@@ -66,6 +91,9 @@ def _install(lacking: list[str]) -> None:
     if system.is_root:
         debian.update()
     own, borrowed = _packages()
+    choice = f"from the packages of {system.name}"
+    if borrowed:
+        choice = f"from Debian {debian.SUITE}, because that of {system.name} has no buildx"
     if not system.is_root:
         raise Failure(
             f"missing: {', '.join(lacking)}; installing them needs root",
@@ -77,6 +105,7 @@ def _install(lacking: list[str]) -> None:
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(DAEMON_JSON, indent=2) + "\n")
     debian.install(own, borrowed=borrowed)
+    return choice
 
 
 def _packages() -> tuple[list[str], list[str]]:

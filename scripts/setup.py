@@ -12,8 +12,8 @@ def setup(*, wanted: Sequence[Platform] = (), emulate: bool = False) -> str:
 
     The base image is for this machine's platform and the `wanted` ones. With `emulate`, the engine can run those, too.
     """
-    version = engine.provide()
-    say(f"  engine {version}")
+    found = engine.provide()
+    say(f"  engine {found}: {found.choice}")
     say(f"  {cosign.provide()}")
     if emulate:
         emulation.provide(wanted)
@@ -27,4 +27,4 @@ def setup(*, wanted: Sequence[Platform] = (), emulate: bool = False) -> str:
         say(f"  image {images.provide(image, on, reachable=reachable)} for {', '.join(on)}")
     builder = engine.provide_builder(registry_reachable=reachable)
     say(f"  builder {builder}")
-    return f"engine {version}, {'images by digest' if reachable else 'images from Debian packages'}"
+    return f"engine {found}, {'images by digest' if reachable else 'images from Debian packages'}"
