@@ -12,17 +12,17 @@ RUN cat /etc/apt/sources.list.d/*.list | sed 's/^deb /deb-src /' >/etc/apt/sourc
     && apt-get install -qq -y --no-install-recommends dpkg-dev gcc libbz2-dev libc6-dev libdb-dev libffi-dev \
         libgdbm-dev liblzma-dev libncursesw5-dev libreadline-dev libsqlite3-dev libssl-dev make uuid-dev zlib1g-dev
 WORKDIR /source
-RUN apt-get source -qq python3.13
-# Optimised (--enable-optimizations --with-lto) it takes half an hour more, and is laid out the same.
-RUN cd python3.13-*/ \
-    && ./configure --enable-loadable-sqlite-extensions --enable-option-checking=fatal --enable-shared --with-ensurepip \
+RUN apt-get source -qq python3.13 && mv python3.13-*/* .
+# Optimised (--enable-optimizations --with-lto) it takes half an hour more, and is laid out the same. Debian's source
+# refuses --with-ensurepip for a Python outside a virtual environment.
+RUN ./configure -q --enable-loadable-sqlite-extensions --enable-option-checking=fatal --enable-shared --with-ensurepip=no \
     && make -s -j "$(nproc)" LDFLAGS=-Wl,--strip-all \
     && rm python \
-    && make -s -j "$(nproc)" "LDFLAGS=-Wl,--strip-all,-rpath='\$\$ORIGIN/../lib'" python \
-    && make -s install \
+    && make -s -j "$(nproc)" "LDFLAGS=-Wl,--strip-all,-rpath='\$\$ORIGIN/../lib'" python
+RUN make -s install \
     && find /usr/local -depth \( -type d -a \( -name test -o -name tests -o -name idle_test \) \
         -o -type f -a \( -name '*.pyc' -o -name 'libpython*.a' \) \) -exec rm -rf {} + \
-    && for program in idle3 pip3 pydoc3 python3 python3-config; do \
+    && for program in idle3 pydoc3 python3 python3-config; do \
         ln -s "$program" "/usr/local/bin/$(echo "$program" | tr -d 3)"; \
     done
 # The packages whose libraries are loaded.
