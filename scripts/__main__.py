@@ -48,6 +48,7 @@ def ship(context: click.Context, *, again: bool) -> None:
                       (default: two local registries that stand for these)
       PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
       REGISTRY_IMAGE  image of the local registries
+      BUILDKIT_IMAGE  BuildKit to build with, instead of the pinned one or the engine's
       PORT            port of ./ship up (default: 5000; dev 5010, test 5020, prod 5030)
       OSV_API         mirror of https://api.osv.dev, for ./ship scan in a closed network
       SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for

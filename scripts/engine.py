@@ -15,12 +15,13 @@ from pathlib import Path
 
 from scripts import debian
 from scripts.failure import Failure
+from scripts.grammar import ImageReference
 from scripts.process import attempt, output, run, succeeds
 from scripts.terminal import say
 
 # The release of BuildKit that builds every image wherever a container registry can be reached: the same builder,
 # the same bytes. Elsewhere the engine's own BuildKit does.
-BUILDKIT_IMAGE = "moby/buildkit:v0.33.1@sha256:cec9f139f45e93c5c69c60f8b07cfad9f43f4ef6b6a6cd917527fea5ff2e3dea"
+BUILDKIT = "moby/buildkit:v0.33.1@sha256:cec9f139f45e93c5c69c60f8b07cfad9f43f4ef6b6a6cd917527fea5ff2e3dea"
 BUILDER = "shipshape"
 MANUAL = "https://docs.docker.com/engine/install/"
 # Images are kept with their manifests, so that the engine can write an OCI layout and knows images by their digest.
@@ -154,16 +155,19 @@ def _forget(program: str, pid_file: Path) -> None:
 
 def provide_builder(*, registry_reachable: bool) -> str:
     """Make sure that something can build into an OCI layout; return its name as `--builder` takes it."""
-    if registry_reachable:
+    named = os.environ.get("BUILDKIT_IMAGE")
+    if registry_reachable or named:
+        image = ImageReference.of(named, "BUILDKIT_IMAGE") if named else BUILDKIT
         if not succeeds("docker", "buildx", "inspect", BUILDER):
             run("docker", "buildx", "create", "--name", BUILDER, "--driver", "docker-container",
-                "--driver-opt", f"image={BUILDKIT_IMAGE},network=host")  # fmt: skip
+                "--driver-opt", f"image={image},network=host")  # fmt: skip
         run("docker", "buildx", "inspect", "--bootstrap", BUILDER)
     elif "io.containerd.snapshotter" not in output("docker", "info", "--format", "{{json .DriverStatus}}"):
         raise Failure(
             "this engine does not use the containerd image store, so it cannot write an OCI layout, "
             "and no container registry can be reached to fetch another builder from",
-            f"put {json.dumps(DAEMON_JSON)} into /etc/docker/daemon.json and restart the engine",
+            f"put {json.dumps(DAEMON_JSON)} into /etc/docker/daemon.json and restart the engine, "
+            "or name a BuildKit and a base that can be pulled: BUILDKIT_IMAGE=… PYTHON_IMAGE=… ./ship setup",
         )
     return builder()
 
