@@ -26,6 +26,8 @@ KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE:
 KEYS = {"config.Labels.": "label ", "config.Env.": "environment ", "config.": ""}
 # The first follows from the layers; the second retells what the other keys say, and counts when they are the same.
 RETOLD = ("rootfs", "history")
+# Changes of one layer that are shown; a base that was built on another day has thousands.
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ def headline(parts: list[Part]) -> str:
     package = next((change for change in changes if change.package), None)
     file = next((change for change in changes if not change.package), None)
     return "; ".join(map(str, filter(None, (package, file)))) or str(parts[0].changes[0])
+
+
+def lines(parts: list[Part]) -> Iterator[str]:
+    """Give what to show of `parts`, line by line."""
+    for part in parts:
+        yield part.title
+        yield from (f"  {change}" for change in part.changes[:SHOWN])
+        if len(part.changes) > SHOWN:
+            yield f"  and {len(part.changes) - SHOWN} more"
 
 
 def base_only(parts: list[Part]) -> bool:

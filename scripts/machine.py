@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts import build, debian, engine, git, project
+from scripts import build, debian, difference, engine, git, project
 from scripts.build import CA_BUNDLE, Built
 from scripts.failure import Failure
 from scripts.grammar import ImageReference, document
+from scripts.layout import Layout
 from scripts.process import attempt, data, output, run
 from scripts.terminal import say
 
@@ -40,6 +41,8 @@ def test_on(suite: str) -> str:
             run(*inside, "./ship", *stage, remedy=f"see above what fails on {suite}")
         there = document(data(*inside, "cat", "build/image.json"), Built, f"build/image.json on {suite}")
         said = output(*inside, "cat", "build/setup.result")
+        if there.digest != here.digest:
+            _show_difference(name)
     if there.digest != here.digest:
         raise Failure(f"on {suite} it is {there.digest}, here {here.digest}; there: {said}")
     return f"{there.digest}, as here, with {said}"
@@ -71,6 +74,13 @@ def _machine(image: ImageReference) -> Iterator[str]:
         yield name
     finally:
         attempt("docker", "rm", "--force", "--volumes", name)
+
+
+def _show_difference(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        output("docker", "cp", f"{name}:{CHECKOUT}/build/image", folder)
+        for line in difference.lines(difference.compare(Layout(build.IMAGE), Layout(Path(folder, "image")))):
+            say(f"  {line}")
 
 
 def _clone(name: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import ROOT, git, project, registry, source
-from scripts.difference import Part, base_only, compare, headline
+from scripts.difference import Part, base_only, compare, headline, lines
 from scripts.failure import Failure
 from scripts.grammar import Column, Name, Platform, RelativePath, Revision, Token, Version, shown
 from scripts.layout import Layout
@@ -37,8 +37,6 @@ KEPT = re.compile(
     r"|DOCKER_(HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|API_VERSION)|BUILDX_CONFIG|SSL_CERT_\w+"
     r"|(?i:https?|all|no)_proxy"
 )
-# Changes of one layer that are shown; a base that was built on another day has thousands.
-SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,8 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
         say(f"  published {published.digest}")
         say(f"  rebuilt   {rebuilt.digest}")
         differences = compare(published, rebuilt)
-        _show(differences)
+        for line in lines(differences):
+            say(f"  {line}")
     raise Failure(
         f"{wanted} is not what {revision[:12]} builds: {headline(differences)}", _remedy(wanted, differences, commit)
     )
@@ -155,15 +154,6 @@ def _rebuilt(origin: Origin, folder: Path) -> Layout:
 def _environment() -> dict[str, str | None]:
     """Return every variable that is not to reach the rebuild, as one to take away."""
     return {name: None for name in os.environ if not KEPT.fullmatch(name)}
-
-
-def _show(differences: list[Part]) -> None:
-    for part in differences:
-        say(f"  {part.title}")
-        for change in part.changes[:SHOWN]:
-            say(f"    {change}")
-        if len(part.changes) > SHOWN:
-            say(f"    and {len(part.changes) - SHOWN} more")
 
 
 def _remedy(reference: str, differences: list[Part], commit: str) -> str:
