@@ -1,4 +1,4 @@
-# How `./ship build` builds: the Dockerfile's arguments from the commit, and an OCI layout whose bytes depend on
+# How `./ship build` builds: the Dockerfile's arguments from the commit, and an OCI layout whose files depend on
 # nothing else. Run by hand: VERSION=1.0.0 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) docker buildx bake -f docker-bake.hcl
 
 variable "VERSION" {
@@ -50,7 +50,7 @@ variable "PIPELINE" {
 }
 
 variable "DESTINATION" {
-  default = "build/image"
+  default = "build/image.loose"
 }
 
 group "default" {
@@ -75,5 +75,6 @@ target "image" {
   secret = CA_BUNDLE != "" ? ["id=ca,src=${CA_BUNDLE}"] : []
   # Attestations carry the time of the build: they hang beside the image, never inside its digest.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
-  output = ["type=oci,dest=${DESTINATION},tar=false,rewrite-timestamp=true"]
+  # Not compressed: scripts/packing.py does that, the same way whichever BuildKit built it.
+  output = ["type=oci,dest=${DESTINATION},tar=false,rewrite-timestamp=true,compression=uncompressed,force-compression=true"]
 }

@@ -12,6 +12,7 @@ from scripts import BUILD, ROOT, engine, git, images, platforms, project
 from scripts.failure import Failure
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Version, WorkTree, document
 from scripts.layout import Layout
+from scripts.packing import pack
 from scripts.process import Limit, output, run
 from scripts.source import Source, commit, source
 from scripts.terminal import say, size
@@ -58,9 +59,10 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     model, native = source(), platforms.native()
     if os.environ.get("VERSION") and model.root == ROOT:
         say(f"  VERSION={os.environ['VERSION']} is not read without SOURCE: this is {model.version}")
-    table, context, fresh = BUILD / "source", _context(model), BUILD / "image.new"
+    table, context, loose, fresh = BUILD / "source", _context(model), BUILD / "image.loose", BUILD / "image.new"
     model.copy_to(table)
-    shutil.rmtree(fresh, ignore_errors=True)
+    for left_over in (loose, fresh):
+        shutil.rmtree(left_over, ignore_errors=True)
     wanted = wanted or [native]
     base = images.reference(images.python(context))
     if lacking := images.lacking(images.PYTHON, [native, *wanted]):
@@ -80,12 +82,14 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
         "MODEL_FORMAT": model_format,
         "PYTHON_IMAGE": base,
         "CA_BUNDLE": _ca_bundle(),
-        "DESTINATION": str(fresh),
+        "DESTINATION": str(loose),
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
     }
     remedy = "mend what is said above; ./ship setup, when it is the base image that is missing"
     with engine.one_build_at_a_time():
         run(*bake, *([] if cache else ["--no-cache"]), "image", env=arguments, remedy=remedy, limit=LIMIT)
+    pack(loose, fresh)
+    shutil.rmtree(loose)
     layout = Layout(fresh)
     built = Built(
         digest=layout.digest,

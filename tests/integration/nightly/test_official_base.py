@@ -54,7 +54,7 @@ def test_it_passes_the_tests_of_the_image(project: Checkout) -> None:
 def test_python_is_in_the_bill_of_materials(project: Checkout) -> None:
     listed = packages(project)
 
-    assert {"cpython", "numpy", "libssl3t64"} <= listed
+    assert {"CPython", "numpy", "libssl3t64"} <= listed
     assert not listed & {"python3.13", "apt", "perl-base"}
 
 
