@@ -17,6 +17,8 @@ MAIN = "main"
 # How often to go on from what somebody else has merged meanwhile.
 ATTEMPTS = 3
 LIMIT = Limit(60, "GitHub")
+# What Git says of a push that a rule of the server refuses, whatever main's last commit is.
+RULED_OUT = re.compile(r"\[remote rejected\] .*\(.*\bdeclined\b")
 # https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/githubs-ssh-key-fingerprints
 GITHUB, HOST_KEY = "github.com", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
@@ -54,9 +56,9 @@ def submit(environment: str, *, pull_request: bool = False) -> str:
             done = remote.git("push", f"HEAD:refs/heads/{MAIN}")
             if not done.returncode:
                 return f"{MAIN} has what {environment} shall run"
-            if "[remote rejected]" in done.stderr:  # by a rule; what lacks main's last commit is only "[rejected]"
+            if RULED_OUT.search(done.stderr):
                 return _open_or_warn(remote, environment)
-            if "[rejected]" not in done.stderr:
+            if "rejected]" not in done.stderr:  # else main has a commit more by now, and is looked at again
                 raise Failure(f"{MAIN} cannot be pushed to: {done.words}", "see that the token may write contents")
     raise Failure(f"{MAIN} has moved on {ATTEMPTS} times while this was pushed", f"./ship submit {environment}")
 
