@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import git, github, project, record
+from scripts import ROOT, git, github, project
 from scripts.failure import Failure
 from scripts.process import Ended, Environment, Limit, attempt
 from scripts.record import Record
@@ -34,7 +34,7 @@ class Remote:
 
     def git(self, command: str, *arguments: str) -> Ended:
         options = (*self.options, command, "--quiet", "--", self.url, *arguments)
-        return git.ask(*options, root=record.ROOT, env=self.environment, limit=LIMIT)
+        return git.ask(*options, root=ROOT, env=self.environment, limit=LIMIT)
 
 
 def submit(environment: str, *, pull_request: bool = False) -> str:
@@ -92,14 +92,14 @@ def _ahead(remote: Remote, environment: str) -> bool:
     fetched = remote.git("fetch", f"+refs/heads/{MAIN}:refs/remotes/origin/{MAIN}")
     if fetched.returncode:
         raise Failure(f"{MAIN} cannot be fetched: {fetched.words}", "see that the remote origin is right")
-    rebased = git.ask("rebase", "--quiet", f"refs/remotes/origin/{MAIN}", root=record.ROOT)
+    rebased = git.ask("rebase", "--quiet", f"refs/remotes/origin/{MAIN}", root=ROOT)
     if rebased.returncode:
-        git.ask("rebase", "--abort", root=record.ROOT)
+        git.ask("rebase", "--abort", root=ROOT)
         raise Failure(
             f"what was committed here does not fit {MAIN} as it is by now: {rebased.words}",
             f"git reset --keep origin/{MAIN}, then ./ship promote … {environment} again",
         )
-    changed = git.data("diff", "--name-only", "-z", f"refs/remotes/origin/{MAIN}", "HEAD", root=record.ROOT)
+    changed = git.data("diff", "--name-only", "-z", f"refs/remotes/origin/{MAIN}", "HEAD", root=ROOT)
     names = [os.fsdecode(name) for name in changed.split(b"\0") if name]
     if other := [name for name in names if name != str(Record(environment).path)]:
         raise Failure(f"more is committed here than the record of {environment}: {', '.join(other)}", "git log")
@@ -108,15 +108,15 @@ def _ahead(remote: Remote, environment: str) -> bool:
 
 def _open(remote: Remote, environment: str) -> str:
     """Open a pull request with what is committed here. Raises Failure when that cannot be done."""
-    branch = f"{environment}-{git.line('rev-parse', 'HEAD', root=record.ROOT)[:12]}"
+    branch = f"{environment}-{git.line('rev-parse', 'HEAD', root=ROOT)[:12]}"
     pushed = remote.git("push", f"HEAD:refs/heads/{branch}")
     if pushed.returncode:
         raise Failure(f"the branch {branch} cannot be pushed: {pushed.words}", "see that the token may write contents")
-    created = attempt("gh", "pr", "create", "--fill", "--base", MAIN, "--head", branch, cwd=record.ROOT, limit=LIMIT)
+    created = attempt("gh", "pr", "create", "--fill", "--base", MAIN, "--head", branch, cwd=ROOT, limit=LIMIT)
     if created.returncode:
         raise Failure(
             f"the branch {branch} is pushed, and a pull request could not be opened: {created.words}",
-            f"open it: {project.repository(record.ROOT)}/compare/{MAIN}...{branch}; what a workflow may do is set in "
+            f"open it: {project.repository(ROOT)}/compare/{MAIN}...{branch}; what a workflow may do is set in "
             "Settings → Actions → General",
         )
     found = re.findall(r"https://\S+", created.text)

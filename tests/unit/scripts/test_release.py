@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import evidence, registry, release, source, terminal
+from scripts import cosign, evidence, referrers, registry, release, source, terminal
 from scripts.cosign import KeyPair, Signer
 from scripts.failure import Failure
 from scripts.grammar import Key, Repository, Revision, Tag, Version
@@ -32,9 +32,9 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     monkeypatch.setattr(source, "root", lambda: tmp_path)
     proven(monkeypatch, "1.0.0")
     shelf = Shelf().install(monkeypatch)
-    monkeypatch.setattr(release.cosign, "verifier", lambda _: KEY)
-    monkeypatch.setattr(release.cosign, "statements", statements)
-    monkeypatch.setattr(release.referrers, "read", lambda place, image: Referrers(place, image, tuple(BUNDLES)))
+    monkeypatch.setattr(cosign, "verifier", lambda _: KEY)
+    monkeypatch.setattr(cosign, "statements", statements)
+    monkeypatch.setattr(referrers, "read", lambda place, image: Referrers(place, image, tuple(BUNDLES)))
     for repository in (HUB, GHCR):
         shelf.held[repository.at(OURS)] = shelf.held[repository.at(COMMIT)] = OURS
     return shelf

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import submit as submitting
 from scripts.failure import Failure
 from scripts.promote import promote
 from scripts.record import Record
@@ -26,6 +27,7 @@ def hub(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """What stands for the repository on GitHub: bare, and where `repository` is from."""
     for variable in ("DEPLOY_KEY", "GH_TOKEN", "GITHUB_ACTIONS", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(submitting, "ROOT", repository.path)
     hub = Repository(tmp_path / "me" / "x.git")
     hub.path.mkdir(parents=True)
     hub.git("init", "--quiet", "--bare", "--initial-branch=main")
