@@ -17,7 +17,7 @@ from tests.unit.scripts.repository import Repository, release, verified
 # managing-rulesets/troubleshooting-rules
 PROTECTED = """#!/bin/sh
 while read -r old new ref; do
-    [ "$ref" != refs/heads/main ] || { echo "error: GH013: Repository rule violations found for $ref." >&2; exit 1; }
+    [ "${ref#RULED}" = "$ref" ] || { echo "error: GH013: Repository rule violations found for $ref." >&2; exit 1; }
 done
 """
 
@@ -52,11 +52,11 @@ def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return asked
 
 
-def protect(hub: Repository) -> None:
-    """Let `main` be what a ruleset makes it: it takes pull requests alone."""
+def protect(hub: Repository, ruled: str = "refs/heads/main") -> None:
+    """Let `main`, or whatever begins with `ruled`, be what a ruleset makes it: it takes no push."""
     path = hub.path / "hooks" / "pre-receive"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(PROTECTED)
+    path.write_text(PROTECTED.replace("RULED", ruled))
     path.chmod(0o755)
 
 
@@ -125,7 +125,9 @@ def test_what_is_merged_between_the_look_and_the_push_is_looked_at_again(
     assert hub.git("log", "--format=%s").splitlines()[:2] == ["Promote 1.0.0 to dev", "somebody else's"]
 
 
-def test_a_record_that_was_changed_meanwhile_is_not_written_over(hub: Repository, tmp_path: Path) -> None:
+def test_a_record_that_was_changed_meanwhile_is_not_written_over(
+    hub: Repository, repository: Repository, tmp_path: Path
+) -> None:
     promote("1.0.0", "dev", verified=verified)
     merge_elsewhere(hub, tmp_path, str(Record("dev").path), "VERSION=9.9.9\n")
     before = hub.head
@@ -133,6 +135,7 @@ def test_a_record_that_was_changed_meanwhile_is_not_written_over(hub: Repository
     with pytest.raises(Failure, match="does not fit main as it is by now"):
         submit("dev")
     assert hub.head == before
+    assert repository.git("status", "--porcelain", "--branch").startswith("## main"), "no rebase is left half done"
 
 
 @pytest.mark.parametrize("pull_request", [False, True])
@@ -198,6 +201,15 @@ def test_where_no_pull_request_may_be_opened_either_a_warning_says_what_to_do(
         submit("dev", pull_request=True)
 
 
+def test_no_pull_request_is_opened_for_a_branch_that_was_refused(hub: Repository, gh: Path) -> None:
+    promote("1.0.0", "dev", verified=verified)
+    protect(hub, "refs/heads/")
+
+    with pytest.raises(Failure, match=r"the branch dev-[0-9a-f]{12} cannot be pushed"):
+        submit("dev", pull_request=True)
+    assert not gh.exists()
+
+
 def test_a_hub_that_does_not_answer_is_a_failure(hub: Repository, repository: Repository) -> None:
     promote("1.0.0", "dev", verified=verified)
     repository.git("remote", "set-url", "origin", str(hub.path.parent / "gone.git"))
@@ -244,7 +256,7 @@ cd {hub.path.parents[1]} && eval "$(echo "$before" | sed "s: '/: ':")"
 
     lines = seen.read_text().splitlines()
     assert lines[:3] == ["600", "-----BEGIN KEY-----", f"{GITHUB} {HOST_KEY}"]
-    assert "StrictHostKeyChecking=yes" in lines[3]
+    assert all(f"-o {option}=yes" in lines[3] for option in ("StrictHostKeyChecking", "IdentitiesOnly", "BatchMode"))
     assert "git@github.com" in lines[3]
     key = lines[3].split("-i ")[1].split()[0]
     assert not Path(key).exists(), "the key is gone when it has been used"

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import pytest
 from ruamel.yaml import YAML
 
-from scripts import ROOT
+from scripts import ROOT, release
 from scripts.record import ENVIRONMENTS
 
 Workflows: TypeAlias = dict[str, dict[str, Any]]
@@ -176,6 +176,23 @@ def test_what_is_published_is_compared_with_what_was_built(workflows: Workflows)
     [step] = [step for step in publish["steps"] if "./ship publish" in step.get("run", "")]
     assert '--digest "$DIGEST"' in step["run"]
     assert step["env"]["DIGEST"] == "${{ inputs.digest }}"
+
+
+def test_two_copies_under_one_owner_do_not_share_a_package(workflows: Workflows) -> None:
+    named = {file: re.findall(r"ghcr\.io/[^)]*\)", str(workflow)) for file, workflow in workflows.items()}
+
+    for file in ("main.yml", "promote.yml", "release.yml", "reproduce.yml"):
+        assert named[file] == ["ghcr.io/{0}', github.repository)"], file
+
+
+def test_a_release_page_says_whether_it_is_the_latest_and_carries_the_provenance(workflows: Workflows) -> None:
+    jobs = workflows["release.yml"]["jobs"]
+    step = jobs["page"]["steps"][-1]
+
+    assert '--latest="$LATEST" --draft=false' in step["run"]
+    assert step["env"]["LATEST"] == "${{ needs.tags.outputs.latest }}"
+    assert jobs["tags"]["outputs"]["latest"] == "${{ steps.release.outputs.latest }}"
+    assert f"release/{release.PROVENANCE.name}" in step["run"]
 
 
 def test_what_can_be_promoted_by_hand_is_every_environment(workflows: Workflows) -> None:
