@@ -16,7 +16,7 @@ import click
 
 from scripts import BUILD, platforms, terminal
 from scripts.failure import Failure
-from scripts.grammar import Platform
+from scripts.grammar import Digest, Platform
 from scripts.record import ENVIRONMENTS
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)
@@ -176,17 +176,23 @@ def integration(only: str, platform: str | None) -> None:
 
 @ship.command()
 @click.option("--commit-only", is_flag=True, help="Tag it sha-<commit> and nothing else; a release comes later.")
-def publish(*, commit_only: bool) -> None:
+@click.option("--digest", metavar="DIGEST", help="Publish this and nothing else, whatever build/image/ holds.")
+@click.option("--check", is_flag=True, help="Publish nothing; refuse now what would be refused after build and tests.")
+def publish(*, commit_only: bool, digest: str | None, check: bool) -> None:
     """Copy the built image to every registry, sign it, attach its evidence, and release it."""
-    from scripts.publish import publish as work
+    from scripts import publish as work
 
-    _stage("publish", lambda: work(commit_only=commit_only))
+    def expected() -> Digest | None:
+        return Digest.of(digest, "--digest") if digest is not None else None
+
+    _stage("publish", work.check if check else lambda: work.publish(commit_only=commit_only, expected=expected()))
 
 
 @ship.command()
 @click.argument("reference", metavar="[REF]", default="")
 @click.option("--commit", metavar="REV", default="", help="Build this commit, not the one that the image names.")
-def reproduce(reference: str, commit: str) -> None:
+@click.option("--last", is_flag=True, help="Without REF: the newest release, as the tags of this clone have it.")
+def reproduce(reference: str, *, commit: str, last: bool) -> None:
     """Rebuild a published image from its commit in a clean checkout, compare, and name every file that differs.
 
     REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
@@ -194,7 +200,7 @@ def reproduce(reference: str, commit: str) -> None:
     """
     from scripts.reproduce import reproduce as work
 
-    _stage("reproduce", lambda: work(reference, commit=commit))
+    _stage("reproduce", lambda: work(reference, commit=commit, last=last))
 
 
 @ship.command()
@@ -231,7 +237,8 @@ def verify(reference: str) -> None:
 @ship.command()
 @click.argument("version")
 @click.argument("environment", type=ENVIRONMENT)
-def promote(version: str, environment: str) -> None:
+@click.option("--forward", is_flag=True, help="Change nothing where ENVIRONMENT has a later commit: for workflows.")
+def promote(version: str, environment: str, *, forward: bool) -> None:
     """Record a verified VERSION as what ENVIRONMENT shall run.
 
     A release goes through dev, test and prod in this order: what was not in the environment before is refused, and so
@@ -244,7 +251,21 @@ def promote(version: str, environment: str) -> None:
     """  # noqa: D301 - click wants the character \b, not two
     from scripts.promote import promote as work
 
-    _stage("promote", lambda: work(version, environment))
+    _stage("promote", lambda: work(version, environment, forward=forward))
+
+
+@ship.command()
+@click.argument("environment", type=ENVIRONMENT)
+@click.option("--pull-request", is_flag=True, help="Open a pull request even where main takes a push.")
+def submit(environment: str, *, pull_request: bool) -> None:
+    """Push the promotion that was committed for ENVIRONMENT to main, or open a pull request.
+
+    For workflows: DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own. Where main takes
+    no push, a pull request is opened.
+    """
+    from scripts.submit import submit as work
+
+    _stage("submit", lambda: work(environment, pull_request=pull_request))
 
 
 @ship.command()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from scripts import BUILD, ROOT, engine, git, images, platforms, project
+from scripts import BUILD, ROOT, engine, git, github, images, platforms, project
 from scripts.failure import Failure
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Version, WorkTree, document
 from scripts.layout import Layout
@@ -107,6 +107,7 @@ def build(*, model_format: Literal["onnx", "joblib"] = "onnx", wanted: Sequence[
     shutil.rmtree(IMAGE, ignore_errors=True)
     fresh.rename(IMAGE)
     RECORD.write_text(json.dumps(asdict(built), indent=2) + "\n")
+    github.output("digest", built.digest)
     return f"{built.digest} ({size(built.size)})"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts import ROOT
 from scripts.failure import Failure
-from scripts.process import Ended, Environment, attempt
+from scripts.process import Ended, Environment, Limit, attempt
 
 # The first line of what Git LFS keeps in a commit in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -44,9 +44,12 @@ class Entry:
     path: str
 
 
-def ask(*arguments: str, root: Path | None = None) -> Ended:
-    """Run Git in `root`, or in this checkout, and return how it ended."""
-    return attempt("git", *arguments, env=_ENVIRONMENT, cwd=root or ROOT)
+def ask(*arguments: str, root: Path | None = None, env: Environment | None = None, limit: Limit | None = None) -> Ended:
+    """Run Git in `root`, or in this checkout, with `env` besides, and return how it ended.
+
+    Raises Failure when `limit` is over.
+    """
+    return attempt("git", *arguments, env={**_ENVIRONMENT, **(env or {})}, cwd=root or ROOT, limit=limit)
 
 
 def data(*arguments: str, root: Path | None = None) -> bytes:

@@ -17,6 +17,7 @@ from scripts.terminal import say
 
 PYTHON = ("app", "training", "scripts", "tests", "bench")
 SHELL = ("ship", ".ci/run", "image/base.sh")
+FILES = {"WORKFLOWS": ".github/workflows/*.yml", "ACTIONS": ".github/actions/*/action.yml"}
 CHECKS: dict[str, tuple[str, ...]] = {
     "hadolint": ("hadolint", "--no-color", "--failure-threshold", "style", "Dockerfile", "scripts/base.Dockerfile"),
     "ruff check": ("ruff", "check", "--quiet", *PYTHON),
@@ -24,7 +25,8 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "mypy": ("mypy",),
     "yamllint": ("yamllint", "--strict", "."),
     "workflows": ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", "WORKFLOWS"),
-    "workflow rules": ("check-jsonschema", "--schemafile", ".github/workflow-rules.json", "WORKFLOWS"),
+    "actions": ("check-jsonschema", "--builtin-schema", "vendor.github-actions", "ACTIONS"),
+    "workflow rules": ("check-jsonschema", "--schemafile", ".github/workflow-rules.json", "WORKFLOWS", "ACTIONS"),
     "zizmor": ("zizmor", "--offline", "--quiet", "--pedantic", ".github"),
     "compose": ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"),
     "shellcheck": ("shellcheck", *SHELL),
@@ -69,9 +71,12 @@ def unpinned(dockerfile: str) -> list[str]:
 
 def _check(command: tuple[str, ...]) -> str:
     """Return what `command` has to say, nothing when it is content."""
-    arguments = [str(TOOLS / command[0])]
+    program = TOOLS / command[0] if (TOOLS / command[0]).exists() else shutil.which(command[0])
+    if not program:
+        return f"{command[0]} has no wheel for this machine, and is not installed: apt-get install {command[0]}"
+    arguments = [str(program)]
     for word in command[1:]:
-        arguments += sorted(map(str, ROOT.glob(".github/workflows/*.yml"))) if word == "WORKFLOWS" else [word]
+        arguments += sorted(map(str, ROOT.glob(FILES[word]))) if word in FILES else [word]
     done = subprocess.run(arguments, cwd=ROOT, check=False, capture_output=True, text=True)
     return (done.stdout + done.stderr).strip() or "failed without a word" if done.returncode else ""
 

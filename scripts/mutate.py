@@ -151,8 +151,7 @@ def _settings(files: Sequence[str], sources: Sequence[str], scope: Scope) -> Raw
 
 def _environment(scratch: Path) -> dict[str, str]:
     """Return an environment in which what a mutant writes by mistake is thrown away."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "XDG_"))}
-    own.pop("GITHUB_STEP_SUMMARY", None)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_", "XDG_"))}
     return {**own, "HOME": str(scratch), "TMPDIR": str(scratch), "GIT_CEILING_DIRECTORIES": str(BUILD)}
 
 

@@ -12,12 +12,16 @@ from scripts.verify import Verified, verified
 COMMIT = "sha-"
 
 
-def promote(version: str, environment: str, *, verified: Callable[[str], Verified] = verified) -> str:
+def promote(
+    version: str, environment: str, *, forward: bool = False, verified: Callable[[str], Verified] = verified
+) -> str:
     """Record `version` for `environment`, in a commit of its own, and return what that did.
 
-    `version` is a release; for dev also `sha-<commit>`. Raises Failure, and changes nothing, when it is neither, when
-    the record could not be committed, when `verified` refuses the image or finds another one, and when that was never
-    recorded for the environment before. What is recorded already is left as it is.
+    `version` is a release; for dev also `sha-<commit>`. What is recorded already is left as it is; with `forward` also
+    what was built from a later commit, so that a workflow run again takes nothing back.
+
+    Raises Failure, and changes nothing, when it is neither, when the record could not be committed, when `verified`
+    refuses the image or finds another one, and when that was never recorded for the environment before.
     """
     _require_fixed(version, environment)
     record = Record(environment)
@@ -28,6 +32,8 @@ def promote(version: str, environment: str, *, verified: Callable[[str], Verifie
         raise Failure(f"{version} is an image that says it is {release.version} of commit {release.revision}")
     if release == before:
         return f"{environment} has {release} already; nothing was changed"
+    if forward and before and record.follows(before.revision, release.revision):
+        return f"{environment} has {before}, of a later commit than {release}; nothing was changed"
     trailers = {**_after(environment, release), "Verified": f"{version} in {' and '.join(image.repositories)}"}
     record.commit(release, f"Promote {version[:16]} to {environment}", trailers)
     return f"{environment} shall run {release}, committed here: push it, then deploy"

@@ -6,11 +6,13 @@ and only what `./ship verify` then trusts gets the version tags (`./ship release
 goes on from there.
 """
 
-from scripts import registry
+import json
+
+from scripts import ROOT, github, registry
 from scripts.attest import attest
 from scripts.build import IMAGE, built
 from scripts.failure import Failure
-from scripts.grammar import Tag, Version
+from scripts.grammar import Digest, Tag, Version
 from scripts.integration import tested
 from scripts.layout import Layout
 from scripts.release import arrival, of_commit, place, refuse_to_move, release
@@ -18,17 +20,23 @@ from scripts.scan import scanned
 from scripts.source import commit, version
 
 
-def publish(*, commit_only: bool = False) -> str:
+def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str:
     """Publish what `build/image/` holds, with its evidence, and return its version and digest.
 
-    With `commit_only` it gets the tag `sha-<commit>` alone, for `./ship release` to find.
+    With `commit_only` it gets the tag `sha-<commit>` alone, for `./ship release` to find. `expected` is what was built,
+    where that was in another place: what came from there by way of a store is compared with it.
 
-    Raises Failure when the work tree is dirty or is not what was built, when tests or scan did not pass for this very
-    digest, when a registry is down, when the version or the commit is tagged with another digest already, and when a
-    registry does not answer with the digest afterwards.
+    Raises Failure when the work tree is dirty or is not what was built, when the image is not `expected`, when tests or
+    scan did not pass for this very digest, when a registry is down, when the version or the commit is tagged with
+    another digest already, and when a registry does not answer with the digest afterwards.
     """
     stated, image, at = check_publishable(), built(), commit()
     revision, digest = at.revision, image.digest
+    if expected and digest != expected:
+        raise Failure(
+            f"{expected} was built, and {IMAGE.relative_to(ROOT)} is {digest}",
+            "somebody or something changed it on its way: build it again, and find out what did",
+        )
     if image.revision != at.work_tree:
         raise Failure(f"the image was built from {image.revision[:12]}, and {revision.short} is checked out", "./ship")
     if image.version != stated:
@@ -56,7 +64,19 @@ def publish(*, commit_only: bool = False) -> str:
         return release()
     if not arrival(tags, digest):
         raise Failure("a registry does not give back the digest that was pushed", "./ship publish")
+    github.output("repositories", json.dumps(repositories))
     return f"{name} is {digest} in {' and '.join(repositories)}"
+
+
+def check() -> str:
+    """Refuse now what publishing would be refused for after the build and the tests; return what may be published.
+
+    Raises Failure as `check_publishable` does, when REGISTRIES names no repository, and in a private repository.
+    """
+    stated, repositories = check_publishable(), registry.repositories()
+    if not all(map(registry.is_local, repositories)):
+        github.require_public()
+    return f"{stated} may go to {' and '.join(repositories)}"
 
 
 def check_publishable() -> Version:

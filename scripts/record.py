@@ -101,6 +101,10 @@ class Record:
             held[place:] = [entry]
         return held
 
+    def follows(self, later: Revision, earlier: Revision) -> bool:
+        """Return whether the commit `later` is built on `earlier`, as far as this clone knows."""
+        return git.ask("merge-base", "--is-ancestor", earlier, later, root=ROOT).returncode == 0
+
     def require_writable(self) -> None:
         """Raise Failure unless a commit of this record would be safe and would stay."""
         require_history()

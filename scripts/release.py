@@ -9,11 +9,11 @@ look says so. Registries that can make tags immutable close that gap: docs/publi
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from packaging import version as pep440
 
-from scripts import BUILD, registry, source
+from scripts import BUILD, cosign, evidence, github, referrers, registry, source
 from scripts.failure import Failure
 from scripts.grammar import Digest, Reference, Repository, Revision, Tag, Version, document
 from scripts.terminal import Rows, console, say
@@ -23,6 +23,7 @@ RECORD = BUILD / "published.json"
 # What a release on GitHub shows and carries.
 NOTES = BUILD / "release" / "notes.md"
 BILL = BUILD / "release" / "bill.cdx.json"
+PROVENANCE = BUILD / "release" / "provenance.intoto.jsonl"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ def release(wanted: str | None = None) -> str:
     """Give the image of the checked-out commit its version tags in every registry, and return version and digest.
 
     The image is the one that is published as `sha-<commit>`. `wanted` is the version to release, as a check, with or
-    without a leading `v`. The notes and the bill of materials of the release are written to `build/release/`.
+    without a leading `v`. What a release page shows and carries is written to `build/release/`: the notes, the bill of
+    materials, and the provenance as Sigstore bundles, one a line. GitHub's later steps can read the outputs `latest`,
+    whether this is the newest release everywhere, and `prerelease`.
 
     Raises Failure when the version is another, when `./ship verify` does not trust the image, when the version is
     tagged with another digest already, in any registry, and when a registry's list of tags does not say which release
@@ -62,6 +65,8 @@ def release(wanted: str | None = None) -> str:
     if not arrival(tags, image.digest):
         raise Failure("a registry does not give back the digest that was tagged", "./ship release")
     _describe(image, image.repositories)
+    github.output("latest", str(all("latest" in names for names in tags.values())).lower())
+    github.output("prerelease", str(pep440.Version(version).is_prerelease).lower())
     RECORD.write_text(json.dumps(asdict(Published(version, image.digest, tags)), indent=2) + "\n", encoding="utf-8")
     return f"{version} is {image.digest} in {' and '.join(image.repositories)}"
 
@@ -204,6 +209,16 @@ def _describe(image: Verified, repositories: Sequence[Repository]) -> None:
 REGISTRIES="{" ".join(repositories)}" ./ship verify {image.version}   # in a clone of this repository
 ```
 
-Its bill of materials is attached to it, and here: `{BILL.name}`.
+Its bill of materials and its provenance are attached to it, and here: `{BILL.name}`, `{PROVENANCE.name}`.
 """
     NOTES.write_text(notes, encoding="utf-8")
+    PROVENANCE.write_bytes(b"".join(bundle.strip() + b"\n" for bundle in _provenance(image)))
+
+
+def _provenance(image: Verified) -> list[bytes]:
+    """Return the Sigstore bundles with the provenance of `image`, by who must have built it."""
+    said = referrers.read(image.repositories[0], image.digest)
+    builder = cosign.builder(cosign.verifier(image.repositories))
+    # Each by itself, because of several cosign does not say which was right.
+    alone = {bundle: replace(said, bundles=(bundle,)) for bundle in said.bundles}
+    return [bundle for bundle, one in alone.items() if cosign.statements(one, builder, evidence.PROVENANCE)]

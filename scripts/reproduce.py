@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version as Ordered
+
 from scripts import ROOT, git, project, registry, source
 from scripts.difference import Part, base_only, compare, headline, lines
 from scripts.failure import Failure
@@ -52,16 +54,18 @@ class Origin:
     """Then the variables of `scripts.source`."""
 
 
-def reproduce(reference: str = "", *, commit: str = "") -> str:
+def reproduce(reference: str = "", *, commit: str = "", last: bool = False) -> str:
     """Rebuild the image `reference` from its commit, and return that the digests are the same one.
 
-    `reference` is what `scripts.reference.locate` takes; without one, the version of this checkout. `commit` is built
-    in place of the one that the image names.
+    `reference` is what `scripts.reference.locate` takes; without one, the version of this checkout, or with `last` the
+    newest release that Git has a tag for, if there is any. `commit` is built in place of the one that the image names.
 
     Raises Failure when the repositories do not agree on it, when its commit is not in this clone, when the rebuild
     fails, and, after the differences were shown, when it is another image.
     """
-    wanted = reference or source.version()
+    wanted = reference or (_last_release() if last else source.version())
+    if not wanted:
+        return "there is no release yet, so nothing to rebuild"
     with tempfile.TemporaryDirectory(prefix="shipshape-reproduce-") as folder:
         found = locate(wanted)
         say(f"  pulling {found.reference}")
@@ -80,6 +84,14 @@ def reproduce(reference: str = "", *, commit: str = "") -> str:
     raise Failure(
         f"{wanted} is not what {revision[:12]} builds: {headline(differences)}", _remedy(wanted, differences, commit)
     )
+
+
+def _last_release() -> Version | None:
+    """Return the newest release, as Git's tags have it: `v1.4.0`. Pre-releases are none."""
+    names = git.data("tag", "--list", "v*", root=source.root()).decode(errors="replace").split("\n")
+    versions = [Version(name[1:]) for name in names if Version.matches(name[1:])]
+    releases = [version for version in versions if not Ordered(version).is_prerelease]
+    return max(releases, key=Ordered, default=None)
 
 
 def _origin(image: Layout, reference: str, commit: str) -> Origin:

@@ -34,7 +34,7 @@ def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
     report.unlink(missing_ok=True)
     try:
         # What the stages say that a test runs is no result of the workflow that runs the tests.
-        quiet = {**(env or {}), "GITHUB_STEP_SUMMARY": None}
+        quiet = {**(env or {}), "GITHUB_STEP_SUMMARY": None, "GITHUB_OUTPUT": None}
         run(sys.executable, "-m", "pytest", "--quiet", folder, f"--junitxml={report}", env=quiet)
     except Failure as failed:
         stage = Path(folder).relative_to("tests").parts[0]

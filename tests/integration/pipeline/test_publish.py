@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.checkout import Checkout
+from tests.integration.cosign import Key, cosign
 from tests.integration.program import run
 from tests.integration.proxy import Answer, in_front_of
 from tests.integration.registry import Registry, push, started_registry
@@ -249,7 +250,7 @@ def test_what_was_not_scanned_cannot_be_published(project: Checkout, registry: R
 
 
 def test_a_commit_is_published_without_a_version_and_released_later_without_a_build(
-    project: Checkout, registry: Registry, second_registry: Registry, repository: str
+    project: Checkout, registry: Registry, second_registry: Registry, repository: str, own_key: Path, tmp_path: Path
 ) -> None:
     places = (registry, second_registry)
     where = {"REGISTRIES": " ".join(f"{place.host}/{repository}" for place in places)}
@@ -260,6 +261,7 @@ def test_a_commit_is_published_without_a_version_and_released_later_without_a_bu
         assert place.tags(repository) == [f"sha-{project.revision}"]
 
     digest, tags = project.image["digest"], all_tags(project)
+    manifest = shutil.copy(project.layout / "blobs" / "sha256" / digest.removeprefix("sha256:"), tmp_path / "manifest")
     shutil.rmtree(project.path / "build")
     done = project.ship("release", "v1.0.0", **where)
 
@@ -270,6 +272,19 @@ def test_a_commit_is_published_without_a_version_and_released_later_without_a_bu
     notes = (project.path / "build" / "release" / "notes.md").read_text()
     assert f"{registry.host}/{repository}:1.0.0@{digest}" in notes
     assert json.loads((project.path / "build" / "release" / "bill.cdx.json").read_bytes())["bomFormat"] == "CycloneDX"
+    trust = ("--key", str(Key(own_key).public), "--insecure-ignore-tlog=true", "--type", "slsaprovenance1")
+    bundle = project.path / "build" / "release" / "provenance.intoto.jsonl"
+    assert bundle.read_bytes().count(b"\n") == 1
+    cosign("verify-blob-attestation", *trust, "--bundle", str(bundle), str(manifest))
+
+
+def test_another_digest_than_was_built_is_not_published(project: Checkout, registry: Registry, repository: str) -> None:
+    other = "sha256:" + "0" * 64
+    done = project.ship("publish", "--commit-only", "--digest", other, REGISTRIES=f"{registry.host}/{repository}")
+
+    assert done.returncode == 1
+    assert f"{other} was built, and build/image is {project.image['digest']}" in done.stdout
+    assert registry.tags(repository) == []
 
 
 def test_a_version_that_is_not_this_project_s_cannot_be_released(

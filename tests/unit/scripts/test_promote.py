@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from scripts import ROOT, record
 from scripts.environment import up
 from scripts.failure import Failure
+from scripts.grammar import Digest, Revision
 from scripts.promote import promote
 from scripts.record import Record
 from scripts.record_file import Release
@@ -130,6 +132,62 @@ def test_a_commit_can_go_to_dev_and_no_further(repository: Repository) -> None:
 def test_what_can_move_or_is_no_version_is_refused(version: str) -> None:
     with pytest.raises(Failure, match="is no version"):
         promote(version, "dev", verified=verified)
+
+
+def commits(repository: Repository, number: int) -> list[str]:
+    """Commit something `number` times, and return what an image of each is tagged with."""
+    made = []
+    for _ in range(number):
+        repository.git("commit", "--quiet", "--allow-empty", "--message", "work")
+        made.append(f"sha-{repository.head}")
+    return made
+
+
+def of_its_commit(tag: str) -> Verified:
+    """Find an image of the commit that `tag` names right, with a digest of its own."""
+    revision = Revision(tag.removeprefix("sha-"))
+    return replace(verified("1.0.0"), digest=Digest(f"sha256:{revision:0>64}"), revision=revision)
+
+
+def test_a_run_that_is_run_again_does_not_take_dev_back(repository: Repository) -> None:
+    first, second = commits(repository, 2)
+    promote(second, "dev", forward=True, verified=of_its_commit)
+    before = repository.head
+
+    assert "of a later commit" in promote(first, "dev", forward=True, verified=of_its_commit)
+    assert repository.head == before
+
+
+def test_a_run_takes_dev_forward(repository: Repository) -> None:
+    first, second = commits(repository, 2)
+    for tag in (first, second):
+        promote(tag, "dev", forward=True, verified=of_its_commit)
+
+    image = Record("dev").fields.release
+    assert image
+    assert second == f"sha-{image.revision}"
+
+
+def test_by_hand_dev_can_be_taken_back(repository: Repository) -> None:
+    first, second = commits(repository, 2)
+    for tag in (second, first):
+        promote(tag, "dev", verified=of_its_commit)
+
+    image = Record("dev").fields.release
+    assert image
+    assert first == f"sha-{image.revision}"
+
+
+def test_a_commit_that_is_unknown_here_keeps_nothing_from_dev(repository: Repository) -> None:
+    """Such as one of a branch that was deleted."""
+    repository.record("dev", "1.0.0")
+    [tag] = commits(repository, 1)
+
+    promote(tag, "dev", forward=True, verified=of_its_commit)
+
+    image = Record("dev").fields.release
+    assert image
+    assert tag == f"sha-{image.revision}"
 
 
 def test_an_unverified_image_is_refused(repository: Repository) -> None:

@@ -229,3 +229,73 @@ def test_the_local_registries_are_started_where_they_are_what_is_published_to(
 
 def test_the_tag_of_a_commit() -> None:
     assert release.of_commit(REVISION) == f"sha-{REVISION}"
+
+
+def test_what_was_built_is_published(shelf: Shelf) -> None:
+    assert publish.publish(commit_only=True, expected=OURS).startswith(COMMIT)
+    assert shelf.names(HUB) == [COMMIT]
+
+
+def test_another_image_than_was_built_is_not_published(shelf: Shelf) -> None:
+    """On GitHub it comes from an artifact, and the digest from the job that built it."""
+    with pytest.raises(Failure, match=f"{THEIRS} was built, and build/image is {OURS}"):
+        publish.publish(commit_only=True, expected=THEIRS)
+    assert shelf.events == []
+
+
+def test_later_jobs_are_told_where_it_was_published(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setenv("REGISTRIES", f"{HUB}  {GHCR.upper()}")
+    publish.publish(commit_only=True)
+
+    assert (tmp_path / "output").read_text() == f'repositories=["{HUB}", "{GHCR}"]\n'
+    assert shelf.names(GHCR) == [COMMIT]
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A workflow of a private repository."""
+    event = tmp_path / "event.json"
+    event.write_text('{"repository": {"full_name": "me/x", "private": true}}')
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+
+
+@pytest.mark.usefixtures("private")
+def test_a_private_repository_is_refused_before_the_build(shelf: Shelf) -> None:
+    with pytest.raises(Failure, match="me/x is private"):
+        publish.check()
+    assert shelf.events == []
+
+
+@pytest.mark.usefixtures("private")
+def test_registries_on_this_machine_take_what_is_private(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRIES", "localhost:5001/x")
+
+    assert publish.check() == "1.0.0 may go to localhost:5001/x"
+    assert shelf.events == []
+
+
+def test_the_check_publishes_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+
+    assert publish.check() == f"1.0.0 may go to {HUB} and {GHCR}"
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize("named", ["", "me/x"])
+def test_the_check_refuses_what_is_no_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("REGISTRIES", named)
+
+    with pytest.raises(Failure, match="REGISTRIES"):
+        publish.check()
+    assert shelf.events == []
+
+
+def test_the_check_refuses_uncommitted_changes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0, dirty=True))
+
+    with pytest.raises(Failure, match="uncommitted changes"):
+        publish.check()
+    assert shelf.events == []

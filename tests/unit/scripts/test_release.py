@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts import registry, release, source, terminal
+from scripts import cosign, evidence, referrers, registry, release, source, terminal
+from scripts.cosign import KeyPair, Signer
 from scripts.failure import Failure
-from scripts.grammar import Repository, Revision, Tag, Version
+from scripts.grammar import Key, Repository, Revision, Tag, Version
 from scripts.project import Commit
+from scripts.referrers import Referrers
 from scripts.release import arrival, following, published
 from scripts.verify import Verified
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
@@ -22,16 +24,31 @@ VERSIONS = ["1.0.0", "1.0", "1", "latest"]
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
-    for name in ("RECORD", "NOTES", "BILL"):
+    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
+    for name in ("RECORD", "NOTES", "BILL", "PROVENANCE"):
         monkeypatch.setattr(release, name, tmp_path / "build" / getattr(release, name).name)
     monkeypatch.setattr(source, "version", lambda: Version("1.0.0"))
     monkeypatch.setattr(source, "commit", lambda: Commit(REVISION, 0))
     monkeypatch.setattr(source, "root", lambda: tmp_path)
     proven(monkeypatch, "1.0.0")
     shelf = Shelf().install(monkeypatch)
+    monkeypatch.setattr(cosign, "verifier", lambda _: KEY)
+    monkeypatch.setattr(cosign, "statements", statements)
+    monkeypatch.setattr(referrers, "read", lambda place, image: Referrers(place, image, tuple(BUNDLES)))
     for repository in (HUB, GHCR):
         shelf.held[repository.at(OURS)] = shelf.held[repository.at(COMMIT)] = OURS
     return shelf
+
+
+KEY = KeyPair(None, Key("cosign.pub"))
+# What hangs beside the image, and the kind of each as far as it is by who is trusted.
+BUNDLES = {b'{"one": 1}': evidence.BILL, b'{"two": 2}\n': evidence.PROVENANCE, b'{"forged": 3}': ""}
+
+
+def statements(said: Referrers, who: Signer, kind: str) -> list[bytes]:
+    """Return what `scripts.cosign.statements` does: the predicates by who is trusted, and not which bundle they are."""
+    assert who == KEY
+    return [b"{}" for bundle in said.bundles if BUNDLES[bundle] == kind]
 
 
 def proven(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
@@ -286,6 +303,41 @@ def test_notes_tell_what_changed_and_how_to_pull(shelf: Shelf, tmp_path: Path) -
     assert all(f"docker pull {place}:1.0.0@{OURS}\n" in notes for place in (HUB, GHCR))
     assert f'REGISTRIES="{HUB} {GHCR}" ./ship verify 1.0.0' in notes
     assert shelf.names(HUB)
+
+
+def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf) -> None:
+    release.release()
+
+    assert release.PROVENANCE.read_bytes() == b'{"two": 2}\n'
+    assert "`provenance.intoto.jsonl`" in release.NOTES.read_text()
+    assert shelf.names(HUB)
+
+
+@pytest.mark.parametrize(
+    ("version", "there", "said"),
+    [
+        ("1.0.0", (), "latest=true\nprerelease=false\n"),
+        ("1.0.0", (HUB, GHCR), "latest=false\nprerelease=false\n"),
+        ("1.0.0", (GHCR,), "latest=false\nprerelease=false\n"),
+        ("1.0.0rc1", (), "latest=false\nprerelease=true\n"),
+    ],
+)
+def test_a_backport_and_a_pre_release_are_not_what_github_calls_latest(
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    version: str,
+    there: tuple[Repository, ...],
+    said: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setattr(source, "version", lambda: Version(version))
+    proven(monkeypatch, version)
+    for place in there:
+        shelf.put(place, "2.0.0", THEIRS)
+    release.release()
+
+    assert (tmp_path / "output").read_text() == said
 
 
 @pytest.mark.parametrize("content", [None, "# Changes\n", "## [1x0.0]\nno version\n"])
