@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from scripts import bill, cosign, evidence, referrers
+from scripts import bill, cosign, evidence, referrers, signer
 from scripts.build import Built
 from scripts.failure import Failure
 from scripts.grammar import Digest, Repository
@@ -18,12 +18,13 @@ def attest(repositories: Sequence[Repository], image: Built) -> None:
     On GitHub provenance is left to its own attestation, which no step of this repository can write.
     Raises Failure when the image did not pass its tests, or when this machine cannot sign.
     """
-    who = cosign.signer(repositories)
+    cosign.require()
+    who = signer.signing(repositories)
     predicates = {
         evidence.BILL: _bill(image),
         evidence.TESTS: json.dumps(evidence.test_result(tested(), image)).encode(),
     }
-    if isinstance(who, cosign.KeyPair):
+    if isinstance(who, signer.KeyPair):
         predicates[evidence.PROVENANCE] = json.dumps(evidence.provenance(image)).encode()
     say(f"  signing as {who}")
     digest = image.digest
