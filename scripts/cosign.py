@@ -127,7 +127,7 @@ def _why_not(done: Ended, who: Signer) -> str:
     """Return what cosign has against all that it was shown. Raises Failure when it could not tell."""
     if found := _NOTHING.match(done.stderr):
         # One line for each bundle, and often the same.
-        return "; ".join(dict.fromkeys(filter(None, map(str.strip, found[1].splitlines()))))
+        return " | ".join(dict.fromkeys(filter(None, map(str.strip, found[1].splitlines()))))
     raise Failure(f"cosign cannot tell what {who} signed: {done.words.rpartition(' | ')[2]}")
 
 

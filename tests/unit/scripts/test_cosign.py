@@ -170,7 +170,7 @@ def test_where_nothing_is_of_the_type_cosign_is_not_asked(fake_cosign: FakeCosig
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (f"{NOTHING}{REASONS}", REASONS.strip().replace("\n", "; ")),
+        (f"{NOTHING}{REASONS}", REASONS.strip().replace("\n", " | ")),
         (f"{NOTHING}the same\nthe same\n\n", "the same"),
         (f"Error: {OTHER_TYPE}\nerror during command execution: {OTHER_TYPE}\n", OTHER_TYPE),
         (f"WARNING: x\nError: {UNREADABLE}\nerror during command execution: {UNREADABLE}\n", UNREADABLE),

@@ -1,0 +1,297 @@
+"""Signing without a key, with a Sigstore of one's own: what the right workflows said counts, and nothing else does.
+
+Fulcio, Rekor and the timestamp authority are the real ones; the tokens have the claims that GitHub's have.
+"""
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from tests.integration.checkout import Checkout
+from tests.integration.cosign import BILL, PROVENANCE, SIGNATURE, TESTS, cosign
+from tests.integration.issuer import Issuer, Job
+from tests.integration.private_sigstore import Sigstore, started_sigstore
+from tests.integration.registry import Registry, push
+
+HOME = "https://github.com/me/shipshape"
+IDENTITY = f"{HOME}/.github/workflows/publish.yml@refs/heads/main"
+PUBLISH, IMAGE = Job("publish.yml"), Job("image.yml")
+KINDS = {"signature": SIGNATURE, "provenance": PROVENANCE, "test result": TESTS, "bill of materials": BILL}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version that the workflows published and released, and what was said of it."""
+
+    project: Checkout
+    sigstore: Sigstore
+    where: str
+    """REGISTRIES"""
+    said: dict[str, Any] = field(default_factory=dict)
+    """Predicates by their type."""
+
+    @property
+    def digest(self) -> str:
+        return str(self.project.image["digest"])
+
+    def ship(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run `./ship ARGUMENTS` where it is known whose workflows and which Sigstore count."""
+        known = {"COSIGN_IDENTITY": IDENTITY, "REGISTRIES": self.where, **PUBLISH.environment, **self.sigstore.settings}
+        return self.project.ship(*arguments, **known | environment)
+
+    def say(self, reference: str, kind: str, job: Job, config: str = "right", issuer: Issuer | None = None) -> None:
+        """Sign or attest `reference` in a step of `job`, as it was done for the release."""
+        if kind == SIGNATURE:
+            self.sigstore.cosign(job, "sign", reference, config=config, issuer=issuer)
+            return
+        path = self.sigstore.folder / "predicate.json"
+        path.write_text(json.dumps(self.said[kind]))
+        what = (f"--type={kind}", f"--predicate={path}")
+        self.sigstore.cosign(job, "attest", *what, reference, config=config, issuer=issuer)
+
+
+def github_provenance(commit: str) -> dict[str, Any]:
+    """Return what actions/attest states, as far as it is read (https://github.com/actions/attest)."""
+    return {
+        "buildDefinition": {
+            "buildType": "https://actions.github.io/buildtypes/workflow/v1",
+            "externalParameters": {
+                "workflow": {"ref": IMAGE.ref, "repository": HOME, "path": ".github/workflows/main.yml"}
+            },
+            "resolvedDependencies": [{"uri": f"git+{HOME}@{IMAGE.ref}", "digest": {"gitCommit": commit}}],
+        },
+        "runDetails": {"builder": {"id": f"{HOME}/.github/workflows/image.yml@{IMAGE.at}"}},
+    }
+
+
+def trust(sigstore: Sigstore, file: str = "publish.yml") -> tuple[str, ...]:
+    """Return what docs/evidence.md tells a stranger to demand, of a Sigstore of one's own."""
+    return (
+        f"--certificate-identity={HOME}/.github/workflows/{file}@refs/heads/main",
+        f"--certificate-oidc-issuer={sigstore.github.url}",
+        "--certificate-github-workflow-repository=me/shipshape",
+        "--certificate-github-workflow-ref=refs/heads/main",
+        f"--trusted-root={sigstore.trusted_root()}",
+    )
+
+
+@pytest.fixture(scope="module")
+def sigstore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sigstore]:
+    with started_sigstore(tmp_path_factory.mktemp("sigstore")) as sigstore:
+        yield sigstore
+
+
+@pytest.fixture(scope="module")
+def release(
+    sigstore: Sigstore,
+    built_checkout: Checkout,
+    registry: Registry,
+    second_registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Release:
+    """Do what the jobs of main.yml and release.yml do, in their order."""
+    project = Checkout(tmp_path_factory.mktemp("keyless") / "project")
+    shutil.copytree(built_checkout.path, project.path)
+    project.count_as_tested()
+    where = [f"{registry.host}/keyless/house-price", f"{second_registry.host}/keyless/house-price"]
+    release = Release(project, sigstore, " ".join(where), {PROVENANCE: github_provenance(project.revision)})
+
+    published = release.ship("publish", "--commit-only", **sigstore.github.environment(PUBLISH))
+    assert published.returncode == 0, published.stdout
+    for repository in where:
+        release.say(f"{repository}@{release.digest}", PROVENANCE, IMAGE)
+    released = release.ship("release")
+    assert released.returncode == 0, released.stdout
+    for kind in (TESTS, BILL):
+        reply = cosign("verify-attestation", *trust(sigstore), f"--type={kind}", f"{where[0]}@{release.digest}")
+        [envelope] = [json.loads(line) for line in reply.splitlines()]
+        release.said[kind] = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    return release
+
+
+@pytest.fixture
+def bare(release: Release, registry: Registry, repository: str) -> str:
+    """The same image in a repository where nothing is said of it yet, by digest."""
+    push(release.project.layout, f"{registry.host}/{repository}:tried")
+    return f"{registry.host}/{repository}@{release.digest}"
+
+
+def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
+    """Check that this is all that was wrong, in this order, and that it was said in a sentence."""
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    [why] = [line for line in done.stdout.splitlines() if line.startswith("  why: ")]
+    found = why.partition("is not to be trusted: ")[2].split("; ")
+    assert len(found) == len(reasons), why
+    for reason, one in zip(reasons, found, strict=True):
+        assert reason in one
+
+
+def test_what_the_workflows_published_is_trusted_and_promoted(release: Release, registry: Registry) -> None:
+    for reference in ("1.0.0", "latest", f"sha-{release.project.revision}", release.digest):
+        done = release.ship("verify", reference)
+        assert done.returncode == 0, done.stdout
+        assert f"trusted: {IDENTITY}, called by {HOME}@refs/heads/main" in done.stdout
+
+    for version, environment in ((f"sha-{release.project.revision}", "dev"), ("1.0.0", "test"), ("1.0.0", "prod")):
+        done = release.ship("promote", version, environment)
+        assert done.returncode == 0, done.stdout
+    assert "1.0.0" in registry.tags("keyless/house-price")
+
+
+def test_publishing_again_signs_nothing_again(release: Release, registry: Registry) -> None:
+    before = registry.referrers("keyless/house-price", release.digest)
+    done = release.ship("publish", "--commit-only", **release.sigstore.github.environment(PUBLISH))
+
+    assert done.returncode == 0, done.stdout
+    assert registry.referrers("keyless/house-price", release.digest) == before
+    assert len(before) == len(KINDS)
+
+
+def test_a_stranger_verifies_with_cosign_alone(release: Release) -> None:
+    """With the commands of docs/evidence.md."""
+    reference = f"{release.where.split()[0]}:1.0.0"
+
+    assert release.digest in cosign("verify", *trust(release.sigstore), reference)
+    for kind, file in ((PROVENANCE, "image.yml"), (TESTS, "publish.yml"), (BILL, "publish.yml")):
+        assert cosign("verify-attestation", *trust(release.sigstore, file), f"--type={kind}", reference)
+
+
+def test_nothing_of_it_needs_a_network_to_be_verified(release: Release) -> None:
+    """Whom to believe is in the trusted root, and the inclusion is proven in the bundle."""
+    done = release.ship("verify", "1.0.0", TUF_MIRROR="http://localhost:1", TUF_ROOT="/nowhere")
+
+    assert done.returncode == 0, done.stdout
+
+
+CALLER = 'expected GithubWorkflowRepository to be "me/shipshape", got "them/wines"'
+REF = 'expected GithubWorkflowRef to be "refs/heads/main", got "%s"'
+CERTIFICATE = "failed to verify leaf certificate: leaf certificate verification failed"
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with all that was said of an image, and nothing else."""
+
+    reason: str
+    job: dict[str, str] = field(default_factory=dict)
+    config: str = "right"
+    believed: dict[str, str] = field(default_factory=dict)
+    """Settings with which the same evidence is right, where there are any: so it is this that was wrong."""
+
+
+WRONG = {
+    "another caller's repository": Wrong(
+        CALLER, {"repository": "them/wines"}, believed={"SHIP_CALLER": "https://github.com/them/wines@refs/heads/main"}
+    ),
+    "another branch's run": Wrong(
+        REF % "refs/heads/try", {"ref": "refs/heads/try"}, believed={"SHIP_CALLER": f"{HOME}@refs/heads/try"}
+    ),
+    "a pull request's run": Wrong(
+        REF % "refs/pull/7/merge",
+        {"ref": "refs/pull/7/merge", "event": "pull_request"},
+        believed={"SHIP_CALLER": f"{HOME}@refs/pull/7/merge"},
+    ),
+    "another branch's workflow": Wrong('expected SAN value "', {"at": "refs/heads/try"}),
+    "another workflow file": Wrong(
+        'got "https://github.com/me/shipshape/.github/workflows/own.yml', {"file": "own.yml"}
+    ),
+    "another pipeline's workflow": Wrong('got "https://github.com/them/shipshape/', {"pipeline": "them/shipshape"}),
+    "another issuer": Wrong("expected issuer value", config="other-issuer", believed={"SHIP_OIDC_ISSUER": "other"}),
+    "another authority's certificate": Wrong(
+        CERTIFICATE, config="stranger", believed={"SHIP_TRUSTED_ROOT": "stranger"}
+    ),
+    "no entry in the log": Wrong("not enough verified log entries from transparency log: 0 < 1", config="no-log"),
+    "a signature after the certificate's time": Wrong(CERTIFICATE, config="late"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_evidence_with_one_thing_wrong_is_none(release: Release, bare: str, what: str) -> None:
+    wrong, sigstore = WRONG[what], release.sigstore
+    issuer = sigstore.other_issuer if wrong.config == "other-issuer" else None
+    config = "right" if issuer else wrong.config
+    for kind in KINDS.values():
+        job = replace(IMAGE if kind == PROVENANCE else PUBLISH, **wrong.job)
+        release.say(bare, kind, job, config, issuer)
+
+    refused(release.ship("verify", bare), *(f"no {kind} by {HOME}" for kind in KINDS))
+    refused(release.ship("verify", bare), *[wrong.reason] * len(KINDS))
+    if wrong.believed:
+        known = {"other": sigstore.other_issuer.url, "stranger": str(sigstore.trusted_root("stranger"))}
+        done = release.ship("verify", bare, **{name: known.get(at, at) for name, at in wrong.believed.items()})
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_piece_of_evidence_has_to_be_of_the_right_caller(release: Release, registry: Registry, name: str) -> None:
+    repository = f"caller-of/{name.replace(' ', '-')}"
+    push(release.project.layout, f"{registry.host}/{repository}:tried")
+    reference = f"{registry.host}/{repository}@{release.digest}"
+    for kind in KINDS.values():
+        job = IMAGE if kind == PROVENANCE else PUBLISH
+        release.say(reference, kind, replace(job, repository="them/wines") if kind == KINDS[name] else job)
+
+    refused(release.ship("verify", reference), f"no {name} by {HOME}")
+    refused(release.ship("verify", reference), CALLER)
+
+
+def test_provenance_in_the_publisher_s_name_is_none(release: Release, bare: str) -> None:
+    for kind in KINDS.values():
+        release.say(bare, kind, PUBLISH)
+
+    refused(
+        release.ship("verify", bare), "no provenance by https://github.com/me/shipshape/.github/workflows/image.yml"
+    )
+
+
+def test_what_a_stranger_signed_is_neither_released_nor_promoted(
+    release: Release, registry: Registry, repository: str
+) -> None:
+    where, commit = f"{registry.host}/{repository}", f"sha-{release.project.revision}"
+    push(release.project.layout, f"{where}:{commit}")
+    for kind in KINDS.values():
+        job = IMAGE if kind == PROVENANCE else PUBLISH
+        release.say(f"{where}@{release.digest}", kind, replace(job, repository="them/wines"))
+
+    head = release.project.revision
+    refused(release.ship("release", REGISTRIES=where), *[CALLER] * len(KINDS))
+    refused(release.ship("promote", commit, "dev", REGISTRIES=where), *[CALLER] * len(KINDS))
+    assert registry.tags(repository) == [commit]
+    assert release.project.revision == head
+
+
+def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Registry, repository: str) -> None:
+    step = release.sigstore.github.environment(replace(PUBLISH, ref="refs/heads/try"))
+    done = release.ship("publish", "--commit-only", **step, REGISTRIES=f"{registry.host}/{repository}")
+
+    assert done.returncode == 1
+    assert "runs for refs/heads/try, and only what is signed for refs/heads/main counts" in done.stdout
+
+
+def test_with_the_right_time_the_late_signatures_are_right(
+    release: Release, registry: Registry, repository: str
+) -> None:
+    """Nothing else was wrong with them: each gets the time stamp of a right clock in the place of the late one."""
+    late, where = f"late/{repository}", f"{registry.host}/{repository}@{release.digest}"
+    for name in (late, repository):
+        push(release.project.layout, f"{registry.host}/{name}:tried")
+    for kind in KINDS.values():
+        job = IMAGE if kind == PROVENANCE else PUBLISH
+        release.say(f"{registry.host}/{late}@{release.digest}", kind, job, config="late")
+    for entry in registry.referrers(late, release.digest):
+        bundle = json.loads(registry.bundle(late, entry["digest"]))
+        signature = base64.b64decode(bundle["dsseEnvelope"]["signatures"][0]["sig"])
+        [stamp] = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
+        stamp["signedTimestamp"] = base64.b64encode(release.sigstore.timestamp(signature)).decode()
+        registry.attach(repository, release.digest, json.dumps(bundle).encode())
+
+    refused(release.ship("verify", f"{registry.host}/{late}@{release.digest}"), *[CERTIFICATE] * len(KINDS))
+    done = release.ship("verify", where)
+    assert done.returncode == 0, done.stdout
