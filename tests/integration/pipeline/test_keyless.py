@@ -5,6 +5,7 @@ Fulcio, Rekor and the timestamp authority are the real ones; the tokens have the
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tests.integration.checkout import Checkout
 from tests.integration.cosign import BILL, PROVENANCE, SIGNATURE, TESTS, cosign
 from tests.integration.issuer import Issuer, Job
 from tests.integration.private_sigstore import Sigstore, started_sigstore
+from tests.integration.program import ROOT
 from tests.integration.registry import Registry, push
 
 HOME = "https://github.com/me/shipshape"
@@ -70,10 +72,10 @@ def github_provenance(commit: str) -> dict[str, Any]:
     }
 
 
-def trust(sigstore: Sigstore, file: str = "publish.yml") -> tuple[str, ...]:
-    """Return what docs/evidence.md tells a stranger to demand, of a Sigstore of one's own."""
+def trust(sigstore: Sigstore) -> tuple[str, ...]:
+    """Return what to demand of what the publishing workflow signed, with a Sigstore of one's own."""
     return (
-        f"--certificate-identity={HOME}/.github/workflows/{file}@refs/heads/main",
+        f"--certificate-identity={IDENTITY}",
         f"--certificate-oidc-issuer={sigstore.github.url}",
         "--certificate-github-workflow-repository=me/shipshape",
         "--certificate-github-workflow-ref=refs/heads/main",
@@ -154,13 +156,28 @@ def test_publishing_again_signs_nothing_again(release: Release, registry: Regist
     assert len(before) == len(KINDS)
 
 
-def test_a_stranger_verifies_with_cosign_alone(release: Release) -> None:
-    """With the commands of docs/evidence.md."""
-    reference = f"{release.where.split()[0]}:1.0.0"
+@pytest.mark.parametrize("repository", ["me/shipshape", "them/wines"])
+def test_a_stranger_verifies_with_cosign_alone(release: Release, repository: str) -> None:
+    """With the commands of docs/evidence.md, as they are but for the image and the Sigstore."""
+    page = (ROOT / "docs" / "evidence.md").read_text()
+    [script] = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "cosign verify " in block]
+    sigstore = f"{release.sigstore.github.url} --trusted-root={release.sigstore.trusted_root()}"
+    for name, ours in {
+        "ghcr.io/me/house-price:1.0.0": f"{release.where.split()[0]}:1.0.0",
+        "https://token.actions.githubusercontent.com": sigstore,
+        "repository=me/shipshape": f"repository={repository}",
+    }.items():
+        assert name in script
+        script = script.replace(name, ours)
+    done = subprocess.run(["sh", "-euc", script], check=False, capture_output=True, text=True)
 
-    assert release.digest in cosign("verify", *trust(release.sigstore), reference)
-    for kind, file in ((PROVENANCE, "image.yml"), (TESTS, "publish.yml"), (BILL, "publish.yml")):
-        assert cosign("verify-attestation", *trust(release.sigstore, file), f"--type={kind}", reference)
+    if repository == "me/shipshape":
+        assert done.returncode == 0, done.stderr
+        assert release.digest in done.stdout
+        assert done.stdout.count('"payload"') == len(KINDS) - 1
+    else:
+        assert done.returncode != 0
+        assert 'expected GithubWorkflowRepository to be "them/wines", got "me/shipshape"' in done.stderr
 
 
 def test_nothing_of_it_needs_a_network_to_be_verified(release: Release) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts import attest, bill, cosign, evidence, referrers, signer
+from scripts import attest, bill, cosign, evidence, project, referrers, signer
 from scripts.build import Built
 from scripts.cosign import SIGNATURE
 from scripts.evidence import BILL, PROVENANCE, TESTS
@@ -52,6 +52,7 @@ PARTS: dict[str, Any] = {
     "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": DIGEST.encoded}]}},
     "components": [{"type": "library"}, {"type": "machine-learning-model"}],
 }
+PASSED = [Passed(DIGEST, AMD, "tests/integration", Counts(3, 0, 0))]
 KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
 WORKFLOW = Workflow(
     Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
@@ -119,9 +120,9 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
     monkeypatch.setattr(signer, "signing", board.signing)
     monkeypatch.setattr(referrers, "read", board.read)
     monkeypatch.setattr(referrers, "mend", board.mend)
-    monkeypatch.setattr(attest, "tested", lambda: [Passed(DIGEST, AMD, "tests/integration", Counts(3, 0, 0))])
+    monkeypatch.setattr(attest, "tested", lambda: PASSED)
     monkeypatch.setattr(bill, "BILL", tmp_path / "bill.json")
-    monkeypatch.setattr(evidence.project, "repository", lambda _root=None: "https://github.com/me/x")
+    monkeypatch.setattr(project, "repository", lambda _root=None: "https://github.com/me/x")
     bill.BILL.write_text(json.dumps(PARTS))
     return board
 
@@ -135,7 +136,7 @@ def test_a_key_attaches_all_there_is_in_every_registry_and_signs_last(
     assert board.events == ["cosign", *(f"{kind} {repository}" for repository in BOTH for kind in kinds)]
     for repository in BOTH:
         assert board.hung[repository, BILL] == json.dumps(PARTS).encode()
-        assert json.loads(board.hung[repository, TESTS]) == evidence.test_result(attest.tested(), IMAGE)
+        assert json.loads(board.hung[repository, TESTS]) == evidence.test_result(PASSED, IMAGE)
         assert json.loads(board.hung[repository, PROVENANCE]) == evidence.provenance(IMAGE)
     said = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert said[0] == "signing as the key ours.pub"
