@@ -8,8 +8,9 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,21 @@ class Release:
         """Run `./ship ARGUMENTS` where it is known whose workflows and which Sigstore count."""
         known = {"COSIGN_IDENTITY": IDENTITY, "REGISTRIES": self.where, **PUBLISH.environment, **self.sigstore.settings}
         return self.project.ship(*arguments, **known | environment)
+
+    def copied(self, path: Path) -> "Release":
+        """Return the same release with a copy of the checkout in `path`, for what commits there."""
+        shutil.copytree(self.project.path, path)
+        return replace(self, project=Checkout(path))
+
+    def pushed(self, registry: Registry, repository: str) -> str:
+        """Return the same image in a repository where nothing is said of it yet, by digest."""
+        push(self.project.layout, f"{registry.host}/{repository}:tried")
+        return f"{registry.host}/{repository}@{self.digest}"
+
+    def say_all(self, reference: str, config: str = "right", issuer: Issuer | None = None, **wrong: str) -> None:
+        """Say all that was said of the release, in jobs that differ from the right ones in what is `wrong`."""
+        for kind in KINDS.values():
+            self.say(reference, kind, replace(IMAGE if kind == PROVENANCE else PUBLISH, **wrong), config, issuer)
 
     def say(self, reference: str, kind: str, job: Job, config: str = "right", issuer: Issuer | None = None) -> None:
         """Sign or attest `reference` in a step of `job`, as it was done for the release."""
@@ -106,7 +122,7 @@ def release(
 
     published = release.ship("publish", "--commit-only", **sigstore.github.environment(PUBLISH))
     assert published.returncode == 0, published.stdout
-    for repository in where:
+    for repository in where:  # as actions/attest does in image.yml
         release.say(f"{repository}@{release.digest}", PROVENANCE, IMAGE)
     released = release.ship("release")
     assert released.returncode == 0, released.stdout
@@ -115,13 +131,6 @@ def release(
         [envelope] = [json.loads(line) for line in reply.splitlines()]
         release.said[kind] = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
     return release
-
-
-@pytest.fixture
-def bare(release: Release, registry: Registry, repository: str) -> str:
-    """The same image in a repository where nothing is said of it yet, by digest."""
-    push(release.project.layout, f"{registry.host}/{repository}:tried")
-    return f"{registry.host}/{repository}@{release.digest}"
 
 
 def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
@@ -135,16 +144,18 @@ def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
         assert reason in one
 
 
-def test_what_the_workflows_published_is_trusted_and_promoted(release: Release, registry: Registry) -> None:
+def test_what_the_workflows_published_is_trusted(release: Release) -> None:
     for reference in ("1.0.0", "latest", f"sha-{release.project.revision}", release.digest):
         done = release.ship("verify", reference)
         assert done.returncode == 0, done.stdout
         assert f"trusted: {IDENTITY}, called by {HOME}@refs/heads/main" in done.stdout
 
+
+def test_what_the_workflows_published_is_promoted(release: Release, tmp_path: Path) -> None:
+    clone = release.copied(tmp_path / "clone")
     for version, environment in ((f"sha-{release.project.revision}", "dev"), ("1.0.0", "test"), ("1.0.0", "prod")):
-        done = release.ship("promote", version, environment)
+        done = clone.ship("promote", version, environment)
         assert done.returncode == 0, done.stdout
-    assert "1.0.0" in registry.tags("keyless/house-price")
 
 
 def test_publishing_again_signs_nothing_again(release: Release, registry: Registry) -> None:
@@ -199,73 +210,76 @@ class Wrong:
     reason: str
     job: dict[str, str] = field(default_factory=dict)
     config: str = "right"
-    believed: dict[str, str] = field(default_factory=dict)
+    issuer: Callable[[Sigstore], Issuer] = lambda sigstore: sigstore.github
+    believed: Callable[[Sigstore], dict[str, str]] | None = None
     """Settings with which the same evidence is right, where there are any: so it is this that was wrong."""
 
 
+def caller(at: str) -> Callable[[Sigstore], dict[str, str]]:
+    return lambda _sigstore: {"SHIP_CALLER": f"https://github.com/{at}"}
+
+
 WRONG = {
-    "another caller's repository": Wrong(
-        CALLER, {"repository": "them/wines"}, believed={"SHIP_CALLER": "https://github.com/them/wines@refs/heads/main"}
+    "caller-s-repository": Wrong(CALLER, {"repository": "them/wines"}, believed=caller("them/wines@refs/heads/main")),
+    "caller-s-branch": Wrong(
+        REF % "refs/heads/try", {"ref": "refs/heads/try"}, believed=caller("me/shipshape@refs/heads/try")
     ),
-    "another branch's run": Wrong(
-        REF % "refs/heads/try", {"ref": "refs/heads/try"}, believed={"SHIP_CALLER": f"{HOME}@refs/heads/try"}
-    ),
-    "a pull request's run": Wrong(
+    "pull-request": Wrong(
         REF % "refs/pull/7/merge",
         {"ref": "refs/pull/7/merge", "event": "pull_request"},
-        believed={"SHIP_CALLER": f"{HOME}@refs/pull/7/merge"},
+        believed=caller("me/shipshape@refs/pull/7/merge"),
     ),
-    "another branch's workflow": Wrong('expected SAN value "', {"at": "refs/heads/try"}),
-    "another workflow file": Wrong(
-        'got "https://github.com/me/shipshape/.github/workflows/own.yml', {"file": "own.yml"}
+    "workflow-s-branch": Wrong('.yml@refs/heads/try"', {"at": "refs/heads/try"}),
+    "workflow-s-file": Wrong(f'got "{HOME}/.github/workflows/own.yml@', {"file": "own.yml"}),
+    "workflow-s-repository": Wrong('got "https://github.com/them/shipshape/', {"pipeline": "them/shipshape"}),
+    "issuer": Wrong(
+        "expected issuer value",
+        issuer=lambda sigstore: sigstore.other_issuer,
+        believed=lambda sigstore: {"SHIP_OIDC_ISSUER": sigstore.other_issuer.url},
     ),
-    "another pipeline's workflow": Wrong('got "https://github.com/them/shipshape/', {"pipeline": "them/shipshape"}),
-    "another issuer": Wrong("expected issuer value", config="other-issuer", believed={"SHIP_OIDC_ISSUER": "other"}),
-    "another authority's certificate": Wrong(
-        CERTIFICATE, config="stranger", believed={"SHIP_TRUSTED_ROOT": "stranger"}
+    "authority": Wrong(
+        CERTIFICATE,
+        config="stranger",
+        believed=lambda sigstore: {"SHIP_TRUSTED_ROOT": str(sigstore.trusted_root("stranger"))},
     ),
-    "no entry in the log": Wrong("not enough verified log entries from transparency log: 0 < 1", config="no-log"),
-    "a signature after the certificate's time": Wrong(CERTIFICATE, config="late"),
+    "no-log": Wrong("not enough verified log entries from transparency log: 0 < 1", config="no-log"),
+    "time": Wrong(CERTIFICATE, config="late"),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_evidence_with_one_thing_wrong_is_none(release: Release, bare: str, what: str) -> None:
+def test_evidence_with_one_thing_wrong_is_none(release: Release, registry: Registry, what: str) -> None:
     wrong, sigstore = WRONG[what], release.sigstore
-    issuer = sigstore.other_issuer if wrong.config == "other-issuer" else None
-    config = "right" if issuer else wrong.config
-    for kind in KINDS.values():
-        job = replace(IMAGE if kind == PROVENANCE else PUBLISH, **wrong.job)
-        release.say(bare, kind, job, config, issuer)
+    reference = release.pushed(registry, f"wrong/{what}")
+    release.say_all(reference, wrong.config, wrong.issuer(sigstore), **wrong.job)
 
-    refused(release.ship("verify", bare), *(f"no {kind} by {HOME}" for kind in KINDS))
-    refused(release.ship("verify", bare), *[wrong.reason] * len(KINDS))
+    done = release.ship("verify", reference)
+    refused(done, *(f"no {kind} by {HOME}" for kind in KINDS))
+    refused(done, *[wrong.reason] * len(KINDS))
     if wrong.believed:
-        known = {"other": sigstore.other_issuer.url, "stranger": str(sigstore.trusted_root("stranger"))}
-        done = release.ship("verify", bare, **{name: known.get(at, at) for name, at in wrong.believed.items()})
+        done = release.ship("verify", reference, **wrong.believed(sigstore))
         assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_piece_of_evidence_has_to_be_of_the_right_caller(release: Release, registry: Registry, name: str) -> None:
-    repository = f"caller-of/{name.replace(' ', '-')}"
-    push(release.project.layout, f"{registry.host}/{repository}:tried")
-    reference = f"{registry.host}/{repository}@{release.digest}"
+    reference = release.pushed(registry, f"one-of-them/{name.replace(' ', '-')}")
     for kind in KINDS.values():
         job = IMAGE if kind == PROVENANCE else PUBLISH
         release.say(reference, kind, replace(job, repository="them/wines") if kind == KINDS[name] else job)
 
-    refused(release.ship("verify", reference), f"no {name} by {HOME}")
-    refused(release.ship("verify", reference), CALLER)
+    done = release.ship("verify", reference)
+    refused(done, f"no {name} by {HOME}")
+    refused(done, CALLER)
 
 
-def test_provenance_in_the_publisher_s_name_is_none(release: Release, bare: str) -> None:
-    for kind in KINDS.values():
-        release.say(bare, kind, PUBLISH)
+def test_provenance_in_the_publisher_s_name_is_none(release: Release, registry: Registry, repository: str) -> None:
+    reference = release.pushed(registry, repository)
+    release.say_all(reference, file="publish.yml")
 
-    refused(
-        release.ship("verify", bare), "no provenance by https://github.com/me/shipshape/.github/workflows/image.yml"
-    )
+    done = release.ship("verify", reference)
+    refused(done, f"no provenance by {HOME}/.github/workflows/image.yml")
+    refused(done, f'got "{IDENTITY}"')
 
 
 def test_what_a_stranger_signed_is_neither_released_nor_promoted(
@@ -273,42 +287,33 @@ def test_what_a_stranger_signed_is_neither_released_nor_promoted(
 ) -> None:
     where, commit = f"{registry.host}/{repository}", f"sha-{release.project.revision}"
     push(release.project.layout, f"{where}:{commit}")
-    for kind in KINDS.values():
-        job = IMAGE if kind == PROVENANCE else PUBLISH
-        release.say(f"{where}@{release.digest}", kind, replace(job, repository="them/wines"))
+    release.say_all(f"{where}@{release.digest}", repository="them/wines")
 
-    head = release.project.revision
     refused(release.ship("release", REGISTRIES=where), *[CALLER] * len(KINDS))
     refused(release.ship("promote", commit, "dev", REGISTRIES=where), *[CALLER] * len(KINDS))
     assert registry.tags(repository) == [commit]
-    assert release.project.revision == head
+    assert f"sha-{release.project.revision}" == commit
 
 
 def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Registry, repository: str) -> None:
     step = release.sigstore.github.environment(replace(PUBLISH, ref="refs/heads/try"))
-    done = release.ship("publish", "--commit-only", **step, REGISTRIES=f"{registry.host}/{repository}")
+    done = release.ship("publish", "--commit-only", **{**step, "REGISTRIES": f"{registry.host}/{repository}"})
 
     assert done.returncode == 1
     assert "runs for refs/heads/try, and only what is signed for refs/heads/main counts" in done.stdout
 
 
-def test_with_the_right_time_the_late_signatures_are_right(
-    release: Release, registry: Registry, repository: str
-) -> None:
+def test_with_the_right_time_the_late_signatures_are_right(release: Release, registry: Registry) -> None:
     """Nothing else was wrong with them: each gets the time stamp of a right clock in the place of the late one."""
-    late, where = f"late/{repository}", f"{registry.host}/{repository}@{release.digest}"
-    for name in (late, repository):
-        push(release.project.layout, f"{registry.host}/{name}:tried")
-    for kind in KINDS.values():
-        job = IMAGE if kind == PROVENANCE else PUBLISH
-        release.say(f"{registry.host}/{late}@{release.digest}", kind, job, config="late")
-    for entry in registry.referrers(late, release.digest):
-        bundle = json.loads(registry.bundle(late, entry["digest"]))
+    late, mended = (release.pushed(registry, f"late/{name}") for name in ("as-it-was", "mended"))
+    release.say_all(late, config="late")
+    for entry in registry.referrers("late/as-it-was", release.digest):
+        bundle = json.loads(registry.bundle("late/as-it-was", entry["digest"]))
         signature = base64.b64decode(bundle["dsseEnvelope"]["signatures"][0]["sig"])
         [stamp] = bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
         stamp["signedTimestamp"] = base64.b64encode(release.sigstore.timestamp(signature)).decode()
-        registry.attach(repository, release.digest, json.dumps(bundle).encode())
+        registry.attach("late/mended", release.digest, json.dumps(bundle).encode())
 
-    refused(release.ship("verify", f"{registry.host}/{late}@{release.digest}"), *[CERTIFICATE] * len(KINDS))
-    done = release.ship("verify", where)
+    refused(release.ship("verify", late), *[CERTIFICATE] * len(KINDS))
+    done = release.ship("verify", mended)
     assert done.returncode == 0, done.stdout
