@@ -8,7 +8,6 @@ Source: https://docs.sigstore.dev/about/overview/ and the projects' own docker-c
 import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -88,18 +87,15 @@ class Sigstore:
 
 
 def programs() -> Path:
-    """Return the folder with the programs, which are built where they are not there yet; skip without Go."""
-    go = shutil.which("go")
-    if not go:
-        pytest.skip("Go is not installed, and Fulcio, Rekor and the timestamp authority are built with it")
+    """Return the folder with the programs, which are built where they are not there yet. Go has to be installed."""
     sources = sorted(path for path in MODULE.rglob("*") if path.is_file())
-    version = run(go, "env", "GOVERSION", "GOOS", "GOARCH", cwd=MODULE)
+    version = run("go", "env", "GOVERSION", "GOOS", "GOARCH", cwd=MODULE)
     total = hashlib.sha256(version.encode() + b"".join(path.read_bytes() for path in sources)).hexdigest()
     folder = ROOT / "build" / "sigstore" / total[:16]
     if not folder.exists():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         partial.mkdir(parents=True)
-        command = (go, "build", "-mod=readonly", "-trimpath", "-o", str(partial), *PROGRAMS)
+        command = ("go", "build", "-mod=readonly", "-trimpath", "-o", str(partial), *PROGRAMS)
         done = subprocess.run(command, cwd=MODULE, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         partial.rename(folder)

@@ -22,6 +22,11 @@ from tests.integration.private_sigstore import Sigstore, started_sigstore
 from tests.integration.program import ROOT
 from tests.integration.registry import Registry, push
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("go") is None,
+    reason="Go is not installed, which Fulcio, Rekor and the timestamp authority are built with",
+)
+
 HOME = "https://github.com/me/shipshape"
 IDENTITY = f"{HOME}/.github/workflows/publish.yml@refs/heads/main"
 PUBLISH, IMAGE = Job("publish.yml"), Job("image.yml")
