@@ -6,7 +6,7 @@ and only what `./ship verify` then trusts gets the version tags (`./ship release
 goes on from there.
 """
 
-from scripts import registry
+from scripts import cosign, registry, signer
 from scripts.attest import attest
 from scripts.build import IMAGE, built
 from scripts.failure import Failure
@@ -24,8 +24,8 @@ def publish(*, commit_only: bool = False) -> str:
     With `commit_only` it gets the tag `sha-<commit>` alone, for `./ship release` to find.
 
     Raises Failure when the work tree is dirty or is not what was built, when tests or scan did not pass for this very
-    digest, when a registry is down, when the version or the commit is tagged with another digest already, and when a
-    registry does not answer with the digest afterwards.
+    digest, when this machine cannot sign, when a registry is down, when the version or the commit is tagged with
+    another digest already, and when a registry does not answer with the digest afterwards.
     """
     stated, image, at = check_publishable(), built(), commit()
     revision, digest = at.revision, image.digest
@@ -37,6 +37,8 @@ def publish(*, commit_only: bool = False) -> str:
     tested()
     scanned()
     repositories = registry.repositories()
+    cosign.require()
+    who = signer.signing(repositories)
     if repositories == registry.local_repositories():
         registry.start_local()
     name = of_commit(revision)
@@ -48,7 +50,7 @@ def publish(*, commit_only: bool = False) -> str:
                 # By its digest: however long it takes, no tag is written before it has been asked for once more.
                 registry.push(IMAGE, repository.at(digest))
             place([repository], name, digest)
-        attest(repositories, image)
+        attest(repositories, image, who)
     except Failure:
         arrival(tags, digest)
         raise

@@ -306,6 +306,7 @@ def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Regis
 
     assert done.returncode == 1
     assert "runs for refs/heads/try, and only what is signed for refs/heads/main counts" in done.stdout
+    assert registry.tags(repository) == []
 
 
 def test_with_the_right_time_the_late_signatures_are_right(release: Release, registry: Registry) -> None:

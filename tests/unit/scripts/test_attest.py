@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts import attest, bill, cosign, evidence, project, referrers, signer
+from scripts import attest, bill, cosign, evidence, project, referrers
 from scripts.build import Built
 from scripts.cosign import SIGNATURE
 from scripts.evidence import BILL, PROVENANCE, TESTS
@@ -80,13 +80,6 @@ class Board:
         self.hung[repository, kind] = predicate
         self.events.append(f"{kind} {repository}")
 
-    def require(self) -> None:
-        self.events.append("cosign")
-
-    def signing(self, repositories: list[Repository]) -> Signer:
-        assert repositories == BOTH
-        return self.who
-
     def read(self, repository: Repository, digest: Digest) -> Referrers:
         assert digest == DIGEST
         return Referrers(repository, digest, ())
@@ -115,9 +108,8 @@ class Board:
 def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
     """An image that passed its tests, with its bill of materials, beside which nothing hangs yet."""
     board = Board()
-    for name in ("require", "statements", "attest", "sign"):
+    for name in ("statements", "attest", "sign"):
         monkeypatch.setattr(cosign, name, getattr(board, name))
-    monkeypatch.setattr(signer, "signing", board.signing)
     monkeypatch.setattr(referrers, "read", board.read)
     monkeypatch.setattr(referrers, "mend", board.mend)
     monkeypatch.setattr(attest, "tested", lambda: PASSED)
@@ -130,10 +122,10 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
 def test_a_key_attaches_all_there_is_in_every_registry_and_signs_last(
     board: Board, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    attest.attest(BOTH, IMAGE)
+    attest.attest(BOTH, IMAGE, KEY)
 
     kinds = (BILL, TESTS, PROVENANCE, SIGNATURE)
-    assert board.events == ["cosign", *(f"{kind} {repository}" for repository in BOTH for kind in kinds)]
+    assert board.events == [f"{kind} {repository}" for repository in BOTH for kind in kinds]
     for repository in BOTH:
         assert board.hung[repository, BILL] == json.dumps(PARTS).encode()
         assert json.loads(board.hung[repository, TESTS]) == evidence.test_result(PASSED, IMAGE)
@@ -145,39 +137,39 @@ def test_a_key_attaches_all_there_is_in_every_registry_and_signs_last(
 
 def test_on_github_the_provenance_is_left_to_another_file(board: Board) -> None:
     board.who = WORKFLOW
-    attest.attest(BOTH, IMAGE)
+    attest.attest(BOTH, IMAGE, WORKFLOW)
 
     assert [kind for _, kind in board.hung] == [BILL, TESTS, SIGNATURE] * 2
 
 
 def test_what_is_there_is_left_as_it_is(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
-    attest.attest(BOTH, IMAGE)
+    attest.attest(BOTH, IMAGE, KEY)
     del board.hung[GHCR, TESTS]
     del board.hung[HUB, SIGNATURE]
     board.events.clear()
     capsys.readouterr()
-    attest.attest(BOTH, IMAGE)
+    attest.attest(BOTH, IMAGE, KEY)
 
-    assert board.events == ["cosign", f"{SIGNATURE} {HUB}", f"{TESTS} {GHCR}"]
+    assert board.events == [f"{SIGNATURE} {HUB}", f"{TESTS} {GHCR}"]
     assert capsys.readouterr().out.count("→") == 2
 
 
 def test_nothing_is_attached_that_the_scan_did_not_write(board: Board) -> None:
     bill.BILL.unlink()
     with pytest.raises(Failure, match=r"bill\.json cannot be read: No such file or directory") as missing:
-        attest.attest(BOTH, IMAGE)
+        attest.attest(BOTH, IMAGE, KEY)
     assert missing.value.remedy == "./ship scan"
 
     bill.BILL.write_text(json.dumps({**PARTS, "components": []}))
     with pytest.raises(Failure, match=r"bill\.json: the bill of materials lists no library") as partial:
-        attest.attest(BOTH, IMAGE)
+        attest.attest(BOTH, IMAGE, KEY)
     assert partial.value.remedy == "./ship scan"
     assert board.hung == {}
 
 
 def test_the_bill_of_another_image_is_not_attached(board: Board) -> None:
     with pytest.raises(Failure, match="the bill of materials is for another image"):
-        attest.attest(BOTH, replace(IMAGE, digest=Digest(f"sha256:{'2' * 64}")))
+        attest.attest(BOTH, replace(IMAGE, digest=Digest(f"sha256:{'2' * 64}")), KEY)
     assert board.hung == {}
 
 
@@ -187,7 +179,7 @@ def test_an_image_that_did_not_pass_its_tests_is_not_signed(board: Board, monkey
 
     monkeypatch.setattr(attest, "tested", tested)
     with pytest.raises(Failure, match="it was not tested"):
-        attest.attest(BOTH, IMAGE)
+        attest.attest(BOTH, IMAGE, KEY)
     assert board.hung == {}
 
 
@@ -200,7 +192,7 @@ def test_a_list_with_a_gap_is_mended_and_written_again(board: Board, kind: str) 
             raise Failure("MANIFEST_UNKNOWN")
 
     board.then = refuse
-    attest.attest(BOTH, IMAGE)
+    attest.attest(BOTH, IMAGE, KEY)
 
     assert len(board.hung) == 8
     assert [event for event in board.events if event.startswith("mend")] == [f"mend {GHCR}"]
@@ -218,7 +210,7 @@ def test_a_registry_that_refuses_for_another_reason_is_not_asked_again(board: Bo
 
     board.then = refuse
     with pytest.raises(Failure, match=r"^denied$"):
-        attest.attest(BOTH, IMAGE)
+        attest.attest(BOTH, IMAGE, KEY)
 
     assert asked[-1] == f"{kind} {HUB}"
     assert asked.count(f"{kind} {HUB}") == 1
@@ -233,5 +225,5 @@ def test_what_fails_after_mending_fails(board: Board) -> None:
 
     board.then = refuse
     with pytest.raises(Failure, match=r"^down$"):
-        attest.attest(BOTH, IMAGE)
-    assert board.events == ["cosign", f"mend {HUB}"]
+        attest.attest(BOTH, IMAGE, KEY)
+    assert board.events == [f"mend {HUB}"]
