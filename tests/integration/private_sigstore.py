@@ -182,6 +182,7 @@ class _Servers:
         return f"http://localhost:{http}"
 
     def timestamp_authority(self) -> str:
+        # For Prometheus it listens at port 2112 as well, and at no other.
         key, chain, [port] = self.folder / "clock.key", self.folder / "clock.pem", _free_ports(1)
         _timestamping_chain(key, chain)
         self._start(
