@@ -158,13 +158,13 @@ class _Bundle(msgspec.Struct):
     envelope: _Envelope = msgspec.field(name="dsseEnvelope")
 
 
-def _kind(bundle: bytes) -> str:
+def _kind(bundle: bytes) -> str | None:
     """Return of what type a bundle says that its statement is, which nobody has checked; nothing when it has none."""
     try:
         payload = document(bundle, _Bundle, "a bundle").envelope.payload
         return document(payload, _Statement, "a statement").type
     except Failure:
-        return ""
+        return None
 
 
 def _write(verb: str, repository: Repository, digest: Digest, who: Signer, *arguments: str) -> None:

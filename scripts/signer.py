@@ -204,8 +204,9 @@ def _own(half: str) -> Key:
 
 def _make_own_key_pair() -> None:
     """Make the key pair of this user on this machine, unless it is there."""
-    home = Path(_own("cosign.pub")).parent
-    if not (home / "cosign.pub").exists():
+    public = Path(_own("cosign.pub"))
+    home = public.parent
+    if not public.exists():
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=home) as folder:
             output("cosign", "generate-key-pair", cwd=Path(folder), env=password())

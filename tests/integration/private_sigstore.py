@@ -107,9 +107,9 @@ def started_sigstore(folder: Path) -> Iterator[Sigstore]:
     """Run all of it, with keys and data in `folder`."""
     built = programs()
     with ExitStack() as stack:
-        issuers = [stack.enter_context(started_issuer(folder / name)) for name in ("github", "other-issuer")]
+        github, other = (stack.enter_context(started_issuer(folder / name)) for name in ("github", "other-issuer"))
         servers = _Servers(stack, built, folder)
-        _write_fulcio_config(folder / "fulcio.json", issuers)
+        _write_fulcio_config(folder / "fulcio.json", [github, other])
         certificate_log = servers.certificate_log()
         fulcio = servers.fulcio("fulcio", certificate_log)
         stranger = servers.fulcio("stranger", certificate_log)
@@ -125,7 +125,7 @@ def started_sigstore(folder: Path) -> Iterator[Sigstore]:
             "late": (fulcio, rekor, late),
         }.items():
             _write_signing_config(folder / f"signing-config-{name}.json", *parts)
-        yield Sigstore(folder, *issuers, clock)
+        yield Sigstore(folder, github, other, clock)
 
 
 @dataclass(frozen=True)

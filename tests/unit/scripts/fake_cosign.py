@@ -10,6 +10,7 @@ call=$here/calls/$(ls "$here/calls" | wc -l)
 mkdir "$call"
 printf '%s\\0' "$@" >"$call/arguments"
 printf '%s' "${{COSIGN_PASSWORD-unset}}" >"$call/password"
+printf '%s' "$PWD" >"$call/started-in"
 for argument; do
     file=${{argument#--*=}}
     [ ! -e "$file" ] || cp -R "$file" "$call/${{argument##*/}}"
@@ -34,6 +35,10 @@ class Call:
     @property
     def password(self) -> str:
         return (self.folder / "password").read_text()
+
+    @property
+    def started_in(self) -> Path:
+        return Path((self.folder / "started-in").read_text())
 
     def file(self, option: str) -> Path:
         """Return a copy of the file that was the value of `--option`."""

@@ -95,7 +95,8 @@ def test_a_statement_is_attached_with_its_type_and_its_bytes(fake_cosign: FakeCo
     cosign.attest(GHCR, DIGEST, WORKFLOW, evidence.TESTS, b'{"result": "PASSED"}')
 
     [call] = fake_cosign.calls
-    verb, kind, _, *rest = call.arguments
+    verb, kind, file, *rest = call.arguments
+    assert file.endswith("/predicate.json")
     assert (verb, kind, rest) == ("attest", f"--type={evidence.TESTS}", ["--yes", "--", REFERENCE])
     assert call.file("predicate").read_bytes() == b'{"result": "PASSED"}'
 

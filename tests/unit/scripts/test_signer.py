@@ -37,7 +37,8 @@ def test_elsewhere_the_workflow_of_this_repository_counts() -> None:
 def test_only_github_signs_as_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Failure, match=f"only GitHub can sign as {WORKFLOW}") as elsewhere:
         signer.signing(REMOTE)
-    assert "COSIGN_KEY=" in elsewhere.value.remedy
+    key = "COSIGN_KEY=cosign.key (cosign generate-key-pair makes one)"
+    assert elsewhere.value.remedy == f"name a key of your own: {key}"
 
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "https://example.org")
     assert signer.signing(REMOTE) == WORKFLOW
@@ -60,7 +61,7 @@ def test_a_public_key_verifies_and_does_not_sign(monkeypatch: pytest.MonkeyPatch
 
     assert signer.trusted(REMOTE) == KeyPair(None, Key("theirs.pub"))
     assert signer.verifying(REMOTE) == KeyPair(None, Key("theirs.pub"))
-    with pytest.raises(Failure, match="can verify, but not sign") as refused:
+    with pytest.raises(Failure, match=r"^COSIGN_PUBLIC_KEY can verify, but not sign$") as refused:
         signer.signing(REMOTE)
     assert refused.value.remedy == "set COSIGN_KEY as well"
 
@@ -151,7 +152,7 @@ def test_verifying_makes_no_key_and_asks_for_the_publisher_s(tmp_path: Path) -> 
     with pytest.raises(Failure, match=r"no key of yours, .*/shipshape/cosign\.pub") as no_key:
         signer.verifying(LOCAL)
 
-    assert "COSIGN_PUBLIC_KEY" in no_key.value.remedy
+    assert no_key.value.remedy == "COSIGN_PUBLIC_KEY=cosign.pub, with the key of who published them"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,9 +187,10 @@ def test_where_no_repository_with_workflows_is_known_nobody_is_trusted(
 ) -> None:
     monkeypatch.setattr(project, "repository", lambda _root=None: home)
 
-    with pytest.raises(Failure, match="nobody is known whose signature would count here") as nobody:
+    with pytest.raises(Failure, match=r"^nobody is known whose signature would count here$") as nobody:
         signer.trusted(REMOTE)
-    assert "COSIGN_IDENTITY" in nobody.value.remedy
+    ways = "COSIGN_PUBLIC_KEY to the key, or COSIGN_IDENTITY to the workflow, that signs these images"
+    assert nobody.value.remedy == f"set {ways}"
 
 
 def test_a_signer_is_named_as_a_person_would_look_for_it() -> None:
@@ -317,15 +319,18 @@ def test_a_key_pair_knows_nothing_of_callers(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_first_signature_makes_the_key_of_this_user_and_the_next_one_uses_it(
-    fake_cosign: FakeCosign, tmp_path: Path
+    fake_cosign: FakeCosign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake_cosign.makes("cosign.key", "cosign.pub")
-    home = tmp_path / "shipshape"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "not" / "there"))
+    home = tmp_path / "not" / "there" / "shipshape"
 
     assert signer.signing(LOCAL) == KeyPair(Key(f"{home}/cosign.key"), Key(f"{home}/cosign.pub"))
     assert sorted(path.name for path in home.iterdir()) == ["cosign.key", "cosign.pub"]
     assert home.stat().st_mode & 0o777 == 0o700
-    assert [(call.arguments, call.password) for call in fake_cosign.calls] == [(["generate-key-pair"], "")]
+    [call] = fake_cosign.calls
+    assert (call.arguments, call.password) == (["generate-key-pair"], "")
+    assert call.started_in.parent == home, "where it can be moved from in one step"
 
     signer.signing(LOCAL)
     assert len(fake_cosign.calls) == 1
@@ -353,7 +358,7 @@ def test_where_there_is_no_home_there_is_no_key(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setattr(Path, "home", home)
-    with pytest.raises(Failure, match="HOME is not set, so there is no place for a key") as homeless:
+    with pytest.raises(Failure, match=r"^HOME is not set, so there is no place for a key$") as homeless:
         signer.trusted(LOCAL)
     assert homeless.value.remedy == "HOME=… or COSIGN_KEY=…"
 
@@ -374,3 +379,19 @@ def test_a_key_s_password_is_the_environment_s(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setenv("COSIGN_PASSWORD", "secret")
     assert signer.password() == {"COSIGN_PASSWORD": "secret"}
+
+
+@pytest.mark.parametrize("variable", ["COSIGN_KEY", "COSIGN_PUBLIC_KEY"])
+def test_a_key_that_is_named_is_not_looked_for_before_it_is_used(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "awskms:///alias/ours")
+
+    assert isinstance(signer.verifying(LOCAL), KeyPair)
+
+
+def test_a_home_that_names_no_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "--home")
+
+    with pytest.raises(Failure, match=r"^XDG_CONFIG_HOME: '--home/shipshape/cosign\.key' is not a key"):
+        signer.trusted(LOCAL)
