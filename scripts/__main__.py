@@ -228,6 +228,8 @@ def verify(reference: str) -> None:
     else the workflows of this repository on GitHub, run for main):
       COSIGN_PUBLIC_KEY, COSIGN_KEY   the key
       COSIGN_IDENTITY                 another repository's publish.yml, as its certificate has it
+      SHIP_CALLER                     who called it (default: the repository of the image's source, for main)
+    With a Sigstore of one's own: SHIP_TRUSTED_ROOT, SHIP_OIDC_ISSUER (docs/evidence.md).
     """  # noqa: D301 - click wants the character \b, not two
     from scripts.verify import verify as work
 

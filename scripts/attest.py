@@ -9,21 +9,21 @@ from scripts.build import Built
 from scripts.failure import Failure
 from scripts.grammar import Digest, Repository
 from scripts.integration import tested
+from scripts.signer import KeyPair, Signer
 from scripts.terminal import say
 
 
-def attest(repositories: Sequence[Repository], image: Built) -> None:
-    """Sign `image` and attach what is known of it, in each of `repositories`, where it is not there yet.
+def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> None:
+    """Sign `image` as `who` and attach what is known of it, in each of `repositories`, where it is not there yet.
 
     On GitHub provenance is left to its own attestation, which no step of this repository can write.
-    Raises Failure when the image did not pass its tests, or when this machine cannot sign.
+    Raises Failure when the image did not pass its tests.
     """
-    who = cosign.signer(repositories)
     predicates = {
         evidence.BILL: _bill(image),
         evidence.TESTS: json.dumps(evidence.test_result(tested(), image)).encode(),
     }
-    if isinstance(who, cosign.KeyPair):
+    if isinstance(who, KeyPair):
         predicates[evidence.PROVENANCE] = json.dumps(evidence.provenance(image)).encode()
     say(f"  signing as {who}")
     digest = image.digest

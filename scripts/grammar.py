@@ -171,15 +171,36 @@ class Uri(Token):
     form = "a URI (printable ASCII, without spaces)"
 
 
+_OWN_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+_ON_GITHUB = rf"(?=.{{1,512}}$)https://[a-z0-9.-]+(:[0-9]{{1,5}})?/(?P<repository>{_OWN_NAME}/{_OWN_NAME})"
+_GIT_REF = r"refs/[A-Za-z0-9._/+@#-]+"
+
+
 class Identity(Token):
     """Of a workflow, as GitHub puts it into a certificate: the one file, at the one ref or commit."""
 
-    _part = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
-    pattern = re.compile(
-        rf"(?=.{{1,512}}$)https://[a-z0-9.-]+(:[0-9]{{1,5}})?/{_part}/{_part}/\.github/workflows/{_part}\.ya?ml"
-        r"@(refs/[A-Za-z0-9._/+@#-]+|[0-9a-f]{40})"
-    )
+    pattern = re.compile(rf"{_ON_GITHUB}/\.github/workflows/{_OWN_NAME}\.ya?ml@({_GIT_REF}|[0-9a-f]{{40}})")
     form = "a workflow's identity (https://github.com/OWNER/REPOSITORY/.github/workflows/FILE.yml@refs/heads/main)"
+
+
+class Caller(Token):
+    """Whose run a workflow is part of, as GitHub puts it into a certificate: the repository, and the ref of the run."""
+
+    pattern = re.compile(rf"{_ON_GITHUB}@(?P<ref>{_GIT_REF})")
+    form = "a repository and a ref of it (https://github.com/OWNER/REPOSITORY@refs/heads/main)"
+
+    @property
+    def repository(self) -> str:
+        """`OWNER/REPOSITORY`, as in GitHub's claim."""
+        return self._part("repository")
+
+    @property
+    def ref(self) -> str:
+        return self._part("ref")
+
+    def _part(self, name: str) -> str:
+        found = self.pattern.fullmatch(self)
+        return found[name] if found else ""
 
 
 class Key(Token):
@@ -187,6 +208,13 @@ class Key(Token):
 
     pattern = re.compile(r"(?!-)(?!http:).{1,1024}")
     form = "a key (a file, or as in awskms:///alias/ours)"
+
+
+class FilePath(Token):
+    """A file of this machine: no option."""
+
+    pattern = re.compile(r"(?!-).{1,1024}")
+    form = "the path of a file"
 
 
 class Port(Token):

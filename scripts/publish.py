@@ -8,7 +8,7 @@ goes on from there.
 
 import json
 
-from scripts import ROOT, github, registry
+from scripts import ROOT, cosign, github, registry, signer
 from scripts.attest import attest
 from scripts.build import IMAGE, built
 from scripts.failure import Failure
@@ -27,8 +27,8 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
     where that was in another place: what came from there by way of a store is compared with it.
 
     Raises Failure when the work tree is dirty or is not what was built, when the image is not `expected`, when tests or
-    scan did not pass for this very digest, when a registry is down, when the version or the commit is tagged with
-    another digest already, and when a registry does not answer with the digest afterwards.
+    scan did not pass for this very digest, when this machine cannot sign, when a registry is down, when the version or
+    the commit is tagged with another digest already, and when a registry does not answer with the digest afterwards.
     """
     stated, image, at = check_publishable(), built(), commit()
     revision, digest = at.revision, image.digest
@@ -45,6 +45,8 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
     tested()
     scanned()
     repositories = registry.repositories()
+    cosign.require()
+    who = signer.signing(repositories)
     if repositories == registry.local_repositories():
         registry.start_local()
     name = of_commit(revision)
@@ -56,7 +58,7 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
                 # By its digest: however long it takes, no tag is written before it has been asked for once more.
                 registry.push(IMAGE, repository.at(digest))
             place([repository], name, digest)
-        attest(repositories, image)
+        attest(repositories, image, who)
     except Failure:
         arrival(tags, digest)
         raise

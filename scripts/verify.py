@@ -11,7 +11,7 @@ from typing import Any
 from packaging.version import Version as Ordered
 from rich.text import Text
 
-from scripts import cosign, evidence, referrers, registry
+from scripts import cosign, evidence, referrers, registry, signer
 from scripts.evidence import Claim
 from scripts.failure import Failure
 from scripts.grammar import Digest, Repository, Revision, Tag, Version
@@ -55,7 +55,7 @@ class Kind:
     """One kind of evidence: who must have signed it, and what it must show."""
 
     subject: str
-    who: cosign.Signer
+    who: signer.Signer
     type: str
     fact: Fact
 
@@ -73,7 +73,8 @@ def verified(reference: str) -> Verified:
     same image everywhere, is not signed by who should have, or lacks true provenance, test result or bill of materials.
     """
     located = locate(reference)
-    who = cosign.verifier(located.repositories)
+    cosign.require()
+    who = signer.verifying(located.repositories)
     claim = _claim(located)
     check_tag(located.tag, claim)
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -120,10 +121,10 @@ def newer(tag: str, version: Version, tags: Iterable[str]) -> str:
     return str(newest) if newest > Ordered(version) else ""
 
 
-def kinds(who: cosign.Signer, claim: Claim) -> list[Kind]:
+def kinds(who: signer.Signer, claim: Claim) -> list[Kind]:
     """Return the evidence that there must be for `claim` where `who` is trusted."""
-    builder = cosign.builder(who)
-    workflow = builder.identity if isinstance(builder, cosign.Workflow) else ""
+    builder = signer.builder(who)
+    workflow = builder.identity if isinstance(builder, signer.Workflow) else ""
     return [
         Kind("signature", who, cosign.SIGNATURE, lambda _: "valid"),
         Kind(
@@ -150,7 +151,9 @@ def finding(said: Referrers, kind: Kind) -> Finding:
     if facts:
         return Finding(kind.subject, said.repository, fact=facts[0])
     unread = f" ({said.unread} of its referrers could not be read)" if said.unread else ""
-    return Finding(kind.subject, said.repository, fault=f"no {kind.subject} by {kind.who}{unread}")
+    refusal = cosign.refusal(said, kind.who, kind.type)
+    why = f": {refusal}" if refusal else ""
+    return Finding(kind.subject, said.repository, fault=f"no {kind.subject} by {kind.who}{unread}{why}")
 
 
 def _claim(located: Located) -> Claim:
@@ -176,7 +179,7 @@ def _say_what_is_newer(tag: Tag, repositories: Iterable[Repository], claim: Clai
                 say(f"  {repository}: {later} is there, and {tag} is still {claim.version}")
 
 
-def _show(findings: list[Finding], claim: Claim, who: cosign.Signer) -> None:
+def _show(findings: list[Finding], claim: Claim, who: signer.Signer) -> None:
     repositories = list(dict.fromkeys(one.repository for one in findings))
     rows = Rows("evidence", *repositories)
     rows.row("digest", *[claim.digest] * len(repositories))

@@ -5,6 +5,7 @@ import hypothesis
 import pytest
 
 from scripts import record, terminal
+from tests.unit.scripts.fake_cosign import FakeCosign
 from tests.unit.scripts.repository import Repository
 
 # A few cases each time, always the same; thousands at night, new ones: FUZZ_CASES=10000 ./ship unit
@@ -50,3 +51,11 @@ def example(monkeypatch: pytest.MonkeyPatch) -> None:
 def width(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is printed is as wide as in a log, however narrow the terminal is that the tests are started from."""
     monkeypatch.setattr(terminal.console, "width", 160)
+
+
+@pytest.fixture
+def fake_cosign(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> FakeCosign:
+    """The only program called cosign."""
+    programs = tmp_path_factory.mktemp("programs")
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    return FakeCosign(tmp_path_factory.mktemp("fake") / "cosign").install(programs)

@@ -1,164 +1,308 @@
-"""Whose signature counts, and with what is signed."""
+"""What cosign is asked to write and to check, and what is made of its answers."""
 
-from pathlib import Path
+import base64
+import json
+from collections.abc import Callable
 
 import pytest
 
-from scripts import cosign, project
-from scripts.cosign import ISSUER, KeyPair, Workflow
+from scripts import cosign, debian, evidence, referrers
+from scripts.cosign import SIGNATURE
+from scripts.debian import System
 from scripts.failure import Failure
-from scripts.grammar import Identity, Key, Repository
+from scripts.grammar import Caller, Digest, FilePath, Identity, Key, Repository, Url
+from scripts.process import Ended, Limit
+from scripts.referrers import Referrers
+from scripts.signer import KeyPair, Workflow
+from tests.unit.scripts.fake_cosign import FakeCosign
 
-REMOTE = [*map(Repository, ["docker.io/me/house-price", "ghcr.io/me/house-price"])]
-HOME = "https://github.com/me/shipshape"
-WORKFLOW = Workflow(Identity(f"{HOME}/.github/workflows/publish.yml@refs/heads/main"))
-LOCAL = [*map(Repository, ["localhost:5001/house-price", "127.0.0.1:5002/house-price"])]
+GHCR = Repository("ghcr.io/me/x")
+DIGEST = Digest(f"sha256:{'1' * 64}")
+REFERENCE = f"{GHCR}@{DIGEST}"
+KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
+WORKFLOW = Workflow(
+    Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
+    Caller("https://github.com/me/x@refs/heads/main"),
+)
+# What cosign 3.1 says of bundles by nobody who is trusted: the reasons, one for each, and all of it twice.
+REASONS = "failed to verify certificate identity: no matching\nfailed to verify signature: no match\n"
+NOTHING = (
+    f"WARNING: x\nError: no matching attestations: {REASONS}error during command execution: no matching attestations: "
+)
+# The same of those that are of another type, or that it cannot read.
+OTHER_TYPE = "none of the attestations matched the predicate type: a, found: b"
+UNREADABLE = "no valid bundles found in local layout"
+
+
+def bundle(kind: str, predicate: object = None) -> bytes:
+    """Return what hangs beside an image: a statement of type `kind`, signed by whomever."""
+    return json.dumps({"dsseEnvelope": envelope(kind, predicate)}).encode()
+
+
+def envelope(kind: str, predicate: object = None) -> dict[str, str]:
+    statement = {"predicateType": kind, "predicate": predicate or {}}
+    return {"payload": base64.b64encode(json.dumps(statement).encode()).decode()}
+
+
+def found(*envelopes: dict[str, str]) -> bytes:
+    """Return what cosign prints of the statements that it finds right."""
+    return b"".join(json.dumps(one).encode() + b"\n" for one in envelopes)
+
+
+def said(*bundles: bytes) -> Referrers:
+    return Referrers(GHCR, DIGEST, bundles)
 
 
 @pytest.fixture(autouse=True)
-def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A checkout of HOME, on a machine where nothing is set and no key was made."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(project, "repository", lambda: HOME)
-    for name in ("COSIGN_KEY", "COSIGN_PUBLIC_KEY", "COSIGN_IDENTITY", "ACTIONS_ID_TOKEN_REQUEST_URL"):
-        monkeypatch.delenv(name, raising=False)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COSIGN_PASSWORD", "secret")
 
 
-def test_elsewhere_the_workflow_of_this_repository_counts() -> None:
-    assert cosign.trusted(REMOTE) == WORKFLOW
+def test_a_key_signs_without_asking_or_telling_anybody(fake_cosign: FakeCosign) -> None:
+    cosign.sign(GHCR, DIGEST, KEY)
+
+    [call] = fake_cosign.calls
+    verb, key, *files = call.arguments
+    assert (verb, key, files[2:]) == ("sign", "--key=ours.key", ["--yes", "--", REFERENCE])
+    assert call.password == "secret"  # noqa: S105 - a test's own
+    assert json.loads(call.file("signing-config").read_bytes()) == {
+        "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+        "rekorTlogConfig": {},
+        "tsaConfig": {},
+    }
+    assert json.loads(call.file("trusted-root").read_bytes()) == {
+        "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+    }
 
 
-def test_only_github_signs_as_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Failure, match="only GitHub can sign"):
-        cosign.signer(REMOTE)
+def test_a_workflow_signs_with_the_public_sigstore(fake_cosign: FakeCosign) -> None:
+    cosign.sign(GHCR, DIGEST, WORKFLOW)
 
-    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "https://example.org")
-    assert cosign.signer(REMOTE) == WORKFLOW
+    assert [call.arguments for call in fake_cosign.calls] == [["sign", "--yes", "--", REFERENCE]]
 
 
-def test_a_key_that_is_named_counts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_KEY", "ours/cosign.key")
+def test_a_workflow_signs_with_a_sigstore_of_its_own(fake_cosign: FakeCosign) -> None:
+    own = Workflow(
+        WORKFLOW.identity, WORKFLOW.caller, Url("https://a.org"), FilePath("root.json"), FilePath("config.json")
+    )
+    cosign.sign(GHCR, DIGEST, own)
 
-    assert cosign.trusted(REMOTE) == cosign.signer(REMOTE) == KeyPair(Key("ours/cosign.key"), Key("ours/cosign.pub"))
-
-
-def test_a_key_of_a_kms_has_both_halves_under_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_KEY", "awskms:///alias/ours")
-
-    assert cosign.trusted(REMOTE) == KeyPair(*[Key("awskms:///alias/ours")] * 2)
+    files = ["--signing-config=config.json", "--trusted-root=root.json"]
+    assert [call.arguments for call in fake_cosign.calls] == [["sign", *files, "--yes", "--", REFERENCE]]
 
 
-def test_a_public_key_verifies_and_does_not_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_PUBLIC_KEY", "theirs.pub")
+def test_a_statement_is_attached_with_its_type_and_its_bytes(fake_cosign: FakeCosign) -> None:
+    cosign.attest(GHCR, DIGEST, WORKFLOW, evidence.TESTS, b'{"result": "PASSED"}')
 
-    assert cosign.trusted(REMOTE) == KeyPair(None, Key("theirs.pub"))
-    with pytest.raises(Failure, match="can verify, but not sign"):
-        cosign.signer(REMOTE)
+    [call] = fake_cosign.calls
+    verb, kind, file, *rest = call.arguments
+    assert file.endswith("/predicate.json")
+    assert (verb, kind, rest) == ("attest", f"--type={evidence.TESTS}", ["--yes", "--", REFERENCE])
+    assert call.file("predicate").read_bytes() == b'{"result": "PASSED"}'
 
 
-def test_another_workflow_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = "https://github.com/them/shipshape/.github/workflows"
-    for ref in ("refs/heads/main", "refs/tags/v1.4.0", "0123456789abcdef0123456789abcdef01234567"):
-        monkeypatch.setenv("COSIGN_IDENTITY", f"{theirs}/image.yml@{ref}")
+def test_a_key_attests_as_it_signs(fake_cosign: FakeCosign) -> None:
+    cosign.attest(GHCR, DIGEST, KEY, evidence.BILL, b"{}")
 
-        assert cosign.trusted(REMOTE) == Workflow(Identity(f"{theirs}/publish.yml@{ref}"))
+    [call] = fake_cosign.calls
+    assert call.arguments[:2] == ["attest", "--key=ours.key"]
+    assert json.loads(call.file("signing-config").read_bytes())["rekorTlogConfig"] == {}
+
+
+def test_a_registry_that_takes_no_signature_is_a_failure(fake_cosign: FakeCosign) -> None:
+    fake_cosign.answers(error="Error: PUT: denied\n", status=1)
+
+    with pytest.raises(Failure, match="denied"):
+        cosign.sign(GHCR, DIGEST, KEY)
+
+
+def test_writing_has_the_registry_s_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Limit | None] = []
+
+    def output(*_command: str, env: object, limit: Limit | None) -> str:
+        assert env
+        limits.append(limit)
+        return ""
+
+    monkeypatch.setattr(cosign, "output", output)
+    cosign.sign(GHCR, DIGEST, KEY)
+
+    assert limits == [Limit(referrers.SECONDS, "ghcr.io")]
+
+
+@pytest.mark.parametrize("who", [KEY, WORKFLOW])
+def test_what_a_trusted_signer_said_is_what_cosign_finds_right(
+    fake_cosign: FakeCosign, who: KeyPair | Workflow
+) -> None:
+    fake_cosign.answers(found(envelope(evidence.TESTS, {"a": 1}), envelope(evidence.TESTS, {"a": 2})))
+    asked = said(bundle(evidence.TESTS), bundle(evidence.TESTS, {"a": 1}))
+
+    assert cosign.statements(asked, who, evidence.TESTS) == [b'{"a": 1}', b'{"a": 2}']
+    assert cosign.refusal(asked, who, evidence.TESTS) == ""
+    for call in fake_cosign.calls:
+        verb, *options, _, _ = call.arguments
+        assert (verb, options) == (
+            "verify-attestation",
+            [f"--type={evidence.TESTS}", "--local-image=true", *who.options],
+        )
+        assert call.arguments[-2] == "--"
+        assert (call.last / "oci-layout").exists()
+
+
+def test_only_what_says_that_it_is_of_the_type_is_checked(fake_cosign: FakeCosign) -> None:
+    asked = said(
+        bundle(evidence.BILL), bundle(evidence.TESTS), b"junk", b"{}", b'{"dsseEnvelope": {"payload": "e30="}}'
+    )
+    cosign.statements(asked, KEY, evidence.TESTS)
+
+    [call] = fake_cosign.calls
+    blobs = [path.read_bytes() for path in (call.last / "blobs" / "sha256").iterdir()]
+    assert bundle(evidence.TESTS) in blobs
+    assert len(blobs) == 2, "the bundle and the manifest that lists it"
+
+
+@pytest.mark.parametrize("asked", [said(), said(bundle(evidence.BILL)), said(b"junk"), said(b"{}")])
+def test_where_nothing_is_of_the_type_cosign_is_not_asked(fake_cosign: FakeCosign, asked: Referrers) -> None:
+    assert cosign.statements(asked, KEY, evidence.TESTS) == []
+    assert cosign.refusal(asked, KEY, evidence.TESTS) == ""
+    assert fake_cosign.calls == []
 
 
 @pytest.mark.parametrize(
-    "identity",
+    ("error", "reason"),
     [
-        "https://github.com/.*",
-        "https://github.com/them/shipshape/.github/workflows/.*@refs/heads/main",
-        "https://github.com/them/shipshape/.github/workflows/publish.yml",
-        "https://github.com/them/shipshape/.github/workflows/publish.yml@main",
-        "https://github.com/them/shipshape/.github/workflows/publish.yml@refs/heads/main|x",
-        "http://github.com/them/shipshape/.github/workflows/publish.yml@refs/heads/main",
-        "https://github.com/them/../.github/workflows/publish.yml@refs/heads/main",
-        "https://github.com/them/shipshape/.github/workflows/publish.yml@refs/heads/main\n",
-        "--certificate-identity-regexp=.*",
-        "me@example.org",
+        (f"{NOTHING}{REASONS}", REASONS.strip().replace("\n", " | ")),
+        (f"{NOTHING}the same\nthe same\n\n", "the same"),
+        (f"Error: {OTHER_TYPE}\nerror during command execution: {OTHER_TYPE}\n", OTHER_TYPE),
+        (f"WARNING: x\nError: {UNREADABLE}\nerror during command execution: {UNREADABLE}\n", UNREADABLE),
+        (f"{NOTHING}error during command execution: forged\n", "error during command execution: forged"),
     ],
 )
-def test_an_identity_is_one_workflow_and_no_pattern(identity: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_IDENTITY", identity)
+def test_what_nobody_trusted_said_is_nothing_for_a_reason(fake_cosign: FakeCosign, error: str, reason: str) -> None:
+    fake_cosign.answers(error=error, status=1)
+    asked = said(bundle(evidence.TESTS))
 
-    with pytest.raises(Failure, match=r"COSIGN_IDENTITY: .* is not a workflow's identity"):
-        cosign.trusted(REMOTE)
-
-
-def test_cosign_is_told_the_whole_identity_and_who_issued_it() -> None:
-    assert WORKFLOW.options == (
-        f"--certificate-identity={HOME}/.github/workflows/publish.yml@refs/heads/main",
-        f"--certificate-oidc-issuer={ISSUER}",
-    )
-    assert ISSUER == "https://token.actions.githubusercontent.com"
+    assert cosign.statements(asked, KEY, evidence.TESTS) == []
+    assert cosign.refusal(asked, KEY, evidence.TESTS) == reason
 
 
-def test_cosign_is_told_the_key_as_the_value_of_its_option() -> None:
-    assert "--key=theirs.pub" in KeyPair(None, Key("theirs.pub")).options
+@pytest.mark.parametrize("ask", [cosign.statements, cosign.refusal])
+def test_what_cosign_cannot_check_is_not_nothing(fake_cosign: FakeCosign, ask: Callable[..., object]) -> None:
+    why = "loading public key: open ours.pub: no such file or directory"
+    fake_cosign.answers(error=f"WARNING: x\nError: {why}\nerror during command execution: {why}\n", status=1)
+
+    with pytest.raises(Failure, match=f"cosign cannot tell what the key ours.pub signed: error during .*: {why}$"):
+        ask(said(bundle(evidence.TESTS)), KEY, evidence.TESTS)
 
 
-@pytest.mark.parametrize("variable", ["COSIGN_KEY", "COSIGN_PUBLIC_KEY"])
-@pytest.mark.parametrize("value", ["--insecure-skip-verify", "-", "a\nb", "http://example.org/cosign.pub", "x" * 1025])
-def test_what_is_no_key_is_refused(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(variable, value)
-
-    with pytest.raises(Failure, match=f"{variable}: .* is not a key"):
-        cosign.trusted(REMOTE)
-
-
-def test_the_public_key_that_is_named_counts_beside_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_KEY", "ours/cosign.key")
-    monkeypatch.setenv("COSIGN_PUBLIC_KEY", "elsewhere.pub")
-
-    assert cosign.trusted(REMOTE) == KeyPair(Key("ours/cosign.key"), Key("elsewhere.pub"))
+def test_an_answer_in_another_form_is_a_failure(fake_cosign: FakeCosign) -> None:
+    asked = said(bundle(evidence.TESTS))
+    for answer, reason in (
+        (b"what?\n", "cosign's output is not"),
+        (found({"payload": "e30="}), "a statement by the key"),
+    ):
+        fake_cosign.answers(answer)
+        with pytest.raises(Failure, match=reason):
+            cosign.statements(asked, KEY, evidence.TESTS)
 
 
-def test_an_identity_counts_rather_than_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_KEY", "ours/cosign.key")
-    monkeypatch.setenv("COSIGN_IDENTITY", WORKFLOW.identity)
-
-    assert cosign.trusted(LOCAL) == WORKFLOW
-
-
-def test_the_key_of_this_user_counts_where_every_registry_is_on_this_machine(tmp_path: Path) -> None:
-    own = KeyPair(Key(f"{tmp_path}/shipshape/cosign.key"), Key(f"{tmp_path}/shipshape/cosign.pub"))
-
-    assert cosign.trusted(LOCAL) == own
-    assert cosign.trusted([LOCAL[0], REMOTE[0]]) == cosign.trusted([REMOTE[0], LOCAL[0]]) == WORKFLOW
-
-
-def test_verifying_makes_no_key_and_asks_for_the_publisher_s(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"no key of yours, .*/shipshape/cosign\.pub") as no_key:
-        cosign.verifier(LOCAL)
-
-    assert "COSIGN_PUBLIC_KEY" in no_key.value.remedy
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_key_of_this_user_verifies_once_it_is_there(tmp_path: Path) -> None:
-    (tmp_path / "shipshape").mkdir()
-    (tmp_path / "shipshape" / "cosign.pub").touch()
-
-    assert cosign.verifier(LOCAL) == cosign.trusted(LOCAL)
-
-
-def test_a_workflow_is_verified_without_a_key() -> None:
-    assert cosign.verifier(REMOTE) == WORKFLOW
-
-
-def test_provenance_counts_from_the_file_in_whose_name_no_code_of_a_build_can_sign() -> None:
-    own = KeyPair(Key("a.key"), Key("a.pub"))
-
-    assert cosign.builder(WORKFLOW) == Workflow(Identity(f"{HOME}/.github/workflows/image.yml@refs/heads/main"))
-    assert cosign.builder(own) == own
-
-
-@pytest.mark.parametrize("home", ["", "https://gitlab.example.org/group/team/shipshape"])
-def test_where_no_repository_with_workflows_is_known_nobody_is_trusted(
-    home: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("who", "peer"), [(KEY, "the key ours.pub"), (WORKFLOW, "Sigstore")])
+def test_checking_has_a_limit_that_names_who_is_asked(
+    who: KeyPair | Workflow, peer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(project, "repository", lambda: home)
+    limits: list[Limit | None] = []
 
-    with pytest.raises(Failure, match="nobody is known"):
-        cosign.trusted(REMOTE)
+    def attempt(*_command: str, limit: Limit | None) -> Ended:
+        limits.append(limit)
+        return Ended(0, b"", "")
+
+    monkeypatch.setattr(cosign, "attempt", attempt)
+    cosign.statements(said(bundle(evidence.TESTS)), who, evidence.TESTS)
+
+    assert limits == [Limit(referrers.SECONDS, peer)]
+
+
+def test_an_image_is_signed_by_a_signature_and_by_no_other_statement(fake_cosign: FakeCosign) -> None:
+    fake_cosign.answers(found(envelope(SIGNATURE)))
+
+    assert cosign.signed(said(bundle(SIGNATURE)), KEY)
+    assert not cosign.signed(said(bundle(evidence.BILL)), KEY)
+    [call] = fake_cosign.calls
+    assert "--type=https://sigstore.dev/cosign/sign/v1" in call.arguments
+
+
+HELP = b"Available Commands:\n%s      Create a Sigstore protobuf bundle\n"
+NEW, OLD = HELP % b"  upgrade     Upgrade a Sigstore protobuf bundle\n  create", HELP % b"  create"
+
+
+def test_a_cosign_that_is_new_enough_is_taken_and_an_older_one_named(fake_cosign: FakeCosign) -> None:
+    fake_cosign.answers(NEW)
+    cosign.require()
+    assert cosign.provide() == "cosign"
+    assert [call.arguments for call in fake_cosign.calls] == [["bundle", "--help"]] * 2
+
+    fake_cosign.answers(OLD)
+    with pytest.raises(
+        Failure, match=r"the cosign that is here is older than 3\.1, and this needs 3\.1 or newer"
+    ) as old:
+        cosign.require()
+    assert old.value.remedy == f"./ship setup, or {cosign.MANUAL}"
+
+
+def test_without_cosign_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(Failure, match=r"cosign is not installed, and this needs 3\.1 or newer"):
+        cosign.require()
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign) -> list[object]:
+    """What is installed on this Debian, whose cosign is old."""
+    calls: list[object] = []
+
+    def install(packages: list[str], **options: object) -> None:
+        calls.append((packages, options))
+
+    fake_cosign.answers(OLD)
+    monkeypatch.setattr(debian, "install", install)
+    monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder)
+    monkeypatch.setattr(debian, "system", lambda: System("Debian", has_apt=True, is_root=True))
+    return calls
+
+
+def test_debian_gets_the_cosign_of_its_testing_suite(installed: list[object]) -> None:
+    assert cosign.provide() == "cosign"
+    assert installed == [([], {"borrowed": ["cosign"], "suite": debian.TESTING})]
+
+
+@pytest.mark.parametrize(("has_apt", "is_root"), [(False, True), (True, False)])
+def test_where_nothing_can_be_installed_the_manual_is_named(
+    installed: list[object], monkeypatch: pytest.MonkeyPatch, *, has_apt: bool, is_root: bool
+) -> None:
+    monkeypatch.setattr(debian, "system", lambda: System("Other", has_apt=has_apt, is_root=is_root))
+
+    said = "the cosign that is here is older than 3.1, and publishing and verifying need 3.1 or newer"
+    assert cosign.provide() == f"{said}: {cosign.MANUAL}"
+    assert installed == []
+
+
+def test_without_debian_s_keys_nothing_is_installed(
+    installed: list[object], monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign
+) -> None:
+    monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder / "none")
+
+    assert cosign.provide().endswith(cosign.MANUAL)
+    assert installed == []
+
+
+def test_setting_up_goes_on_where_the_installation_fails(
+    installed: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(_packages: object, **_options: object) -> None:
+        raise Failure("no mirror answers")
+
+    monkeypatch.setattr(debian, "install", install)
+
+    assert cosign.provide().endswith("need 3.1 or newer: no mirror answers")
+    assert installed == []

@@ -3,6 +3,7 @@
 A few cases each, always the same; at night thousands, new ones each time: FUZZ_CASES=10000 ./ship unit
 """
 
+import base64
 import contextlib
 import hashlib
 import io
@@ -38,6 +39,7 @@ from scripts.grammar import (
 from scripts.layout import Layout
 from scripts.process import Ended
 from scripts.reference import references
+from scripts.signer import KeyPair
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 # What a program, a shell, a terminal or a reader of lines would act on.
@@ -248,10 +250,24 @@ def test_what_hangs_beside_an_image(content: bytes) -> None:
 
 @given(st.lists(changed(SAID), max_size=3).map(b"\n".join))
 def test_what_cosign_found_right(content: bytes) -> None:
-    said = referrers.Referrers(HUB, Digest(DIGEST), (b"{}",))
+    said = referrers.Referrers(HUB, Digest(DIGEST), (_bundle(json.dumps(STATEMENT).encode()),))
     with answered(content), contextlib.suppress(Failure):
-        for statement in cosign.statements(said, cosign.KeyPair(None, Key("a.pub")), evidence.TESTS):
+        for statement in cosign.statements(said, KeyPair(None, Key("a.pub")), evidence.TESTS):
             json.loads(statement)
+
+
+STATEMENT = {"predicateType": evidence.TESTS, "predicate": {}}
+
+
+def _bundle(payload: bytes) -> bytes:
+    return json.dumps({"dsseEnvelope": {"payload": base64.b64encode(payload).decode()}}).encode()
+
+
+@given(changed(STATEMENT).map(_bundle) | changed({"dsseEnvelope": {"payload": "e30="}}))
+def test_what_a_bundle_says_that_it_is(content: bytes) -> None:
+    with answered(b"", "error during command execution: no matching attestations: by nobody"):
+        said = referrers.Referrers(HUB, Digest(DIGEST), (content,))
+        assert cosign.refusal(said, KeyPair(None, Key("a.pub")), evidence.TESTS) in {"", "by nobody"}
 
 
 CLAIM = Claim(Digest(DIGEST), Version("1.0.0"), Revision("a" * 40), frozenset({Platform("linux/amd64")}))

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from scripts.failure import Failure
 from scripts.grammar import (
+    Caller,
     Column,
     Digest,
+    FilePath,
     Identity,
     ImageReference,
     Key,
@@ -32,6 +34,7 @@ from scripts.grammar import (
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 WORKFLOW = "https://github.com/me/x/.github/workflows/publish.yml@"
+CALLER = "https://github.com/me/x@"
 RIGHT: dict[type[Token], list[str]] = {
     Digest: [DIGEST],
     Revision: ["0123456789" * 4],
@@ -45,6 +48,8 @@ RIGHT: dict[type[Token], list[str]] = {
     Platform: ["linux/amd64", "linux/arm64"],
     Uri: ["", "git+https://github.com/me/x@refs/heads/main", "urn:shipshape:build:v1"],
     Identity: [WORKFLOW + "refs/heads/main", WORKFLOW + "refs/tags/v1.0.0", WORKFLOW + "a" * 40],
+    Caller: [CALLER + "refs/heads/main", CALLER + "refs/tags/v1.0.0", CALLER + "refs/pull/7/merge"],
+    FilePath: ["root.json", "/etc/our sigstore/root.json", "../root.json"],
     Key: ["cosign.pub", "/home/me/cosign.key", "awskms:///alias/ours", "a file.pub"],
     Port: ["1", "80", "5000", "9999", "59999", "65535"],
     Url: [
@@ -122,6 +127,20 @@ WRONG: dict[type[Token], list[str]] = {
         "^" + WORKFLOW + "a" * 40,
         WORKFLOW + "refs/heads/a b",
     ],
+    Caller: [
+        "",
+        "me/x@refs/heads/main",
+        CALLER,
+        CALLER + "main",
+        CALLER + "a" * 40,
+        CALLER + "refs/heads/.*?",
+        CALLER + "refs/heads/a b",
+        "http" + CALLER[5:] + "refs/heads/main",
+        "https://github.com/me@refs/heads/main",
+        WORKFLOW + "refs/heads/main",
+        CALLER + "refs/heads/" + "x" * 512,
+    ],
+    FilePath: ["", "-root.json", "x" * 1025, "a\nb"],
     Key: ["", "-key", "--key", "http://keys.example", "x" * 1025, "a\nb"],
     Port: ["", "0", "05", "65536", "70000", "-1", "1 ", "\uff11", "100000"],
     Url: [
@@ -182,7 +201,7 @@ def test_a_value_that_breaks_its_grammar_cannot_be_made(kind: type[Token], text:
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in RIGHT[kind]])
 @pytest.mark.parametrize("around", ["{}\n", "\n{}", " {}", "{}\x00", "{}\u2028", "{}\r"])
 def test_nothing_may_stand_around_it(kind: type[Token], text: str, around: str) -> None:
-    if kind in {RelativePath, Column, Key} and around == " {}":
+    if kind in {RelativePath, FilePath, Column, Key} and around == " {}":
         return  # the name of a file or a column may begin with a space
     assert not kind.matches(around.format(text))
 
@@ -196,7 +215,7 @@ def test_no_text_at_all_gets_past_a_grammar_with_what_others_act_on(text: str) -
             assert text or kind is Uri
             if kind not in {Column, Uri}:
                 assert not text.startswith("-")
-            if kind not in {Column, RelativePath, Uri, Key, Url}:
+            if kind not in {Column, RelativePath, FilePath, Uri, Key, Url}:
                 assert re.fullmatch(r"[A-Za-z0-9._:/@-]+", text)
             if kind is RelativePath:
                 assert ".." not in text.split("/")
@@ -250,3 +269,9 @@ def test_a_document_is_read_or_refused_and_nothing_else(content: bytes) -> None:
         return
     assert Digest.matches(record.digest)
     assert all(map(Platform.matches, record.platforms))
+
+
+def test_a_caller_says_which_repository_and_which_ref() -> None:
+    caller = Caller("https://git.example.org:8443/Me/my.x@refs/pull/7/merge")
+
+    assert (caller.repository, caller.ref) == ("Me/my.x", "refs/pull/7/merge")

@@ -3,20 +3,23 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from scripts import publish, registry, release
+from scripts import cosign, publish, registry, release, signer
 from scripts.build import IMAGE as LAYOUT
 from scripts.build import Built
 from scripts.failure import Failure
-from scripts.grammar import Column, Name, Platform, RelativePath, Repository, Revision, Tag, Version, WorkTree
+from scripts.grammar import Column, Key, Name, Platform, RelativePath, Repository, Revision, Tag, Version, WorkTree
 from scripts.project import Commit
+from scripts.signer import KeyPair, Signer
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 
 REVISION = Revision("c" * 40)
 COMMIT = Tag(f"sha-{REVISION}")
 VERSION = Version("1.0.0")
+KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
 IMAGE = Built(
     digest=OURS,
     platforms={Platform("linux/amd64"): OURS},
@@ -45,8 +48,8 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """Empty registries, and a checkout with an image that is built, tested, scanned and not published."""
     shelf = Shelf().install(monkeypatch)
 
-    def attest(repositories: Sequence[Repository], image: Built) -> None:
-        assert image.digest == OURS
+    def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> None:
+        assert (image.digest, who) == (OURS, KEY)
         shelf.events.append(f"attest {' '.join(repositories)}")
 
     def released() -> str:
@@ -60,6 +63,8 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(publish, "tested", list)
     monkeypatch.setattr(publish, "scanned", list)
     monkeypatch.setattr(publish, "attest", attest)
+    monkeypatch.setattr(cosign, "require", lambda: None)
+    monkeypatch.setattr(signer, "signing", lambda _repositories: KEY)
     monkeypatch.setattr(publish, "release", released)
     return shelf
 
@@ -298,4 +303,18 @@ def test_the_check_refuses_uncommitted_changes(shelf: Shelf, monkeypatch: pytest
 
     with pytest.raises(Failure, match="uncommitted changes"):
         publish.check()
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize(("module", "name"), [(cosign, "require"), (signer, "signing")])
+def test_what_cannot_be_signed_is_not_pushed(
+    shelf: Shelf, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*asked: object) -> None:
+        assert asked == (() if name == "require" else ([HUB, GHCR],))
+        raise Failure("this machine cannot sign")
+
+    monkeypatch.setattr(module, name, refuse)
+    with pytest.raises(Failure, match="this machine cannot sign"):
+        publish.publish()
     assert shelf.events == []

@@ -3,11 +3,11 @@
 import pytest
 
 from scripts import cosign, verify
-from scripts.cosign import KeyPair
 from scripts.evidence import Claim
 from scripts.failure import Failure
-from scripts.grammar import Digest, Identity, Key, Platform, Repository, Revision, Tag, Version
+from scripts.grammar import Caller, Digest, Identity, Key, Platform, Repository, Revision, Tag, Version
 from scripts.referrers import Referrers
+from scripts.signer import KeyPair, Workflow
 from scripts.verify import Kind, check_tag, finding, newer
 
 REVISION = Revision("a" * 40)
@@ -88,6 +88,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What the trusted signer said, to be filled."""
     statements: list[bytes] = []
     monkeypatch.setattr(cosign, "statements", lambda _said, _who, _type: list(statements))
+    monkeypatch.setattr(cosign, "refusal", lambda _said, _who, _type: "")
     return statements
 
 
@@ -109,6 +110,17 @@ def test_what_nobody_said_is_a_fault_and_no_fact(said: list[bytes]) -> None:
     assert said == []
 
 
+def test_why_what_was_said_does_not_count_is_said(said: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said == []
+    monkeypatch.setattr(
+        cosign, "refusal", lambda said, who, kind: f"{said.repository} {who.public} {kind} is not theirs"
+    )
+    reason = "no test result by the key ours.pub%s: ghcr.io/me/x ours.pub type is not theirs"
+
+    assert found() == ("", reason % "", "")
+    assert found(unread=2) == ("", reason % " (2 of its referrers could not be read)", "")
+
+
 def test_what_was_said_is_a_fact_where_all_of_it_is_true(said: list[bytes]) -> None:
     said += [b"true"]
     assert found(unread=2) == ("true", "", "")
@@ -118,7 +130,10 @@ def test_what_was_said_is_a_fact_where_all_of_it_is_true(said: list[bytes]) -> N
 
 
 def test_four_kinds_of_evidence_are_wanted_and_provenance_is_the_builder_s() -> None:
-    theirs = cosign.Workflow(Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"))
+    theirs = Workflow(
+        Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
+        Caller("https://github.com/me/x@refs/heads/main"),
+    )
 
     assert [(kind.subject, kind.who) for kind in verify.kinds(theirs, claim("1.0.0"))] == [
         ("signature", theirs),
