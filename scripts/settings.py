@@ -8,6 +8,7 @@ Source: https://docs.github.com/en/rest?apiVersion=2022-11-28
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ from scripts.grammar import document
 from scripts.process import Limit, attempt
 
 SECONDS = 30
+PAGES = 17
+"""A repository has 500 variables at most, and GitHub tells 30 at once."""
 VERSION = "X-GitHub-Api-Version: 2022-11-28"
 # Whose secrets and variables the workflows use, by the place that they are in: .github/workflows/.
 REGISTRIES, DEV = "registries", "dev"
@@ -67,6 +70,7 @@ class _Variable(msgspec.Struct):
 
 
 class _Variables(msgspec.Struct):
+    total_count: int
     variables: list[_Variable]
 
 
@@ -149,8 +153,28 @@ class Home:
         done = attempt("gh", "api", *options, "--", whole, limit=Limit(SECONDS, self.host))
         if done.returncode:
             status = re.search(r"\(HTTP (\d{3})\)", done.stderr)
-            raise Refused(int(status[1]) if status else 0, done.stderr.strip().splitlines()[-1:][0])
+            raise Refused(int(status[1]) if status else 0, done.words)
         return document(done.stdout, kind, f"GitHub's answer about {whole}")
+
+    def secrets(self, place: str) -> set[str]:
+        """Return the names of the secrets of `place`: of `actions`, or of one of the environments."""
+        return {one.name for one in self.ask(f"{place}/secrets?per_page=100", _Secrets).secrets}
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """Return the variables of the repository, which the workflows read: all of its pages."""
+        found: dict[str, str] = {}
+        for page in range(1, PAGES + 1):
+            answer = self.ask(f"actions/variables?per_page=30&page={page}", _Variables)
+            found |= {one.name: one.value for one in answer.variables}
+            if len(found) >= answer.total_count:
+                break
+        return found
+
+    @cached_property
+    def environments(self) -> dict[str, _Environment]:
+        """Return the environments by their names."""
+        return {one.name: one for one in self.ask("environments?per_page=100", _Environments).environments}
 
 
 def checks() -> list[Check]:
@@ -172,48 +196,29 @@ def checks() -> list[Check]:
     try:
         repository = home.ask("", _Repository)
     except Failure as refused:
-        return [
-            missing(about, f"{home.name}: {refused.reason}", "see that it is there, and that this login may read it")
-        ]
+        found = f"{home.name}: {refused.reason}"
+        if isinstance(refused, Refused) and refused.status == 404:
+            return [missing(about, found, "see that it is there, and that this login may read it")]
+        return [left_open(about, found, _permission(refused))]
     return list(_of(home, repository))
 
 
 def _of(home: Home, repository: _Repository) -> Iterator[Check]:
-    """Give every check of `repository`, and that it is not known where GitHub does not tell."""
+    """Give every check of `repository`, and what is not known as GitHub does not tell it."""
     yield _visibility(repository)
-    variables: dict[str, str] = {}
-    environments: dict[str, _Environment] = {}
-
-    def read_variables() -> Iterator[Check]:
-        found = home.ask("actions/variables?per_page=30", _Variables).variables
-        variables.update({one.name: one.value for one in found})
-        yield from ()
-
-    def read_environments() -> Iterator[Check]:
-        found = home.ask("environments?per_page=100", _Environments).environments
-        environments.update({one.name: one for one in found})
-        yield from _environments(home, environments)
-
     parts: dict[str, Callable[[], Iterator[Check]]] = {
         "actions": lambda: _actions(home),
         "what workflows may do": lambda: _workflows(home),
-        "variables": read_variables,
-        "environments": read_environments,
-        "Docker Hub": lambda: _docker_hub(home, variables, environments),
-        "main": lambda: _main(home, environments),
+        "environments": lambda: _environments(home),
+        "Docker Hub": lambda: _docker_hub(home),
+        "main": lambda: _main(home),
         "dependency graph": lambda: _dependency_graph(home),
-        "package on GHCR": lambda: _package(home, repository, variables),
+        "package on GHCR": lambda: _package(home, repository),
     }
-    unknown: set[str] = set()
-    needs = {"Docker Hub": "variables", "package on GHCR": "variables"}
     for about, part in parts.items():
-        if needs.get(about) in unknown:
-            yield left_open(about, f"not known, as the {needs[about]} are not")
-            continue
         try:
             yield from part()
         except Failure as refused:
-            unknown.add(about)
             yield left_open(about, refused.reason, _permission(refused))
 
 
@@ -271,14 +276,14 @@ def _workflows(home: Home) -> Iterator[Check]:
         yield left_open(about, "without a word of their own they may write", f"{ACTIONS} → Read repository contents")
 
 
-def _environments(home: Home, there: dict[str, _Environment]) -> Iterator[Check]:
+def _environments(home: Home) -> Iterator[Check]:
     for name, wanted in ENVIRONMENTS.items():
-        yield _guarded(home, name, there.get(name), wanted)
+        yield _guarded(home, name, home.environments.get(name), wanted)
     for name in APPROVED:
         about, place = f"environment {name}", f"Settings → Environments → {name} → Required reviewers"
-        if name not in there:
+        if name not in home.environments:
             yield left_open(about, "not there: its first use makes it, and nobody has to approve", place)
-        elif any(rule.type == "required_reviewers" for rule in there[name].protection_rules):
+        elif any(rule.type == "required_reviewers" for rule in home.environments[name].protection_rules):
             yield right(about, "a promotion waits for a reviewer")
         else:
             yield left_open(about, "nobody has to approve", place)
@@ -306,13 +311,9 @@ def _guarded(home: Home, name: str, found: _Environment | None, wanted: set[tupl
     return right(about, f"open to {said} alone")
 
 
-def _secrets(home: Home, place: str) -> set[str]:
-    return {one.name for one in home.ask(f"{place}/secrets?per_page=100", _Secrets).secrets}
-
-
-def _docker_hub(home: Home, variables: dict[str, str], there: dict[str, _Environment]) -> Iterator[Check]:
-    about, everywhere = "Docker Hub", _secrets(home, "actions")
-    guarded = _secrets(home, f"environments/{REGISTRIES}") if REGISTRIES in there else set()
+def _docker_hub(home: Home) -> Iterator[Check]:
+    about, variables, everywhere = "Docker Hub", home.variables, home.secrets("actions")
+    guarded = home.secrets(f"environments/{REGISTRIES}") if REGISTRIES in home.environments else set()
     if HUB_USER in everywhere | guarded:
         yield missing(
             about,
@@ -340,7 +341,7 @@ def _docker_hub(home: Home, variables: dict[str, str], there: dict[str, _Environ
         yield missing(about, f"there is no secret {HUB_TOKEN}", place)
 
 
-def _main(home: Home, there: dict[str, _Environment]) -> Iterator[Check]:
+def _main(home: Home) -> Iterator[Check]:
     about = "main"
     rules = {one.type for one in home.ask("rules/branches/main?per_page=100", list[_Rule])}
     try:
@@ -355,8 +356,7 @@ def _main(home: Home, there: dict[str, _Environment]) -> Iterator[Check]:
         )
         return
     yield right(about, f"protected: {', '.join(sorted(rules))}")
-    key = DEPLOY_KEY in _secrets(home, f"environments/{DEV}") if DEV in there else False
-    if not key:
+    if DEV not in home.environments or DEPLOY_KEY not in home.secrets(f"environments/{DEV}"):
         yield left_open(
             "record in dev",
             "main may take no push of a workflow, and then each image opens a pull request",
@@ -380,10 +380,10 @@ def _dependency_graph(home: Home) -> Iterator[Check]:
         yield right(about, "on")
 
 
-def _package(home: Home, repository: _Repository, variables: dict[str, str]) -> Iterator[Check]:
+def _package(home: Home, repository: _Repository) -> Iterator[Check]:
     """Give how the package is that images are pushed to, and that it is not there before the first one."""
     about, default = "package on GHCR", f"ghcr.io/{repository.full_name.lower()}"
-    named = variables.get(GHCR_REPOSITORY) or default
+    named = home.variables.get(GHCR_REPOSITORY) or default
     host, _, path = named.partition("/")
     owner, _, name = path.partition("/")
     if host != "ghcr.io" or owner.lower() != repository.owner.login.lower() or not name:
