@@ -192,7 +192,7 @@ def checks() -> list[Check]:
         ]
     if done.returncode:
         login = f"gh auth login --hostname {home.host}"
-        return [left_open(about, f"nothing was looked up: gh is not logged in to {home.host}", login)]
+        return [left_open(about, f"nothing was looked up, as gh says: {done.words}", login)]
     try:
         repository = home.ask("", _Repository)
     except Failure as refused:

@@ -86,7 +86,8 @@ COMPLETE: dict[str, Any] = {
     },
 }
 GH = """#!/bin/sh
-[ "$1" = auth ] && exec test -e "$ANSWERS/logged-in-to-$4"
+[ "$1" = auth ] && [ -e "$ANSWERS/logged-in-to-$4" ] && exit
+[ "$1" = auth ] && { echo "You are not logged into any accounts on $4" >&2; exit 1; }
 for path; do :; done
 [ "$1 $2 $3 $4 $6" = "api --hostname github.com --header --" ] || exit 2
 file=$ANSWERS/${path%%\\?*}
@@ -297,7 +298,7 @@ def test_without_a_login_nothing_is_asked_of_github(github: GitHub) -> None:
     assert check == Check(
         "GitHub",
         State.OPEN,
-        "nothing was looked up: gh is not logged in to github.com",
+        "nothing was looked up, as gh says: You are not logged into any accounts on github.com",
         "gh auth login --hostname github.com",
     )
 
