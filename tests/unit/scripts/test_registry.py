@@ -146,7 +146,8 @@ class Failing(Registry):
     ids=["question", "list", "copy"],
 )
 def test_a_registry_that_fails_twice_is_asked_a_third_time_and_then_believed(ask: Callable[[Any], object]) -> None:
-    with serving(Failing()) as there:
+    there = Failing()
+    with serving(there):
         there.digest = there.put_image("1.0.0", CONFIG)
         for faults, ends in ((2, False), (10**6, True)):
             there.faults = faults
@@ -155,7 +156,8 @@ def test_a_registry_that_fails_twice_is_asked_a_third_time_and_then_believed(ask
 
 
 def test_a_registry_whose_answer_is_no_is_not_asked_again() -> None:
-    with serving(Failing()) as there:
+    there = Failing()
+    with serving(there):
         assert registry.digest(tagged(there)) is None
         assert there.asked == ["GET /v2/me/x/manifests/1.0.0"]
 

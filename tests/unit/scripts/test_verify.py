@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts import cosign, evidence, project, referrers, registry, verify
+from scripts import cosign, evidence, git, project, referrers, registry, terminal, verify
 from scripts.build import Built
 from scripts.cosign import KeyPair
 from scripts.evidence import BILL, PROVENANCE, TESTS, Claim
@@ -250,7 +250,7 @@ def test_an_image_whose_evidence_is_complete_and_true_everywhere_is_what_it_says
 def test_what_is_shown_of_an_image(
     there: Evidence, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verify.console, "width", 400)
+    monkeypatch.setattr(terminal.console, "width", 400)
     del there.said[GHCR, KEY, cosign.SIGNATURE]
     with pytest.raises(Failure):
         verify.verified("1.0.3")
@@ -289,7 +289,7 @@ def test_every_fault_is_told_and_the_first_remedy_that_there_is(
     there: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(project, "is_in", lambda *_: False)
-    monkeypatch.setattr(evidence.git, "line", lambda *_, **__: "true")
+    monkeypatch.setattr(git, "line", lambda *_, **__: "true")
     del there.said[HUB, KEY, cosign.SIGNATURE]
     del there.said[GHCR, KEY, TESTS]
 
@@ -414,13 +414,13 @@ def test_what_cannot_be_known_of_newer_releases_is_said_and_nothing_is_refused(
 
 def test_faults_are_shown_in_red_and_facts_in_green(there: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     styles: dict[str, str] = {}
-    row = verify.Rows.row
+    row = terminal.Rows.row
 
-    def noted(self: verify.Rows, *cells: Any) -> None:
+    def noted(self: terminal.Rows, *cells: Any) -> None:
         styles.update({cell.plain: str(cell.style) for cell in cells if not isinstance(cell, str)})
         row(self, *cells)
 
-    monkeypatch.setattr(verify.Rows, "row", noted)
+    monkeypatch.setattr(terminal.Rows, "row", noted)
     del there.said[HUB, KEY, BILL]
     with pytest.raises(Failure):
         verify.verified("1.0.3")
