@@ -303,6 +303,26 @@ def status(*, as_json: bool, check: bool) -> None:
 
 
 @ship.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs: the same as JSON, and nothing else.")
+def doctor(*, as_json: bool) -> None:
+    """Say what is missing here, or on GitHub, before a release can work.
+
+    Looks at the tools of this machine, at the logins for REGISTRIES and, where gh is logged in, at how the repository
+    is set up on GitHub. Nothing is changed. Exits with 1 when something that is needed is missing.
+    """
+    from scripts import doctor as work
+    from scripts.check import State
+
+    if as_json:
+        found = work.checks()
+        click.echo(work.as_json(found))
+        if any(check.state is State.MISSING for check in found):
+            sys.exit(1)
+        return
+    _stage("doctor", work.doctor)
+
+
+@ship.command()
 @click.argument("environment", type=ENVIRONMENT, required=False)
 def up(environment: str | None) -> None:
     """Run the published image on this machine, or the one that ENVIRONMENT has.

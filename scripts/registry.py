@@ -7,6 +7,7 @@ registries stand for Docker Hub and GHCR; the code path is the same.
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from scripts.source import name
 LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
 # How long a registry may take to answer a question, and to take or give an image over a slow line.
 ANSWER_SECONDS, COPY_SECONDS = 30.0, 20 * 60.0
+# How long to wait before a registry is asked again that had a fault of its own, and how skopeo words that: differently
+# for each thing that it does, and always with HTTP's own name of the status, or with "StatusCode".
+PAUSES = (1.0, 4.0)
+FAULT = re.compile(r"\b5\d\d \(?[A-Z]|StatusCode: 5\d\d")
 COPY = ("--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--retry-times", "2")
 # How skopeo words a registry's answer about one manifest: that there is none (MANIFEST_UNKNOWN and NAME_UNKNOWN of the
 # OCI distribution-spec v1.1, or Harbor's own code), or that it may not be read. Nothing else means that it is not
@@ -96,9 +101,7 @@ def tags(repository: Repository) -> list[Tag]:
 
     Raises Failure when the registry gives no list: there is one as soon as there is a tag.
     """
-    done = attempt(
-        "skopeo", "list-tags", *_tls("", repository), "--", f"docker://{repository}", limit=_limit(repository)
-    )
+    done = _skopeo("list-tags", *_tls("", repository), "--", f"docker://{repository}", limit=_limit(repository))
     if done.returncode:
         raise _refused("gives no list of the tags of", repository, done)
     listed = document(done.stdout, _Listed, f"the list of the tags of {repository}")
@@ -120,7 +123,7 @@ def pull(reference: Reference, layout: Path) -> None:
 def push_index(folder: Path, reference: Reference) -> None:
     """Let `reference` be the index `manifest.json` in `folder`; what it lists is there, or not."""
     arguments = ("--multi-arch=index-only", *_tls("dest-", reference), "--", f"dir:{folder}", _url(reference))
-    done = attempt("skopeo", "--insecure-policy", "copy", "--quiet", *arguments, limit=_limit(reference))
+    done = _skopeo("--insecure-policy", "copy", "--quiet", *arguments, limit=_limit(reference))
     if done.returncode:
         raise _refused("does not take", reference, done)
 
@@ -186,7 +189,7 @@ def _digest(data: bytes) -> Digest:
 def _read(what: str, reference: Reference) -> bytes:
     """Return what `skopeo inspect` reads of `reference`, byte for byte."""
     options = ("inspect", what, *_tls("", reference), "--", _url(reference))
-    done = attempt("skopeo", *options, limit=_limit(reference))
+    done = _skopeo(*options, limit=_limit(reference))
     if done.returncode:
         raise _refused("cannot be asked about", reference, done)
     return done.stdout
@@ -194,9 +197,23 @@ def _read(what: str, reference: Reference) -> bytes:
 
 def _copy(refusal: str, reference: Reference, *arguments: str, cwd: Path = ROOT) -> None:
     """Run `skopeo copy` in `cwd`, between `reference` and what else is named. Raises Failure, which says `refusal`."""
-    done = attempt("skopeo", *COPY, *arguments, cwd=cwd, limit=Limit(COPY_SECONDS, _host(reference)))
+    done = _skopeo(*COPY, *arguments, cwd=cwd, limit=Limit(COPY_SECONDS, _host(reference)))
     if done.returncode:
         raise _refused(refusal, reference, done)
+
+
+def _skopeo(*arguments: str, limit: Limit, cwd: Path = ROOT) -> Ended:
+    """Run skopeo and return how it ended, at the third try where the registry has a fault of its own.
+
+    Whatever is asked for or written here can be so twice: what is written is known by its digest.
+    """
+    done = attempt("skopeo", *arguments, cwd=cwd, limit=limit)
+    for pause in PAUSES:
+        if not (done.returncode and FAULT.search(done.stderr)):
+            break
+        time.sleep(pause)
+        done = attempt("skopeo", *arguments, cwd=cwd, limit=limit)
+    return done
 
 
 def _refused(refusal: str, reference: str, done: Ended) -> Failure:
@@ -219,7 +236,7 @@ def _remedy(host: str, said: str) -> str:
         )
     if re.search(r"unauthorized|: (errors: )?denied\b|status code from registry 40[13]", said):
         return f"docker login {host}, as somebody who may read and write there"
-    if re.search(r"toomanyrequests|(unexpected HTTP status:|status code from registry) (429|5\d\d)", said):
+    if FAULT.search(said) or re.search(r"toomanyrequests|(HTTP status:|status code from registry) 429", said):
         return f"try again later: the fault is on the side of {host}"
     if "no such host" in said:
         return f"check the network and its DNS, or the name {host}"

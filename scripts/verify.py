@@ -85,7 +85,8 @@ def verified(reference: str) -> Verified:
     faults = [one for one in findings if one.fault]
     if faults:
         reasons = "; ".join(f"{one.repository}: {one.fault}" for one in faults)
-        raise Failure(f"{reference} is not to be trusted: {reasons}", next((one.remedy for one in faults), ""))
+        remedies = [one.remedy for one in faults if one.remedy]
+        raise Failure(f"{reference} is not to be trusted: {reasons}", next(iter(remedies), ""))
     if located.tag and ALIAS.fullmatch(located.tag):
         _say_what_is_newer(located.tag, located.repositories, claim)
     bill = json.loads(cosign.statements(said[0], who, evidence.BILL)[0])

@@ -22,12 +22,14 @@ def runnable_platforms() -> str:
     return run("docker", "buildx", "inspect", "default")
 
 
-def await_answer(container: DockerContainer, url: str, seconds: float = START_SECONDS) -> None:
-    """Wait until `url` answers with success; fail at once, with the log, when the container dies first."""
+def await_answer(
+    container: DockerContainer, url: str, seconds: float = START_SECONDS, auth: tuple[str, str] | None = None
+) -> None:
+    """Wait until `url` answers `auth` with success; fail at once, with the log, when the container dies first."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if requests.get(url, timeout=1).ok:
+            if requests.get(url, timeout=1, auth=auth).ok:
                 return
         except (requests.ConnectionError, requests.Timeout):
             pass

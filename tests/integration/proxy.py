@@ -1,4 +1,4 @@
-"""A registry that lies, or in which something happens at the wrong moment: a proxy in front of a real one."""
+"""What stands between a client and a registry: a proxy that answers for itself what a test lets it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,53 +16,64 @@ HOP_BY_HOP = {"connection", "content-length", "transfer-encoding"}
 @dataclass(frozen=True)
 class Answer:
     status: int
-    body: bytes
-    headers: dict[str, str]
+    body: bytes = b""
+    headers: dict[str, str] | None = None
 
 
-Change = Callable[[str, Answer], Answer]
-"""Given the path of what was read, and the true answer, returns what is told; called after it was true."""
+@dataclass(frozen=True)
+class Asked:
+    """A request, which `truth` hands on to the registry, each time."""
+
+    method: str
+    path: str
+    truth: Callable[[], Answer]
+
+
+Teller = Callable[[Asked], Answer]
+"""Returns what is told to who asked."""
 
 
 @contextmanager
-def in_front_of(registry: Registry, change: Change) -> Iterator[Registry]:
-    """Answer as `registry` does, but for what `change` makes of the answers to GET."""
+def in_front_of(registry: Registry, tell: Teller) -> Iterator[Registry]:
+    """Answer what `tell` says, in place of `registry`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do(self) -> None:
             chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
-            body = (
-                b"".join(iter(self.chunk, b""))
-                if chunked
-                else self.rfile.read(int(self.headers["Content-Length"] or 0))
-            )
+            length = int(self.headers["Content-Length"] or 0)
+            body = b"".join(iter(self.chunk, b"")) if chunked else self.rfile.read(length)
+            answer = tell(Asked(self.command, self.path, lambda: self.ask(body)))
+            headers = answer.headers or {}
+            self.send_response(answer.status)
+            for name, value in headers.items():
+                if name.lower() not in HOP_BY_HOP:
+                    self.send_header(name, value)
+            head = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(answer.body))
+            self.send_header("Content-Length", head)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do  # noqa: N815 - as http.server calls them
+
+        def ask(self, body: bytes) -> Answer:
             headers = {
                 name: ", ".join(self.headers.get_all(name, []))  # skopeo has a line for each type that it accepts
                 for name in self.headers
                 if name.lower() not in HOP_BY_HOP
             }
-            url = f"http://{registry.host}{self.path}"
             reply = requests.request(
-                self.command, url, headers=headers, data=body, timeout=60, allow_redirects=False, stream=True
+                self.command,
+                f"http://{registry.host}{self.path}",
+                headers=headers,
+                data=body,
+                timeout=60,
+                allow_redirects=False,
+                stream=True,
             )
             # As it came, not as requests would decode it.
-            answer = Answer(reply.status_code, reply.raw.read(decode_content=False), dict(reply.headers))
-            if self.command == "GET":
-                answer = change(self.path, answer)
-            self.tell(answer, reply.headers.get("Content-Length", "0") if self.command == "HEAD" else None)
-
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do  # noqa: N815 - as http.server calls them
-
-        def tell(self, answer: Answer, length: str | None) -> None:
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                if name.lower() not in HOP_BY_HOP:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", length or str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
+            return Answer(reply.status_code, reply.raw.read(decode_content=False), dict(reply.headers))
 
         def chunk(self) -> bytes:
             data = self.rfile.read(int(self.rfile.readline(), 16))

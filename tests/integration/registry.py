@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from tests.integration.program import run
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 MANIFESTS = f"{MANIFEST}, {INDEX}"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+LOGIN = ("ada", "a secret of nobody")
+# The same as docker-registry wants it, by bcrypt with the fewest rounds.
+HTPASSWD = "ada:$2b$04$kzWVYYuNC4jxKvSrtK2cw.OAE1cYRaQhqYlFizcAOkx1S2N.9WnI2\n"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Registry:
     """One registry, by its host and port."""
 
     host: str
+    login: tuple[str, str] | None = None
+    """The user and the password that it asks for."""
 
     def digest(self, repository: str, tag: str) -> str | None:
         """Return the sha256 of the manifest's bytes, as they came; None when there is no such tag."""
@@ -106,20 +112,46 @@ class Registry:
         return digest, len(content)
 
     def _get(self, repository: str, what: str) -> requests.Response:
-        return requests.get(f"http://{self.host}/v2/{repository}/{what}", headers={"Accept": MANIFESTS}, timeout=10)
+        url = f"http://{self.host}/v2/{repository}/{what}"
+        return requests.get(url, headers={"Accept": MANIFESTS}, timeout=10, auth=self.login)
 
 
 @contextmanager
-def started_registry(port: int | None = None, *, read_only: bool = False) -> Iterator[Registry]:
-    """Run an empty registry, on `port` of this machine or any free one; a `read_only` one refuses every upload."""
+def started_registry(
+    port: int | None = None, *, read_only: bool = False, users: Path | None = None
+) -> Iterator[Registry]:
+    """Run an empty registry, on `port` of this machine or any free one; a `read_only` one refuses every upload.
+
+    With an empty folder for `users`, it asks whoever comes to log in as LOGIN.
+    """
+    login = None
     container = DockerContainer(os.environ["REGISTRY_IMAGE"]).with_bind_ports(5000, port)
     container.with_env("REGISTRY_STORAGE_DELETE_ENABLED", "true")
     if read_only:
         container.with_env("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{enabled: true}")
+    if users:
+        login = LOGIN
+        (users / "htpasswd").write_text(HTPASSWD)
+        container.with_volume_mapping(str(users), "/users", "ro")
+        container.with_env("REGISTRY_AUTH", "{htpasswd: {realm: shipshape, path: /users/htpasswd}}")
     with container:
         host = f"localhost:{container.get_exposed_port(5000)}"
-        await_answer(container, f"http://{host}/v2/")
-        yield Registry(host)
+        await_answer(container, f"http://{host}/v2/", auth=login)
+        yield Registry(host, login)
+
+
+@contextmanager
+def started_registry_with_referrers(folder: Path) -> Iterator[Registry]:
+    """Run an empty registry that has the API for referrers; its program is put into `folder`."""
+    program = folder / "registry"
+    source = Path(__file__).parent / "referrers"
+    run("go", "build", "-o", str(program), ".", cwd=source)
+    with subprocess.Popen([program], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        try:
+            yield Registry(f"localhost:{int(server.stdout.readline())}")
+        finally:
+            server.terminate()
 
 
 def push(layout: Path, reference: str) -> None:

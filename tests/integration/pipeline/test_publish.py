@@ -14,7 +14,7 @@ import pytest
 from tests.integration.checkout import Checkout
 from tests.integration.cosign import Key, cosign
 from tests.integration.program import run
-from tests.integration.proxy import Answer, in_front_of
+from tests.integration.proxy import Answer, Asked, in_front_of
 from tests.integration.registry import Registry, push, started_registry
 
 JSON = {"Content-Type": "application/json"}
@@ -136,8 +136,9 @@ def test_a_list_of_tags_that_is_not_there_moves_nothing(
         push(other, f"{registry.host}/{repository}:{tag}")
     newest = registry.digest(repository, "latest")
 
-    def lie(path: str, truth: Answer) -> Answer:
-        return told(truth.body) if "/tags/list" in path else truth
+    def lie(asked: Asked) -> Answer:
+        truth = asked.truth()
+        return told(truth.body) if "/tags/list" in asked.path else truth
 
     with in_front_of(registry, lie) as liar:
         done = publish(project, repository, liar.host)
@@ -156,9 +157,10 @@ def test_a_version_that_appears_after_it_was_looked_for_is_not_overwritten(
     """Somebody else publishes another image under the same version at the same time."""
     repository, version, looks = f"race-{look}/{repository}"[:90].rstrip("-/"), project.image["version"], []
 
-    def race(path: str, truth: Answer) -> Answer:
-        if path.endswith(f"/manifests/{version}"):
-            looks.append(path)
+    def race(asked: Asked) -> Answer:
+        truth = asked.truth()
+        if asked.method == "GET" and asked.path.endswith(f"/manifests/{version}"):
+            looks.append(asked.path)
             if len(looks) == look:
                 push(other, f"{registry.host}/{repository}:{version}")
         return truth

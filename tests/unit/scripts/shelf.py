@@ -22,6 +22,8 @@ class Shelf:
     """Digests by reference."""
     events: list[str] = field(default_factory=list)
     """What was done, in its order: `ask`, `list`, `push` or `tag`, and what."""
+    layouts: list[Path] = field(default_factory=list)
+    """What was pushed."""
     then: Callable[[str], None] = lambda _event: None
     """What somebody else does, right after an event."""
     denied: set[Repository] = field(default_factory=set)
@@ -60,7 +62,8 @@ class Shelf:
         self._happened("list", repository)
         return found
 
-    def push(self, _layout: Path, reference: Reference) -> None:
+    def push(self, layout: Path, reference: Reference) -> None:
+        self.layouts.append(layout)
         self._write("push", reference, reference.digest)
 
     def tag(self, repository: Repository, digest: Digest, name: Tag) -> None:

@@ -15,7 +15,7 @@ import pytest
 from scripts import ROOT
 
 STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "reproduce"]
-STAGES += ["promote", "rollback", "submit", "status", "up", "down", "test", "lock", "mutate"]
+STAGES += ["promote", "rollback", "submit", "status", "up", "down", "test", "lock", "mutate", "doctor"]
 
 
 def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":

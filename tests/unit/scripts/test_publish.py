@@ -82,6 +82,7 @@ def test_the_bytes_go_everywhere_with_their_tag_then_the_evidence_then_the_versi
         "release",
     ]
     assert shelf.events.index(f"ask {GHCR}:1.0.0") < shelf.events.index(f"push {HUB}@{OURS}")
+    assert set(shelf.layouts) == {LAYOUT}
 
 
 def test_a_commit_alone_is_no_release_and_no_version_is_asked_for(shelf: Shelf) -> None:
@@ -130,9 +131,9 @@ def test_a_layout_that_was_changed_is_not_pushed(shelf: Shelf, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (replace(IMAGE, revision=WorkTree("d" * 40)), "was built from d{12}, and c{12} is checked out"),
-        (replace(IMAGE, revision=WorkTree(f"{REVISION}-dirty")), "was built from"),
-        (replace(IMAGE, version=Version("2.0.0")), r"was built as version 2\.0\.0, and this is 1\.0\.0"),
+        (replace(IMAGE, revision=WorkTree("d" * 40)), f"from {'d' * 12}, and {'c' * 12} is checked out"),
+        (replace(IMAGE, revision=WorkTree(f"{REVISION}-dirty")), f"from {'c' * 12}, and {'c' * 12} is checked out"),
+        (replace(IMAGE, version=Version("2.0.0")), "as version 2.0.0, and this is 1.0.0"),
     ],
 )
 def test_the_image_of_something_else_is_not_pushed(
@@ -140,16 +141,19 @@ def test_the_image_of_something_else_is_not_pushed(
 ) -> None:
     monkeypatch.setattr(publish, "built", lambda: image)
 
-    with pytest.raises(Failure, match=reason):
+    with pytest.raises(Failure) as refused:
         publish.publish()
+    assert (refused.value.reason, refused.value.remedy) == (f"the image was built {reason}", "./ship")
     assert shelf.events == []
 
 
 def test_uncommitted_changes_are_not_published(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0, dirty=True))
 
-    with pytest.raises(Failure, match="uncommitted changes"):
+    with pytest.raises(Failure) as refused:
         publish.publish()
+    assert refused.value.reason == "the work tree has uncommitted changes, so no commit would rebuild this image"
+    assert refused.value.remedy == "git commit them; ./ship test builds and tests without publishing"
     assert shelf.events == []
 
 
@@ -211,8 +215,10 @@ def test_what_got_where_is_shown_when_signing_fails(
 def test_a_tag_that_somebody_moved_at_last_is_found_out(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "attest", lambda *_: shelf.put(GHCR, COMMIT, THEIRS))
 
-    with pytest.raises(Failure, match="does not give back the digest"):
+    with pytest.raises(Failure) as refused:
         publish.publish(commit_only=True)
+    assert refused.value.reason == "a registry does not give back the digest that was pushed"
+    assert refused.value.remedy == "./ship publish"
 
 
 @pytest.mark.parametrize(("named", "started"), [(None, True), ("localhost:5001/house-price", False), (f"{HUB}", False)])

@@ -1,0 +1,212 @@
+"""Registries as they are: one digest arrives in each, with its evidence, or what the registry did is said.
+
+They differ in what the OCI distribution-spec v1.1 leaves open, or asks for in vain: whether there is an API for
+referrers (GHCR answers 404), whether one may read without a login, how many tags are told at once, and how often a
+server fails.
+"""
+
+import itertools
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.integration.checkout import Checkout
+from tests.integration.proxy import Answer, Asked, in_front_of
+from tests.integration.registry import (
+    LOGIN,
+    Registry,
+    push,
+    relabelled,
+    started_registry,
+    started_registry_with_referrers,
+)
+
+PAGED, FAILING = "with-pages-of-tags", "failing-now-and-then"
+NAMES = ["without-referrers", "with-referrers", "with-a-login", PAGED, FAILING]
+PAGE, SELDOM = 2, 30
+NEWER = "999.0.0"
+
+
+def by_pages(asked: Asked) -> Answer:
+    """Tell PAGE tags at once, and where the next are: "Listing Tags" in the specification."""
+    truth = asked.truth()
+    path, _, last = asked.path.partition("?last=")
+    if not path.endswith("/tags/list") or truth.status != 200:
+        return truth
+    told = json.loads(truth.body)
+    left = sorted(tag for tag in told["tags"] if tag > last)
+    page = left[:PAGE]
+    more = {"Link": f'<{path}?last={page[-1]}>; rel="next"'} if len(left) > PAGE else {}
+    body = json.dumps({**told, "tags": page}).encode()
+    return Answer(200, body, {"Content-Type": "application/json", **more})
+
+
+class NowAndThen:
+    """Answers one of SELDOM requests with 500."""
+
+    def __init__(self) -> None:
+        self.asked = itertools.count(1)
+        self.failed = 0
+
+    def __call__(self, asked: Asked) -> Answer:
+        if next(self.asked) % SELDOM:
+            return asked.truth()
+        self.failed += 1
+        return Answer(500, b"Internal Server Error", {"Content-Type": "text/plain"})
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """One registry of each kind, by its name."""
+
+    started: dict[str, Registry]
+    behind: dict[str, Registry]
+    """What is behind those that are proxies."""
+    failing: NowAndThen
+
+    def __getitem__(self, name: str) -> Registry:
+        if name not in self.started:
+            pytest.skip("the registry with referrers is built with Go, which is not installed here")
+        return self.started[name]
+
+    def where(self, name: str) -> str:
+        return f"{self[name].host}/{repository(name)}"
+
+
+def repository(name: str) -> str:
+    """A repository of its own for each kind, as some are in front of the same registry."""
+    return f"{name}/house-price"
+
+
+@pytest.fixture(scope="module")
+def kinds(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinds]:
+    failing = NowAndThen()
+    with ExitStack() as stack:
+        started = {
+            "without-referrers": registry,
+            "with-a-login": stack.enter_context(started_registry(users=tmp_path_factory.mktemp("users"))),
+            PAGED: stack.enter_context(in_front_of(registry, by_pages)),
+            FAILING: stack.enter_context(in_front_of(registry, failing)),
+        }
+        if shutil.which("go"):
+            folder = tmp_path_factory.mktemp("program")
+            started["with-referrers"] = stack.enter_context(started_registry_with_referrers(folder))
+        yield Kinds(started, dict.fromkeys((PAGED, FAILING), registry), failing)
+
+
+@pytest.fixture(scope="module")
+def logged_in(kinds: Kinds, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder where `docker login` keeps what it was told."""
+    config, (user, password) = tmp_path_factory.mktemp("docker"), LOGIN
+    command = ("docker", "--config", str(config), "login", "--username", user, "--password-stdin")
+    subprocess.run([*command, kinds["with-a-login"].host], input=password.encode(), check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DOCKER_CONFIG", str(config))
+        yield config
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkout whose image was published, released and verified in all of them at once, and what that said."""
+
+    project: Checkout
+    said: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        return str(self.project.image["digest"])
+
+
+@pytest.fixture(scope="module")
+def published(
+    built_checkout: Checkout, kinds: Kinds, logged_in: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Published:
+    assert logged_in.is_dir()
+    folder = tmp_path_factory.mktemp("published")
+    project = Checkout(folder / "project")
+    shutil.copytree(built_checkout.path, project.path)
+    project.count_as_tested()
+    newer = relabelled(project.layout, folder / "newer", {"org.opencontainers.image.version": NEWER})
+    for tag in ("0.1.0", "0.2.0", NEWER, "latest"):
+        push(newer, f"{kinds.behind[PAGED].host}/{repository(PAGED)}:{tag}")
+    everywhere, said = " ".join(kinds.where(name) for name in kinds.started), {}
+    for command in (["publish", "--commit-only"], ["release", "v1.0.0"], ["verify", "1.0.0"]):
+        done = project.ship(*command, REGISTRIES=everywhere)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said[command[0]] = done.stdout
+    return Published(project, said)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_digest_arrives_under_its_tags(published: Published, kinds: Kinds, name: str) -> None:
+    there = kinds.behind.get(name, kinds[name])
+    tags = ["1.0.0", "1.0", "1", f"sha-{published.project.revision}", *([] if name == PAGED else ["latest"])]
+
+    assert {there.digest(repository(name), tag) for tag in tags} == {published.digest}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_image_can_be_had_for_a_rebuild(published: Published, kinds: Kinds, name: str) -> None:
+    """What is rebuilt then is the same whatever the registry, and takes its time: test_reproduce.py."""
+    done = published.project.ship("reproduce", "1.0.0", "--commit", "nowhere", REGISTRIES=kinds.where(name))
+
+    assert done.returncode == 1
+    assert f"pulling {kinds.where(name)}@{published.digest}" in done.stdout
+    assert "the commit 'nowhere' is not in" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "status"), [("without-referrers", 404), ("with-referrers", 200)])
+def test_evidence_is_listed_by_the_api_where_there_is_one_and_under_a_tag_elsewhere(
+    published: Published, kinds: Kinds, name: str, status: int
+) -> None:
+    place, digest = kinds[name], published.digest
+    reply = requests.get(f"http://{place.host}/v2/{repository(name)}/referrers/{digest}", timeout=10)
+    listed = reply.json()["manifests"] if reply.ok else place.referrers(repository(name), digest)
+
+    assert reply.status_code == status
+    assert len(listed) == 4
+    assert (place.digest(repository(name), digest.replace(":", "-")) is None) is reply.ok
+
+
+def test_a_newer_release_on_another_page_of_tags_keeps_latest(published: Published, kinds: Kinds) -> None:
+    there = kinds.behind[PAGED]
+
+    assert f"{kinds.where(PAGED)}:latest stays where it is: {NEWER}" in published.said["release"]
+    assert there.digest(repository(PAGED), "latest") == there.digest(repository(PAGED), NEWER)
+    assert len(there.tags(repository(PAGED))) > 2 * PAGE
+
+
+@pytest.mark.usefixtures("published")
+def test_a_registry_that_fails_now_and_then_did(kinds: Kinds) -> None:
+    assert kinds.failing.failed >= 3
+
+
+@pytest.mark.parametrize("command", [["publish"], ["verify", "1.0.0"], ["release"], ["reproduce", "1.0.0"]])
+def test_without_a_login_it_says_how_to_log_in(
+    published: Published, kinds: Kinds, tmp_path: Path, command: list[str]
+) -> None:
+    place = kinds["with-a-login"]
+    done = published.project.ship(*command, REGISTRIES=f"{place.host}/nobody/x", DOCKER_CONFIG=str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"{place.host} cannot be asked about {place.host}/nobody/x:" in done.stdout
+    assert f"next: docker login {place.host}" in done.stdout
+    assert place.tags("nobody/x") == []
+
+
+@pytest.mark.parametrize("command", [["publish"], ["verify", "1.0.0"], ["release"], ["reproduce", "1.0.0"]])
+def test_a_registry_that_fails_for_good_is_named(published: Published, registry: Registry, command: list[str]) -> None:
+    with in_front_of(registry, lambda _: Answer(500, b"Internal Server Error")) as broken:
+        done = published.project.ship(*command, REGISTRIES=f"{broken.host}/broken/x")
+
+    assert done.returncode == 1
+    assert f"{broken.host} cannot be asked about {broken.host}/broken/x:" in done.stdout
+    assert f"next: try again later: the fault is on the side of {broken.host}" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
