@@ -130,5 +130,5 @@ def _line(content: bytes, name: str) -> bytes | None:
 
 def _with_line(content: bytes, name: str, line: bytes | None) -> bytes:
     """Return `content` with `line` for that of `name`, or without it."""
-    pattern = _pattern(name) if line is not None else _pattern(name).removesuffix(b"$") + rb"\n?"
+    pattern = _pattern(name) if line is not None else _pattern(name) + rb"\n?"
     return re.sub(pattern, lambda _: line or b"", content, flags=re.MULTILINE)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from packaging import version as pep440
 
-from scripts import BUILD, cosign, evidence, github, referrers, registry, source
+from scripts import BUILD, cosign, evidence, github, referrers, registry, signer, source
 from scripts.failure import Failure
 from scripts.grammar import Digest, Reference, Repository, Revision, Tag, Version, document
 from scripts.terminal import Rows, console, say
@@ -218,7 +218,7 @@ Its bill of materials and its provenance are attached to it, and here: `{BILL.na
 def _provenance(image: Verified) -> list[bytes]:
     """Return the Sigstore bundles with the provenance of `image`, by who must have built it."""
     said = referrers.read(image.repositories[0], image.digest)
-    builder = cosign.builder(cosign.verifier(image.repositories))
+    builder = signer.builder(signer.verifying(image.repositories))
     # Each by itself, because of several cosign does not say which was right.
     alone = {bundle: replace(said, bundles=(bundle,)) for bundle in said.bundles}
     return [bundle for bundle, one in alone.items() if cosign.statements(one, builder, evidence.PROVENANCE)]

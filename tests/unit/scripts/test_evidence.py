@@ -17,6 +17,8 @@ from scripts.integration import Passed
 from scripts.project import Commit
 from scripts.suite import Counts
 
+# The checkout that the table is from, which is not always this one.
+ROOT = Path(__file__).parent
 HOME = "https://github.com/me/house-price"
 WORKFLOW = f"{HOME}/.github/workflows/image.yml@refs/heads/main"
 REVISION, OTHER = Revision("a" * 40), Revision("b" * 40)
@@ -41,10 +43,16 @@ BOTH = Claim(DIGEST, Version("1.0.0"), REVISION, frozenset({AMD, ARM}))
 
 @pytest.fixture(autouse=True)
 def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkout of HOME, where REVISION is on main."""
-    monkeypatch.setattr(project, "repository", lambda _root=None: HOME)
+    """A checkout of HOME at ROOT, where REVISION is on main."""
+    monkeypatch.setattr(source, "root", lambda: ROOT)
+    monkeypatch.setattr(project, "repository", {ROOT: HOME}.get)
     monkeypatch.setattr(project, "commit", lambda _root=None: Commit(OTHER, 0))
-    monkeypatch.setattr(project, "is_in", lambda revision, branch, _root: revision == REVISION and branch == "main")
+    hold(monkeypatch, "main")
+
+
+def hold(monkeypatch: pytest.MonkeyPatch, branch: str) -> None:
+    """Let REVISION be on `branch` of the checkout, and on no other."""
+    monkeypatch.setattr(project, "is_in", lambda *asked: asked == (REVISION, branch, ROOT))
 
 
 def changed(predicate: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -78,6 +86,29 @@ def by_github(commit: str = REVISION, home: str = HOME, builder: str = WORKFLOW)
 
 def test_provenance_of_an_image_is_true_of_it() -> None:
     assert provenance_fact(evidence.provenance(IMAGE)) == f"commit {REVISION[:12]} on main"
+
+
+def test_provenance_of_one_s_own_machine_names_the_build_and_what_went_into_it() -> None:
+    """In the terms of https://slsa.dev/spec/v1.1/provenance#schema."""
+    assert evidence.provenance(IMAGE) == {
+        "buildDefinition": {
+            "buildType": "urn:shipshape:build:v1",
+            "externalParameters": {
+                "name": "house-price",
+                "version": "1.0.0",
+                "data": "training/data/houses.csv",
+                "target": "price",
+                "model_format": "onnx",
+                "platforms": ["linux/amd64"],
+            },
+            "resolvedDependencies": [
+                {"name": "source", "uri": f"git+{HOME}", "digest": {"gitCommit": REVISION}},
+                {"name": "pipeline", "digest": {"gitCommit": OTHER}},
+                {"name": "base image", "uri": "python@sha256:3"},
+            ],
+        },
+        "runDetails": {"builder": {"id": "urn:shipshape:own-machine"}},
+    }
 
 
 def test_provenance_by_github_is_true_of_what_its_workflow_built() -> None:
@@ -165,9 +196,9 @@ def test_what_is_no_json_is_in_another_shape() -> None:
 
 
 def test_a_commit_that_is_not_on_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project, "is_in", lambda _, branch, _root: branch == "HEAD")
+    hold(monkeypatch, "HEAD")
 
-    assert "on this branch" in provenance_fact(evidence.provenance(IMAGE))
+    assert provenance_fact(evidence.provenance(IMAGE)) == f"commit {REVISION[:12]} on this branch"
     with pytest.raises(Failure, match="not on main"):
         provenance_fact(by_github(), workflow=WORKFLOW)
 
@@ -187,6 +218,7 @@ def test_a_clone_that_may_be_behind_is_told_to_fetch(
         git("commit", "--quiet", "--allow-empty", "--message", subject, where=tmp_path / "origin")
     git("clone", "--quiet", *options, f"file://{tmp_path}/origin", "clone", where=tmp_path)
     monkeypatch.setattr(source, "root", lambda: tmp_path / "clone")
+    monkeypatch.setattr(project, "repository", {tmp_path / "clone": HOME}.get)
     monkeypatch.setattr(project, "is_in", lambda *_: False)
 
     with pytest.raises(Failure, match="not on main") as behind:
@@ -208,6 +240,7 @@ def test_a_test_result_of_an_image_is_true_of_it() -> None:
     assert of_tests(result()) == "7 passed on linux/amd64 (tests/integration)"
     for suite in ("tests/integration/image", "tests/integration/image/test_predict.py"):
         assert of_tests(changed(result(), "configuration.0.name", suite)) == f"7 passed on linux/amd64 ({suite})"
+    assert of_tests(changed(result(), f"{SUITE}.annotations.passed", 1)).startswith("1 passed on linux/amd64")
     assert of_tests(result(ARM, AMD), BOTH).startswith("7 passed on linux/arm64 (tests/integration), 7 passed on")
 
 
@@ -299,8 +332,8 @@ def test_a_bill_with_packages_and_the_model() -> None:
         (bill("library"), "no machine-learning-model"),
         (bill("machine-learning-model"), "no library"),
         (bill(), "no library and no machine-learning-model"),
-        ({}, "not what it should be"),
-        ({**WHOLE, "components": "many"}, "not what it should be"),
+        ({}, "^the bill of materials is not what it should be"),
+        ({**WHOLE, "components": "many"}, "^the bill of materials is not what it should be"),
     ],
 )
 def test_a_bill_that_is_for_another_image_or_lacks_parts(predicate: dict[str, Any], reason: str) -> None:
@@ -313,5 +346,6 @@ def test_an_origin_that_provenance_cannot_name_is_refused_before_anything_is_att
 ) -> None:
     monkeypatch.setattr(project, "repository", lambda _root=None: "https://git.example/Müller/house")
 
-    with pytest.raises(Failure, match="the remote origin"):
+    with pytest.raises(Failure, match=r"^the remote origin: .* is not a URI") as refused:
         evidence.provenance(IMAGE)
+    assert refused.value.remedy == "git remote set-url origin URL"

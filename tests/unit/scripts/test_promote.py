@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -265,6 +266,30 @@ def test_the_commit_holds_the_evidence(repository: Repository) -> None:
         f"After: dev, by {dev}",
         "Verified: 1.0.0 in docker.io/me/x and ghcr.io/me/x",
     ]
+
+
+def test_a_commit_names_what_it_replaces_and_where_that_was_verified(repository: Repository) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        promote(version, "dev", verified=verified)
+    rollback("dev", verified=verified)
+
+    assert repository.git("log", "-1", "--format=%(trailers)").splitlines() == [
+        f"Digest: {release('1.0.0').digest}",
+        f"Revision: {release('1.0.0').revision}",
+        f"Replaces: 1.1.0 {release('1.1.0').digest}",
+        f"Verified: {release('1.0.0').digest} in docker.io/me/x and ghcr.io/me/x",
+    ]
+
+
+def test_a_record_that_goes_away_while_a_commit_fails_is_to_be_checked_out_again(repository: Repository) -> None:
+    path = Record("dev").path
+    hook(repository, "pre-commit", f"rm {path}; exit 1")
+
+    with pytest.raises(Failure) as gone:
+        promote("1.0.0", "dev", verified=verified)
+
+    assert gone.value.reason == f"{path} cannot be read any more: No such file or directory"
+    assert gone.value.remedy == f"git checkout {path}"
 
 
 def test_a_commit_that_fails_leaves_the_record_as_it_was(repository: Repository) -> None:
@@ -550,10 +575,21 @@ def full_disk() -> Iterator[None]:
 
 
 def test_where_nothing_can_be_written_the_record_stays_whole(repository: Repository) -> None:
-    with full_disk(), pytest.raises(Failure, match=r"deploy/environments/dev\.env cannot be written: "):
+    with full_disk(), pytest.raises(Failure, match=r"deploy/environments/dev\.env cannot be written: ") as full:
         promote("1.0.0", "dev", verified=verified)
 
+    assert full.value.remedy == f"then see that it is whole: git diff {Record('dev').path}"
     assert repository.file("dev").read_text() == EMPTY
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_a_record_is_replaced_by_a_file_beside_it(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Across file systems, as from /tmp, it could not be replaced in one step."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+
+    promote("1.0.0", "dev", verified=verified)
+
+    assert recorded("dev") == "1.0.0"
     assert repository.git("status", "--porcelain") == ""
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts import cosign, evidence, referrers, registry, release, source, terminal
-from scripts.cosign import KeyPair, Signer
+from scripts import BUILD, cosign, evidence, referrers, registry, release, signer, source, terminal
 from scripts.failure import Failure
 from scripts.grammar import Key, Repository, Revision, Tag, Version
 from scripts.project import Commit
 from scripts.referrers import Referrers
-from scripts.release import arrival, following, published
+from scripts.release import arrival, following, place, published
+from scripts.signer import KeyPair, Signer
 from scripts.verify import Verified
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
+from tests.unit.scripts.table import cells
 
 REVISION = Revision("c" * 40)
 COMMIT = Tag(f"sha-{REVISION}")
@@ -26,13 +27,13 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
     monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
     for name in ("RECORD", "NOTES", "BILL", "PROVENANCE"):
-        monkeypatch.setattr(release, name, tmp_path / "build" / getattr(release, name).name)
+        monkeypatch.setattr(release, name, tmp_path / "build" / getattr(release, name).relative_to(BUILD))
     monkeypatch.setattr(source, "version", lambda: Version("1.0.0"))
     monkeypatch.setattr(source, "commit", lambda: Commit(REVISION, 0))
     monkeypatch.setattr(source, "root", lambda: tmp_path)
     proven(monkeypatch, "1.0.0")
     shelf = Shelf().install(monkeypatch)
-    monkeypatch.setattr(cosign, "verifier", lambda _: KEY)
+    monkeypatch.setattr(signer, "verifying", lambda _: KEY)
     monkeypatch.setattr(cosign, "statements", statements)
     monkeypatch.setattr(referrers, "read", lambda place, image: Referrers(place, image, tuple(BUNDLES)))
     for repository in (HUB, GHCR):
@@ -208,7 +209,13 @@ def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
         release.release()
     assert shelf.names(GHCR, THEIRS) == ["1.0.0"]
     assert shelf.written == [f"{HUB}:1.0.0"], "nothing follows a version that is not everywhere"
-    assert "MISSING OR OTHER" in capsys.readouterr().out, "what is where is shown"
+    assert cells(capsys.readouterr().out) == [
+        ["registry", "tag", "digest", ""],
+        [HUB, COMMIT, OURS.short, "same"],
+        [HUB, "1.0.0", OURS.short, "same"],
+        [GHCR, COMMIT, OURS.short, "same"],
+        [GHCR, "1.0.0", THEIRS.short, "MISSING OR OTHER"],
+    ]
 
 
 def test_a_version_that_is_overwritten_in_the_last_moment_is_found_out(shelf: Shelf) -> None:
@@ -291,6 +298,14 @@ def test_a_registry_that_denies_what_was_just_verified_gets_no_version(shelf: Sh
 
     with pytest.raises(registry.Denied):
         release.release()
+    assert shelf.written == []
+
+
+def test_a_version_is_not_written_where_it_is_not_known_whether_it_is_taken(shelf: Shelf) -> None:
+    shelf.denied.add(HUB)
+
+    with pytest.raises(registry.Denied):
+        place([HUB], Tag("1.0.0"), OURS)
     assert shelf.written == []
 
 
@@ -384,7 +399,7 @@ def test_a_registry_that_gives_no_answer_is_not_waited_for_twice(
 
     assert not arrival({HUB: names, GHCR: names}, OURS)
     assert shelf.events == [f"silence {HUB}", f"ask {GHCR}:{COMMIT}", f"ask {GHCR}:1.0.0"]
-    assert capsys.readouterr().out.count("no answer") == 2
+    assert [shown for *_, shown, _ in cells(capsys.readouterr().out)[1:3]] == ["no answer"] * 2
 
 
 def test_where_it_is_narrow_nothing_in_the_table_is_cut(

@@ -2,10 +2,12 @@
 
 import http.server
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from scripts import running as module
 from scripts.failure import Failure
 from scripts.grammar import Url, Version, WorkTree, document
+from scripts.process import Limit
 from scripts.record_file import Release
 from scripts.running import Answer, Container, Running, State, answering, project, running, started
+from tests.unit.scripts.program import HANGS, Program, said
 from tests.unit.scripts.repository import release
 
 IMAGE, OTHER = release("1.0.0"), release("1.1.0")
@@ -63,11 +67,15 @@ def test_whatever_is_known_not_to_run_as_recorded_is_drift(state: State, *, drif
     assert state.drifted is drifted
 
 
+def described(image: str, *, up: bool = True, version: str | None = "1.1.0") -> dict[str, Any]:
+    """What Docker says of a container."""
+    labels = {"org.opencontainers.image.version": version} if version else None
+    return {"Id": "0" * 64, "Config": {"Image": image, "Labels": labels}, "State": {"Running": up, "Pid": 7}}
+
+
 def container(image: str, *, up: bool = True, version: str | None = "1.1.0") -> Container:
     """A container as Docker describes it, as far as it is read."""
-    labels = {"org.opencontainers.image.version": version} if version else None
-    said = {"Id": "0" * 64, "Config": {"Image": image, "Labels": labels}, "State": {"Running": up, "Pid": 7}}
-    return document(json.dumps(said).encode(), Container, "it")
+    return document(json.dumps(described(image, up=up, version=version)).encode(), Container, "it")
 
 
 def by_digest(image: Release, *, up: bool = True) -> Container:
@@ -105,10 +113,10 @@ def test_a_container_where_nothing_is_recorded_is_another_one() -> None:
     assert started([by_digest(IMAGE)], None).state is State.OTHER
 
 
-@pytest.mark.parametrize("said", [b"", b"{}", b'{"Config": {}, "State": {"Running": true}}', b"[]", b"\xff"])
-def test_what_is_no_container_is_a_failure(said: bytes) -> None:
+@pytest.mark.parametrize("answer", [b"", b"{}", b'{"Config": {}, "State": {"Running": true}}', b"[]", b"\xff"])
+def test_what_is_no_container_is_a_failure(answer: bytes) -> None:
     with pytest.raises(Failure):
-        document(said, Container, "what docker says")
+        document(answer, Container, "what docker says")
 
 
 def test_an_environment_is_a_project_of_its_own_for_compose(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,18 +126,72 @@ def test_an_environment_is_a_project_of_its_own_for_compose(monkeypatch: pytest.
     assert project("test") == "mine-test"
 
 
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """A docker that says what a test lets it say, and no other program."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    return Program(tmp_path / "bin" / "docker")
+
+
+def test_without_a_url_docker_is_asked_for_every_container_of_the_service_in_the_project(docker: Program) -> None:
+    other = json.dumps([described(f"ghcr.io/me/x@{IMAGE.digest}"), described(f"ghcr.io/me/x@{OTHER.digest}")])
+    docker.answer({"ps": said("one\ntwo\n"), "container": said(other)})
+
+    assert running("test", IMAGE, None) == Running(State.OTHER, f"1.1.0 ({OTHER.digest.short})")
+
+    labels = ["label=com.docker.compose.project=shipshape-test", "label=com.docker.compose.service=service"]
+    assert docker.calls == [
+        ["ps", "--all", "--quiet", "--filter", labels[0], "--filter", labels[1]],
+        ["container", "inspect", "--", "one", "two"],
+    ]
+
+
+def test_where_docker_has_no_container_of_it_none_is_looked_at(docker: Program) -> None:
+    docker.answer({"ps": said("\n")})
+
+    assert running("test", IMAGE, None) == Running(State.UNKNOWN, "no URL, not on this machine")
+
+
+def test_a_container_of_the_recorded_digest_is_the_same(docker: Program) -> None:
+    docker.answer({"ps": said("one\n"), "container": said(json.dumps([described(f"ghcr.io/me/x@{IMAGE.digest}")]))})
+
+    assert running("test", IMAGE, None) == HERE
+
+
+def test_what_docker_says_in_another_shape_leaves_it_unknown(docker: Program) -> None:
+    docker.answer({"ps": said("one\n"), "container": said("{}")})
+
+    found = running("test", IMAGE, None)
+
+    assert found.state is State.UNKNOWN
+    assert found.detail.startswith("no URL, and what docker container inspect says is not what it should be")
+
+
+@pytest.mark.parametrize("answers", [{"ps": HANGS}, {"ps": said("one\n"), "container": HANGS}], ids=["ps", "inspect"])
+def test_an_engine_that_does_not_answer_is_not_waited_for(
+    docker: Program, monkeypatch: pytest.MonkeyPatch, answers: dict[str, str]
+) -> None:
+    monkeypatch.setattr(module, "ENGINE", Limit(0.1, "the Docker engine"))
+    docker.answer(answers)
+
+    found = running("test", IMAGE, None)
+
+    assert found == Running(State.UNKNOWN, "no URL, and the Docker engine gave no answer within 0.1 s")
+
+
 @contextmanager
 def server(
-    answer: bytes, *, slowly: bool = False, headers: dict[str, str] | None = None
+    answer: bytes, *, slowly: bool = False, headers: dict[str, str] | None = None, status: int = 200, at: str = ""
 ) -> Iterator[tuple[Url, list[str | None]]]:
-    """A server on this machine that says `answer` to all, and the keys that it was sent."""
+    """A server on this machine that says `answer` under `at`/version, and the keys that it was sent."""
     keys: list[str | None] = []
     stop = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             keys.append(self.headers["Authorization"])
-            self.send_response(302 if headers else 200)
+            self.send_response(status if self.path == f"{at}/version" else 404)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
             self.end_headers()
@@ -159,6 +221,31 @@ def test_a_service_is_asked_with_the_key_of_its_environment(monkeypatch: pytest.
         assert running("prod", IMAGE, url) == HERE
 
     assert keys == ["Bearer secret", None]
+
+
+def test_a_url_may_have_a_path_and_a_slash_at_its_end() -> None:
+    with server(SAID, at="/a/X") as (url, _):
+        for path in ("a/X", "a/X/", "a/X//"):
+            assert running("test", IMAGE, Url(f"{url}{path}")) == HERE
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "401: set API_KEY_TEST"), (403, "403"), (500, "500")])
+def test_a_service_that_wants_a_key_says_which_one(status: int, words: str) -> None:
+    with server(b"", status=status) as (url, _):
+        assert running("test", IMAGE, url) == Running(State.SILENT, f"{url} says {words}")
+
+
+def test_a_question_that_nobody_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port takes connections and says nothing, and the thread that asks does not stay."""
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        found = running("test", IMAGE, Url(f"http://127.0.0.1:{mute.getsockname()[1]}"))
+        for left in set(threading.enumerate()) - before:
+            left.join(5)
+            assert not left.is_alive()
+
+    assert found.state is State.SILENT
 
 
 @pytest.mark.parametrize("key", ["sec\nret", "sec ret", "sécret"])
@@ -194,7 +281,7 @@ def test_what_is_not_the_answer_of_this_service_is_no_answer(answer: bytes) -> N
 
 
 def test_a_service_that_points_elsewhere_is_not_followed() -> None:
-    with server(SAID) as (there, asked), server(b"", headers={"Location": f"{there}version"}) as (url, _):
+    with server(SAID) as (there, asked), server(b"", headers={"Location": f"{there}version"}, status=302) as (url, _):
         assert running("test", IMAGE, url) == Running(State.SILENT, f"{url} says 302")
 
     assert asked == []
@@ -203,8 +290,9 @@ def test_a_service_that_points_elsewhere_is_not_followed() -> None:
 def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
     with server(SAID, slowly=True) as (url, _):
-        began = time.monotonic()
+        before, began = set(threading.enumerate()), time.monotonic()
         found = running("test", IMAGE, url)
+        assert all(left.daemon for left in set(threading.enumerate()) - before), "it keeps this process from its end"
 
     assert found == Running(State.SILENT, f"{url} gave no whole answer within 0.2 s")
     assert time.monotonic() - began < 5

@@ -1,17 +1,21 @@
-"""`./ship status`, where no environment can be asked: what runs is shown by the integration tests."""
+"""`./ship status`: what is recorded, and what is said of what runs."""
 
 import json
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts import record, terminal
 from scripts.failure import Failure
-from scripts.running import State
-from scripts.status import age, as_json, status, statuses
+from scripts.running import Running, State
+from scripts.status import Status, age, as_json, status, statuses
+from tests.unit.scripts.program import Program, said
 from tests.unit.scripts.repository import Repository, release, text
+from tests.unit.scripts.table import cells
 
 
 @pytest.fixture(autouse=True)
@@ -22,33 +26,59 @@ def no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
-def test_a_row_says_version_digest_since_and_by_whom(
-    repository: Repository, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def docker(tmp_path: Path) -> Program:
+    """A Docker engine in which 1.0.0 runs, in each environment."""
+    running = {"Config": {"Image": f"ghcr.io/me/x@{release('1.0.0').digest}"}, "State": {"Running": True}}
+    docker = Program(tmp_path / "bin" / "docker")
+    docker.answer({"ps": said("one\n"), "container": said(json.dumps([running]))})
+    return docker
+
+
+@pytest.fixture
+def three_days_later_in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Five and a half hours east of UTC, three days after what `repository` commits."""
+    monkeypatch.setattr(time, "time", lambda: 1767323045.0 + 3 * 86400)
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "IST-5:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return the cells of the table that `status` prints where there is room for it, the header first."""
+    monkeypatch.setattr(terminal.console, "width", 400)
+    status()
+    return cells(capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("docker", "three_days_later_in_india")
+def test_a_row_says_version_digest_since_by_whom_and_what_runs(
+    repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = repository.record("test", "1.0.0")
+    repository.write("prod", text("1.0.0", DIGEST="garbage"))
 
-    status()
-
-    dev, test, prod = (line for line in capsys.readouterr().out.splitlines() if line.startswith("│"))
-    assert "nothing yet" in dev
-    assert "nothing yet" in prod
-    for cell in (
-        "test",
-        "1.0.0",
-        release("1.0.0").digest[:19],
-        "2026-01-02 03:04, ",
-        f"{commit[:12]} Ada",
-        "not known",
-    ):
-        assert cell in test
+    digest = release("1.0.0").digest.short
+    header, dev, test, (prod, *nothing, refused) = shown(capsys, monkeypatch)
+    assert header == ["environment", "version", "digest", "since (UTC)", "by", "runs"]
+    assert dev == ["dev", "nothing yet", "", "", "", f"other: no version ({digest})"]
+    assert test == ["test", "1.0.0", digest, "2026-01-02 03:04, 3 days", f"{commit[:12]} Ada", "same"]
+    assert (prod, nothing) == ("prod", [""] * 4)
+    assert refused.startswith("record refused: deploy/environments/prod.env, line 2: ")
 
 
-def test_uncommitted_changes_are_pointed_out(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    repository.file("prod").write_text("")
+def test_uncommitted_changes_are_pointed_out(
+    repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.write("test", text("1.0.0", DIGEST="garbage"))
+    for environment in ("test", "prod"):
+        repository.file(environment).write_text("")
 
-    status()
-
-    assert "prod (edited, not committed)" in capsys.readouterr().out
+    assert [name for name, *_ in shown(capsys, monkeypatch)] == [
+        "environment", "dev", "test (edited, not committed)", "prod (edited, not committed)"
+    ]  # fmt: skip
 
 
 def test_the_same_for_programs(repository: Repository) -> None:
@@ -71,6 +101,54 @@ def test_the_same_for_programs(repository: Repository) -> None:
     }
 
 
+def test_what_is_for_programs_can_be_read_by_a_person_too() -> None:
+    silent = Status("test", None, edited=True, running=Running(State.SILENT, "http://127.0.0.1:1: refused"))
+
+    assert (
+        as_json([silent])
+        == """[
+  {
+    "environment": "test",
+    "version": null,
+    "digest": null,
+    "revision": null,
+    "since": null,
+    "commit": null,
+    "author": null,
+    "edited": true,
+    "runs": "no answer",
+    "detail": "http://127.0.0.1:1: refused"
+  }
+]"""
+    )
+
+
+@pytest.mark.usefixtures("docker")
+def test_environments_where_something_else_runs_fail_the_check(repository: Repository) -> None:
+    for environment, version in (("dev", "1.0.0"), ("test", "1.1.0"), ("prod", "1.2.0")):
+        repository.record(environment, version)
+
+    assert status() == "what is recorded does not run in test and prod"
+    with pytest.raises(Failure, match=r"^what is recorded does not run in test and prod$") as drifted:
+        status(check=True)
+    assert drifted.value.remedy == "deploy what is recorded, or ./ship rollback"
+
+
+@pytest.mark.usefixtures("docker")
+def test_a_record_that_is_refused_is_to_be_mended_before_anything_is_deployed(repository: Repository) -> None:
+    repository.write("dev", text("1.0.0", DIGEST="garbage"))
+    repository.record("test", "1.1.0")
+    repository.write("prod", text("1.0.0", URL="http://127.0.0.1:1"))
+
+    with pytest.raises(Failure) as failure:
+        status(check=True)
+
+    refused, *others = failure.value.reason.split("; ")
+    assert refused.startswith("record refused: deploy/environments/dev.env, line 2: ")
+    assert others == ["what is recorded does not run in test", "prod does not answer"]
+    assert failure.value.remedy == "mend the record and commit it"
+
+
 def test_what_is_not_known_is_no_drift(repository: Repository) -> None:
     repository.record("test", "1.0.0")
 
@@ -87,7 +165,7 @@ def test_an_environment_that_does_not_answer_fails_the_check(repository: Reposit
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         (text("1.0.0", DIGEST="garbage"), "test.env, line 2: 'garbage' is not a digest"),
         (f"{text('1.0.0')}DIGEST={release('1.1.0').digest}\n", "test.env, line 4: DIGEST is in line 2 already"),
@@ -97,12 +175,12 @@ def test_an_environment_that_does_not_answer_fails_the_check(repository: Reposit
     ],
 )
 def test_a_record_that_breaks_the_format_is_said_beside_the_others(
-    repository: Repository, capsys: pytest.CaptureFixture[str], content: str | bytes, said: str
+    repository: Repository, capsys: pytest.CaptureFixture[str], content: str | bytes, reason: str
 ) -> None:
     repository.record("dev", "1.0.0")
     repository.write("test", content)
 
-    assert said in status()
+    assert reason in status()
 
     dev, test, prod = statuses()
     assert dev.entry
@@ -111,7 +189,7 @@ def test_a_record_that_breaks_the_format_is_said_beside_the_others(
     assert "nothing yet" not in next(row for row in capsys.readouterr().out.splitlines() if row.startswith("│ test"))
     with pytest.raises(Failure) as failure:
         status(check=True)
-    assert said in failure.value.reason
+    assert reason in failure.value.reason
     assert "does not run" not in failure.value.reason
 
 
