@@ -348,8 +348,8 @@ def test_a_backport_and_a_pre_release_are_not_what_github_calls_latest(
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     monkeypatch.setattr(source, "version", lambda: Version(version))
     proven(monkeypatch, version)
-    for place in there:
-        shelf.put(place, "2.0.0", THEIRS)
+    for repository in there:
+        shelf.put(repository, "2.0.0", THEIRS)
     release.release()
 
     assert (tmp_path / "output").read_text() == said
