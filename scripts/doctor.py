@@ -11,10 +11,11 @@ from rich.text import Text
 from scripts import registry, settings
 from scripts.check import Check, State, left_open, missing, right
 from scripts.failure import Failure
-from scripts.process import attempt
+from scripts.process import Limit, attempt
 from scripts.terminal import Rows, console
 
 SETUP = "./ship setup"
+SECONDS = 20
 TOOLS: dict[str, tuple[tuple[str, ...], str]] = {
     "git": (("git", "--version"), ""),
     "docker engine": (("docker", "version", "--format", "{{.Server.Version}}"), "26.1"),
@@ -62,9 +63,9 @@ def tools() -> list[Check]:
 
 def _tool(name: str, command: tuple[str, ...], oldest: str) -> Check:
     try:
-        done = attempt(*command)
+        done = attempt(*command, limit=Limit(SECONDS, name))  # the engine can be another machine's
     except Failure as absent:
-        return missing(name, absent.reason, SETUP)
+        return missing(name, absent.reason, absent.remedy)
     if done.returncode:
         return missing(name, done.words, SETUP)
     stated = re.search(r"\d+(\.\d+)+", done.text)

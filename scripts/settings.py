@@ -35,6 +35,7 @@ ENVIRONMENTS = {
 """Environments that hold secrets, each with the branches and tags that alone may use them."""
 APPROVED = ("test", "prod")
 """Environments for a promotion to which somebody's approval is wanted."""
+BRANCHES = "Settings → Environments → … → Deployment branches and tags"
 ACTIONS = "Settings → Actions → General"
 SECRETS = "Settings → Secrets and variables → Actions"
 
@@ -112,6 +113,12 @@ class _Patterns(msgspec.Struct):
 
 class _Rule(msgspec.Struct):
     type: str
+
+
+class _Ruleset(msgspec.Struct):
+    name: str
+    target: str = "branch"
+    enforcement: str = "active"
 
 
 class _Named(msgspec.Struct):
@@ -212,6 +219,7 @@ def _of(home: Home, repository: _Repository) -> Iterator[Check]:
         "environments": lambda: _environments(home),
         "Docker Hub": lambda: _docker_hub(home),
         "main": lambda: _main(home),
+        "tags": lambda: _tags(home),
         "dependency graph": lambda: _dependency_graph(home),
         "package on GHCR": lambda: _package(home, repository),
     }
@@ -283,32 +291,44 @@ def _environments(home: Home) -> Iterator[Check]:
         about, place = f"environment {name}", f"Settings → Environments → {name} → Required reviewers"
         if name not in home.environments:
             yield left_open(about, "not there: its first use makes it, and nobody has to approve", place)
-        elif any(rule.type == "required_reviewers" for rule in home.environments[name].protection_rules):
-            yield right(about, "a promotion waits for a reviewer")
-        else:
+        elif not any(rule.type == "required_reviewers" for rule in home.environments[name].protection_rules):
             yield left_open(about, "nobody has to approve", place)
+        elif not home.environments[name].deployment_branch_policy:
+            yield left_open(
+                about,
+                "a promotion waits for a reviewer, from whatever branch",
+                f"{BRANCHES.replace('…', name)}: branch main",
+            )
+        else:
+            yield right(about, "a promotion waits for a reviewer")
 
 
 def _guarded(home: Home, name: str, found: _Environment | None, wanted: set[tuple[str, str]]) -> Check:
-    """Return whether only main, and tags where they are `wanted`, get the secrets of the environment `name`."""
-    about, place = f"environment {name}", f"Settings → Environments → {name} → Deployment branches and tags"
-    only = " and ".join(f"{kind} {pattern}" for kind, pattern in sorted(wanted))
+    """Return whether only main, and tags where they are `wanted`, get the secrets of the environment `name`.
+
+    Where it has none, nothing is lost yet.
+    """
+    about, only = f"environment {name}", _listed(wanted)
+    remedy = f"{BRANCHES.replace('…', name)}: {only}"
     if not found:
-        return missing(about, "not there: its first use makes it, open to every branch", f"{place}: {only}")
+        return left_open(about, "not there: its first use makes it, open to every branch", remedy)
+    fault = missing if home.secrets(f"environments/{name}") else left_open
     policy = found.deployment_branch_policy
     if not policy:
-        return missing(about, "every branch may use its secrets", f"{place}: {only}")
+        return fault(about, "every branch may use its secrets", remedy)
     if not policy.custom_branch_policies:
-        return missing(about, "open to protected branches, by whatever name", f"{place}: {only}")
-    listed = home.ask(f"environments/{quote(name, safe='')}/deployment-branch-policies", _Patterns).branch_policies
+        return fault(about, "open to protected branches, by whatever name", remedy)
+    listed = home.ask(f"environments/{name}/deployment-branch-policies", _Patterns).branch_policies
     patterns = {(one.type, one.name) for one in listed}
-    said = " and ".join(f"{kind} {pattern}" for kind, pattern in sorted(patterns)) or "nothing"
     if lacking := wanted - patterns:
-        lacks = " and ".join(f"{kind} {pattern}" for kind, pattern in sorted(lacking))
-        return missing(about, f"open to {said}, and not to {lacks}", f"{place}: {only}")
+        return fault(about, f"open to {_listed(patterns)}, and not to {_listed(lacking)}", remedy)
     if patterns - wanted:
-        return left_open(about, f"open to {said}", f"{place}: no more is needed than {only}")
-    return right(about, f"open to {said} alone")
+        return left_open(about, f"open to {_listed(patterns)}", f"{remedy}, and no more")
+    return right(about, f"open to {only} alone")
+
+
+def _listed(patterns: set[tuple[str, str]]) -> str:
+    return " and ".join(f"{kind} {pattern}" for kind, pattern in sorted(patterns)) or "nothing"
 
 
 def _docker_hub(home: Home) -> Iterator[Check]:
@@ -322,7 +342,7 @@ def _docker_hub(home: Home) -> Iterator[Check]:
         )
     if not {HUB_REPOSITORY, HUB_USER} & variables.keys() and HUB_TOKEN not in everywhere | guarded:
         yield left_open(
-            about, "not set up: images go to GHCR alone", f"for both: variable {HUB_REPOSITORY}, docs/workflows.md"
+            about, "not set up: images go to GHCR alone", f"for both: variable {HUB_REPOSITORY}, docs/first-push.md"
         )
         return
     for name in (HUB_REPOSITORY, HUB_USER):
@@ -364,6 +384,16 @@ def _main(home: Home) -> Iterator[Check]:
         )
     else:
         yield right("record in dev", f"pushed with {DEPLOY_KEY}, where the rules let that key through")
+
+
+def _tags(home: Home) -> Iterator[Check]:
+    """Give whether any ruleset is about tags. Which tags, and who may pass, is for a person to read."""
+    rulesets = home.ask("rulesets?per_page=100", list[_Ruleset])
+    names = [one.name for one in rulesets if one.target == "tag" and one.enforcement == "active"]
+    if names:
+        yield right("tags", f"protected by {', '.join(names)}")
+    else:
+        yield left_open("tags", "whoever may write may release", "Settings → Rules → Rulesets → New tag ruleset: v*")
 
 
 def _dependency_graph(home: Home) -> Iterator[Check]:

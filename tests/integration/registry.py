@@ -140,12 +140,19 @@ def started_registry(
         yield Registry(host, login)
 
 
-@contextmanager
-def started_registry_with_referrers(folder: Path) -> Iterator[Registry]:
-    """Run an empty registry that has the API for referrers; its program is put into `folder`."""
+def built_registry_with_referrers(folder: Path) -> Path:
+    """Build a registry that has the API for referrers, in `folder`; Go keeps what it fetches and compiles for that.
+
+    Raises FileNotFoundError without Go, and CalledProcessError where it cannot fetch its modules.
+    """
     program = folder / "registry"
-    source = Path(__file__).parent / "referrers"
-    run("go", "build", "-o", str(program), ".", cwd=source)
+    run("go", "build", "-o", str(program), ".", cwd=Path(__file__).parent / "referrers")
+    return program
+
+
+@contextmanager
+def started_program(program: Path) -> Iterator[Registry]:
+    """Run a registry, empty, that prints its port."""
     with subprocess.Popen([program], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:

@@ -22,10 +22,11 @@ from tests.integration.proxy import Answer, Asked, in_front_of
 from tests.integration.registry import (
     LOGIN,
     Registry,
+    built_registry_with_referrers,
     push,
     relabelled,
+    started_program,
     started_registry,
-    started_registry_with_referrers,
 )
 
 PAGED, FAILING = "with-pages-of-tags", "failing-now-and-then"
@@ -70,10 +71,12 @@ class Kinds:
     behind: dict[str, Registry]
     """What is behind those that are proxies."""
     failing: NowAndThen
+    lacking: str
+    """Why Go builds nothing here, if so."""
 
     def __getitem__(self, name: str) -> Registry:
         if name not in self.started:
-            pytest.skip("the registry with referrers is built with Go, which is not installed here")
+            pytest.skip(f"the registry {name} is built with Go, which cannot be done here: {self.lacking}")
         return self.started[name]
 
     def where(self, name: str) -> str:
@@ -87,7 +90,7 @@ def repository(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def kinds(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinds]:
-    failing = NowAndThen()
+    failing, lacking = NowAndThen(), ""
     with ExitStack() as stack:
         started = {
             "without-referrers": registry,
@@ -95,10 +98,15 @@ def kinds(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Itera
             PAGED: stack.enter_context(in_front_of(registry, by_pages)),
             FAILING: stack.enter_context(in_front_of(registry, failing)),
         }
-        if shutil.which("go"):
-            folder = tmp_path_factory.mktemp("program")
-            started["with-referrers"] = stack.enter_context(started_registry_with_referrers(folder))
-        yield Kinds(started, dict.fromkeys((PAGED, FAILING), registry), failing)
+        try:
+            program = built_registry_with_referrers(tmp_path_factory.mktemp("program"))
+        except FileNotFoundError:
+            lacking = "it is not installed"
+        except subprocess.CalledProcessError as failed:
+            lacking = failed.stderr
+        else:
+            started["with-referrers"] = stack.enter_context(started_program(program))
+        yield Kinds(started, dict.fromkeys((PAGED, FAILING), registry), failing, lacking)
 
 
 @pytest.fixture(scope="module")
