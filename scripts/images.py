@@ -104,8 +104,7 @@ def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> ImageRef
             )
         return name
     say(f"  no container registry can be reached: making {image.local} from Debian's packages")
-    if not output("sh", "-c", "command -v mmdebstrap || true"):
-        _install_mmdebstrap()
+    provide_mmdebstrap()
     native = platforms.native()
     if native in missing:
         _make(image)
@@ -149,7 +148,10 @@ def _add(image: Image, native: str, other: Sequence[str]) -> None:
     attempt("docker", "image", "rm", fresh, before)
 
 
-def _install_mmdebstrap() -> None:
+def provide_mmdebstrap() -> None:
+    """Make sure that root file systems can be made here. Raises Failure where that needs somebody's help."""
+    if shutil.which("mmdebstrap"):
+        return
     system = debian.system()
     if not (system.has_apt and system.is_root):
         raise Failure(

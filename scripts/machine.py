@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts import build, debian, difference, engine, git, project
+from scripts import build, debian, difference, engine, git, images, project
 from scripts.build import CA_BUNDLE, Built
 from scripts.failure import Failure
 from scripts.grammar import ImageReference, document
@@ -49,10 +49,18 @@ def test_on(suite: str) -> str:
 
 
 def _image(suite: str) -> ImageReference:
+    """Provide what the machine starts as: Debian's own image where that can be pulled, or Debian's packages."""
     name = ImageReference(f"shipshape/machine:{suite}")
-    if not engine.has_image(name):
-        say(f"  making {name} from Debian's packages; docker image rm {name} has it made anew")
-        with tempfile.TemporaryDirectory() as folder:
+    if engine.has_image(name):
+        return name
+    say(f"  making {name}; docker image rm {name} has it made anew")
+    with tempfile.TemporaryDirectory() as folder:
+        if images.registry_reachable():
+            packages = f"apt-get update -qq && apt-get install -qq -y --no-install-recommends {' '.join(PACKAGES)}"
+            Path(folder, "Dockerfile").write_text(f"FROM debian:{suite}-slim\nRUN {packages}\n")
+            output("docker", "buildx", "build", "--builder", "default", "--load", "--tag", name, folder)
+        else:
+            images.provide_mmdebstrap()
             tar = Path(folder, "root.tar")
             debian.root_file_system("minbase", PACKAGES, tar, suite=suite)
             output("docker", "import", str(tar), name)
