@@ -77,7 +77,7 @@ def verified(reference: str) -> Verified:
     who = signer.verifying(located.repositories)
     claim = _claim(located)
     check_tag(located.tag, claim)
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor() as pool:
         said = list(pool.map(lambda repository: referrers.read(repository, claim.digest), located.repositories))
         checks = [partial(finding, one, kind) for one in said for kind in kinds(who, claim)]
         findings = list(pool.map(lambda check: check(), checks))

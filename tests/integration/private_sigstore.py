@@ -1,7 +1,8 @@
 """A Sigstore of one's own, on this machine: Fulcio, Rekor and a timestamp authority, as their Go modules give them.
 
 `tests/integration/sigstore/go.mod` pins what is built, with the hashes of all of it in go.sum; it is built once, into
-`build/sigstore/`. Beside these stand a certificate log without a tree, and a timestamp authority whose clock is wrong.
+`build/sigstore/`. The versions are the newest that Go 1.26 builds. Beside these stand a certificate log without a
+tree, and a timestamp authority whose clock is wrong.
 Source: https://docs.sigstore.dev/about/overview/ and the projects' own docker-compose files.
 """
 

@@ -358,7 +358,7 @@ def test_an_image_that_does_not_say_what_it_is_cannot_be_verified(
     if value is not None:
         there.labels[f"org.opencontainers.image.{name}"] = value
 
-    with pytest.raises(Failure, match=f"the label {name} of {HUB}@{OURS}"):
+    with pytest.raises(Failure, match=f"the label {name} of {HUB}@{OURS}: {value or ''!r} is not a "):
         verify.verified("1.0.3")
     assert there.read == []
 
