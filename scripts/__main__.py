@@ -77,7 +77,7 @@ def test(on: str | None) -> None:
 
     With --on, the commit is built and its image is tested in a container that starts as a bare machine of another
     Debian release, with the Docker engine of that release: bookworm and trixie have 26.1 with buildx 0.13, forky has
-    the newest. The digest must be the one that is built here.
+    the newest that Debian has. The digest must be the one that is built here.
     """
     if on:
         from scripts.machine import test_on
@@ -159,7 +159,8 @@ def scan(*, allow_unchecked: bool) -> None:
     type=click.Choice(["all", "image", "nightly"]),
     default="all",
     show_default=True,
-    help="image: without the tests of the pipeline itself, which say nothing new on a second platform. "
+    help="all: image and pipeline. image: without the tests of the pipeline itself, which say nothing new on a second "
+    "platform. "
     "nightly: those that take too long for every change.",
 )
 @click.option(

@@ -104,7 +104,11 @@ def logins() -> list[Check]:
         return [missing("registries", wrong.reason, wrong.remedy)]
     if repositories == registry.local_repositories():
         return [
-            left_open("registries", "two on this machine, as REGISTRIES is not set", "docs/publishing.md names others")
+            left_open(
+                "registries",
+                "two on this machine, as REGISTRIES is not set",
+                'REGISTRIES="docker.io/me/house-price ghcr.io/me/house-price" ./ship doctor',
+            )
         ]
     hosts = dict.fromkeys(one.registry for one in repositories if not registry.is_local(one))
     return [_login(host) for host in hosts] or [right("registries", "on this machine, where nobody logs in")]

@@ -158,7 +158,10 @@ def provide_builder(*, registry_reachable: bool) -> str:
     named = os.environ.get("BUILDKIT_IMAGE")
     if registry_reachable or named:
         image = ImageReference.of(named, "BUILDKIT_IMAGE") if named else BUILDKIT
-        if not succeeds("docker", "buildx", "inspect", BUILDER):
+        found = attempt("docker", "buildx", "inspect", BUILDER)
+        if found.returncode == 0 and f'image="{image}"' not in found.text:  # made for another release, or mirror
+            run("docker", "buildx", "rm", BUILDER)
+        if found.returncode or f'image="{image}"' not in found.text:
             run("docker", "buildx", "create", "--name", BUILDER, "--driver", "docker-container",
                 "--driver-opt", f"image={image},network=host")  # fmt: skip
         run("docker", "buildx", "inspect", "--bootstrap", BUILDER)

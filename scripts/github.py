@@ -48,5 +48,5 @@ def require_public() -> None:
     if repository.private:
         raise Failure(
             f"{repository.full_name} is private, and nobody outside could verify the provenance of its images",
-            "make it public (Settings → General), or publish from a machine of yours: docs/first-push.md",
+            "make it public (Settings → General), or publish from a machine of yours: docs/publishing.md",
         )

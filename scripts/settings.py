@@ -189,7 +189,8 @@ def checks() -> list[Check]:
     about = "GitHub"
     origin = re.fullmatch(r"https://([^/]+)/([^/]+/[^/]+)", project.repository())
     if not origin:
-        return [left_open(about, "the remote origin is no repository on GitHub", "git remote set-url origin URL")]
+        remedy = "git remote -v; git remote add origin https://github.com/OWNER/REPOSITORY, or set-url in place of add"
+        return [left_open(about, "no remote named origin is on GitHub", remedy)]
     home = Home(origin[1], origin[2])
     try:
         done = attempt("gh", "auth", "status", "--hostname", home.host, limit=Limit(SECONDS, home.host))
@@ -245,7 +246,7 @@ def _visibility(repository: _Repository) -> Check:
         return missing(
             about,
             f"{name} is private, and nobody outside could verify the provenance of its images",
-            "Settings → General → Change visibility; or publish from a machine of yours: docs/first-push.md",
+            "Settings → General → Change visibility; or publish from a machine of yours: docs/publishing.md",
         )
     if repository.default_branch != "main":
         return missing(

@@ -183,7 +183,7 @@ def _file(variable: str) -> FilePath | None:
         return None
     path = FilePath.of(named, variable)
     if not Path(path).is_file():
-        raise Failure(f"{variable}={path}: there is no such file")
+        raise Failure(f"{variable}={path}: there is no such file", "docs/evidence.md says how cosign writes one")
     return path
 
 

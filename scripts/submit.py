@@ -91,7 +91,10 @@ def _ahead(remote: Remote, environment: str) -> bool:
     """
     fetched = remote.git("fetch", f"+refs/heads/{MAIN}:refs/remotes/origin/{MAIN}")
     if fetched.returncode:
-        raise Failure(f"{MAIN} cannot be fetched: {fetched.words}", "see that the remote origin is right")
+        raise Failure(
+            f"{MAIN} cannot be fetched: {fetched.words}",
+            "see that the network and the remote origin are right: git remote -v",
+        )
     rebased = git.ask("rebase", "--quiet", f"refs/remotes/origin/{MAIN}", root=ROOT)
     if rebased.returncode:
         git.ask("rebase", "--abort", root=ROOT)

@@ -179,7 +179,7 @@ def test_a_stranger_verifies_with_cosign_alone(release: Release, repository: str
     [script] = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "cosign verify " in block]
     sigstore = f"{release.sigstore.github.url} --trusted-root={release.sigstore.trusted_root()}"
     for name, ours in {
-        "ghcr.io/me/house-price:1.0.0": f"{release.where.split()[0]}:1.0.0",
+        "ghcr.io/me/house-price@sha256:…": f"{release.where.split()[0]}@{release.digest}",
         "https://token.actions.githubusercontent.com": sigstore,
         "repository=me/shipshape": f"repository={repository}",
     }.items():

@@ -325,7 +325,7 @@ def test_without_gh_and_without_a_repository_on_github_that_is_said(
 
     monkeypatch.setattr(project, "repository", lambda: "")
     assert [(one.state, one.found) for one in settings.checks()] == [
-        (State.OPEN, "the remote origin is no repository on GitHub")
+        (State.OPEN, "no remote named origin is on GitHub")
     ]
 
 

@@ -44,3 +44,34 @@ def test_a_buildx_that_is_too_old_is_named(programs: Path, buildx: str) -> None:
         engine.provide()
 
     assert "https://docs.docker.com/engine/install/" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("there", "done"),
+    [
+        ("", ["create", "inspect --bootstrap"]),
+        ("ours", ["inspect --bootstrap"]),
+        ("another", ["rm", "create", "inspect --bootstrap"]),
+    ],
+)
+def test_a_builder_of_another_buildkit_is_made_anew(
+    programs: Path, there: str, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = {"ours": "mirror.example/buildkit:1", "another": "moby/buildkit:0"}.get(there, "")
+    said = f'echo \'Driver Options: image="{image}" network="host"\'' if there else "exit 1"
+    program(
+        programs / "docker",
+        f"""[ "$2" = inspect ] && [ "$3" != --bootstrap ] && {{ {said}; exit; }}; echo "$*" >>{programs}/log""",
+    )
+    monkeypatch.setenv("BUILDKIT_IMAGE", "mirror.example/buildkit:1")
+
+    engine.provide_builder(registry_reachable=False)
+
+    log = (programs / "log").read_text().splitlines()
+    assert [line.removeprefix("buildx ").rpartition(" shipshape")[0] or line for line in log if "rm" in line] == (
+        ["rm"] if "rm" in done else []
+    )
+    assert [
+        verb for line in log for verb in ("rm", "create", "inspect --bootstrap") if f"buildx {verb}" in line
+    ] == done
+    assert not [line for line in log if "create" in line and "image=mirror.example/buildkit:1,network=host" not in line]

@@ -61,7 +61,7 @@ def test_a_private_repository_is_refused_in_a_sentence(monkeypatch: pytest.Monke
 
     with pytest.raises(Failure, match=r"me/x is private, and nobody outside could verify") as refused:
         github.require_public()
-    assert "docs/first-push.md" in refused.value.remedy
+    assert "docs/publishing.md" in refused.value.remedy
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"repository": {"full_name": "me/x"}}', json.dumps({"repository": 1})])

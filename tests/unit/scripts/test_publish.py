@@ -324,3 +324,16 @@ def test_what_cannot_be_signed_is_not_pushed(
     with pytest.raises(Failure, match="this machine cannot sign"):
         publish.publish()
     assert shelf.events == []
+
+
+def test_the_check_refuses_what_cannot_be_signed_from_here(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_repositories: object) -> None:
+        raise Failure("only GitHub can sign")
+
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    monkeypatch.setattr(signer, "signing", refuse)
+    with pytest.raises(Failure, match="only GitHub can sign"):
+        publish.check()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may not sign, and another does
+    assert publish.check().startswith("1.0.0 may go to")
+    assert shelf.events == []
