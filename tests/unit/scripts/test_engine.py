@@ -68,9 +68,6 @@ def test_a_builder_of_another_buildkit_is_made_anew(
     engine.provide_builder(registry_reachable=False)
 
     log = (programs / "log").read_text().splitlines()
-    assert [line.removeprefix("buildx ").rpartition(" shipshape")[0] or line for line in log if "rm" in line] == (
-        ["rm"] if "rm" in done else []
-    )
     assert [
         verb for line in log for verb in ("rm", "create", "inspect --bootstrap") if f"buildx {verb}" in line
     ] == done
