@@ -23,14 +23,18 @@ for package in $kept; do
     exit 1
 done
 
+# What a kept package owns stays, whoever else lists it: /lib is a link of base-files, and a folder to others.
+for package in $kept; do
+    cat "$record/info/$package.list" "$record/info/$package:"*.list 2>/dev/null || true
+done >owned
 for package in $installed; do
     case " $kept " in *" $package "*) continue ;; esac
     echo "left out: $package"
     for list in "$record/info/$package.list" "$record/info/$package:"*.list; do
         [ -f "$list" ] || continue
-        while read -r path; do
+        grep -vxFf owned "$list" | while read -r path; do
             [ -d ".$path" ] && [ ! -L ".$path" ] || rm -f ".$path"
-        done <"$list"
+        done
         for script in conffiles config list md5sums postinst postrm preinst prerm shlibs symbols templates triggers; do
             rm -f "${list%list}$script"
         done
@@ -39,6 +43,7 @@ for package in $installed; do
         $record/status >status
     mv status $record/status
 done
+rm owned
 
 for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
     [ -d "$lib" ] || continue

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from scripts import build, debian, difference, engine, git, images, project
 from scripts.build import CA_BUNDLE, Built
@@ -15,6 +16,7 @@ from scripts.failure import Failure
 from scripts.grammar import ImageReference, document
 from scripts.layout import Layout
 from scripts.process import attempt, data, output, run
+from scripts.record import require_history
 from scripts.terminal import say
 
 PACKAGES = ("ca-certificates", "debian-archive-keyring", "git", "iproute2", "procps", "python3", "python3-venv")
@@ -31,6 +33,7 @@ def test_on(suite: str) -> str:
     at = project.commit()
     if at.dirty:
         raise Failure("only a commit can be tested on another machine, and there are other changes", "git commit")
+    require_history()
     engine.provide()
     build.build()
     here = build.built()
@@ -74,11 +77,10 @@ def _machine(image: ImageReference) -> Iterator[str]:
     certificates = [f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"] if CA_BUNDLE.exists() else []
     # Its engine's files are on volumes: one overlay on another is refused by the kernel.
     places = ["--volume=/var/lib/docker", "--volume=/var/lib/containerd"]
-    name = output(
-        "docker", "run", "--detach", "--init", "--privileged", *proxies, *certificates, *places, image,
-        "sleep", "infinity",
-    )  # fmt: skip
+    name = f"shipshape-machine-{uuid4().hex[:12]}"
+    options = (f"--name={name}", "--detach", "--init", "--privileged", *proxies, *certificates, *places)
     try:
+        output("docker", "run", *options, image, "sleep", "infinity")
         yield name
     finally:
         attempt("docker", "rm", "--force", "--volumes", name)

@@ -34,7 +34,10 @@ def pack(built: Path, packed: Path) -> None:
     layout = Layout(built)
     layout.check()
     (packed / "blobs" / "sha256").mkdir(parents=True)
-    top = _Packing(built, packed).document(layout.digest)
+    try:
+        top = _Packing(built, packed).document(layout.digest)
+    except (KeyError, TypeError, ValueError) as odd:
+        raise Failure(f"what BuildKit made is no image of this kind: {odd!r}", "./ship build --no-cache") from odd
     _write(packed / "oci-layout", {"imageLayoutVersion": "1.0.0"})
     _write(packed / "index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]})
 

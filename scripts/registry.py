@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +129,17 @@ def push_index(folder: Path, reference: Reference) -> None:
         raise _refused("does not take", reference, done)
 
 
-def tag(repository: Repository, digest: Digest, name: Tag) -> None:
-    """Let the tag `name` of `repository` point to `digest`, which it holds already."""
+def tag(
+    repository: Repository, digest: Digest, name: Tag, *, before_again: Callable[[], object] = lambda: None
+) -> None:
+    """Let the tag `name` of `repository` point to `digest`, which it holds already.
+
+    Where the registry has a fault, `before_again` is called before each further try: it may see that somebody else has
+    written the tag meanwhile, and refuse.
+    """
     source, target = repository.at(digest), repository.at(name)
     arguments = (*_tls("src-", repository), *_tls("dest-", repository), "--", _url(source), _url(target))
-    _copy("does not take", target, *arguments)
+    _copy("does not take", target, *arguments, before_again=before_again)
 
 
 def labels(reference: Reference) -> dict[str, str]:
@@ -195,23 +202,33 @@ def _read(what: str, reference: Reference) -> bytes:
     return done.stdout
 
 
-def _copy(refusal: str, reference: Reference, *arguments: str, cwd: Path = ROOT) -> None:
+def _copy(
+    refusal: str,
+    reference: Reference,
+    *arguments: str,
+    cwd: Path = ROOT,
+    before_again: Callable[[], object] = lambda: None,
+) -> None:
     """Run `skopeo copy` in `cwd`, between `reference` and what else is named. Raises Failure, which says `refusal`."""
-    done = _skopeo(*COPY, *arguments, cwd=cwd, limit=Limit(COPY_SECONDS, _host(reference)))
+    limit = Limit(COPY_SECONDS, _host(reference))
+    done = _skopeo(*COPY, *arguments, cwd=cwd, limit=limit, before_again=before_again)
     if done.returncode:
         raise _refused(refusal, reference, done)
 
 
-def _skopeo(*arguments: str, limit: Limit, cwd: Path = ROOT) -> Ended:
+def _skopeo(
+    *arguments: str, limit: Limit, cwd: Path = ROOT, before_again: Callable[[], object] = lambda: None
+) -> Ended:
     """Run skopeo and return how it ended, at the third try where the registry has a fault of its own.
 
-    Whatever is asked for or written here can be so twice: what is written is known by its digest.
+    Whatever is asked for or written by it can be so twice: what is written is known by its digest.
     """
     done = attempt("skopeo", *arguments, cwd=cwd, limit=limit)
     for pause in PAUSES:
         if not (done.returncode and FAULT.search(done.stderr)):
             break
         time.sleep(pause)
+        before_again()
         done = attempt("skopeo", *arguments, cwd=cwd, limit=limit)
     return done
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from packaging import version as pep440
 
@@ -119,7 +120,8 @@ def place(repositories: Iterable[Repository], name: Tag, digest: Digest) -> None
     for repository in repositories:
         if not _is_there(repository.at(name), digest):
             say(f"  {repository.at(name)}")
-            registry.tag(repository, digest, name)
+            again = partial(_is_there, repository.at(name), digest)
+            registry.tag(repository, digest, name, before_again=again)
 
 
 def arrival(tags: Mapping[Repository, Sequence[Tag]], digest: Digest) -> bool:

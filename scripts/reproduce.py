@@ -88,7 +88,8 @@ def reproduce(reference: str = "", *, commit: str = "", last: bool = False) -> s
 
 def _last_release() -> Version | None:
     """Return the newest release, as Git's tags have it: `v1.4.0`. Pre-releases are none."""
-    names = git.data("tag", "--list", "v*", root=source.root()).decode(errors="replace").split("\n")
+    listed = git.data("for-each-ref", "--format=%(refname:strip=2)", "refs/tags/v*", root=source.root())
+    names = listed.decode(errors="replace").split("\n")
     versions = [Version(name[1:]) for name in names if Version.matches(name[1:])]
     releases = [version for version in versions if not Ordered(version).is_prerelease]
     return max(releases, key=Ordered, default=None)

@@ -132,6 +132,8 @@ def signing(repositories: Iterable[Repository]) -> Signer:
         raise Failure("COSIGN_PUBLIC_KEY can verify, but not sign", "set COSIGN_KEY as well")
     elif not os.environ.get("COSIGN_KEY"):
         _make_own_key_pair()
+    elif ":" not in who.private and not Path(who.private).is_file():
+        raise Failure(f"COSIGN_KEY={who.private}: there is no such file", "cosign generate-key-pair makes one")
     return who
 
 

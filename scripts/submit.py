@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts import ROOT, git, github, project
@@ -36,6 +36,10 @@ class Remote:
         options = (*self.options, command, "--quiet", "--", self.url, *arguments)
         return git.ask(*options, root=ROOT, env=self.environment, limit=LIMIT)
 
+    def push(self, what: str) -> Ended:
+        """Push `what`, and no tag, whatever the user set: a tag of a version starts a release."""
+        return replace(self, options=("-c", "push.followTags=false", *self.options)).git("push", what)
+
 
 def submit(environment: str, *, pull_request: bool = False) -> str:
     """Push what was committed to the record of `environment` to main, and return what that did.
@@ -53,7 +57,7 @@ def submit(environment: str, *, pull_request: bool = False) -> str:
                 return f"{MAIN} has what {environment} shall run already; nothing was pushed"
             if pull_request:
                 return _open(remote, environment)
-            done = remote.git("push", f"HEAD:refs/heads/{MAIN}")
+            done = remote.push(f"HEAD:refs/heads/{MAIN}")
             if not done.returncode:
                 return f"{MAIN} has what {environment} shall run"
             if RULED_OUT.search(done.stderr):
@@ -95,24 +99,39 @@ def _ahead(remote: Remote, environment: str) -> bool:
             f"{MAIN} cannot be fetched: {fetched.words}",
             "see that the network and the remote origin are right: git remote -v",
         )
-    rebased = git.ask("rebase", "--quiet", f"refs/remotes/origin/{MAIN}", root=ROOT)
+    _require_record_alone(environment)
+    try:
+        rebased = git.ask("rebase", "--quiet", f"refs/remotes/origin/{MAIN}", root=ROOT, limit=Limit(60, "Git"))
+    except BaseException:
+        git.ask("rebase", "--abort", root=ROOT)
+        raise
     if rebased.returncode:
         git.ask("rebase", "--abort", root=ROOT)
         raise Failure(
             f"what was committed here does not fit {MAIN} as it is by now: {rebased.words}",
             f"git reset --keep origin/{MAIN}, then ./ship promote … {environment} again",
         )
-    changed = git.data("diff", "--name-only", "-z", f"refs/remotes/origin/{MAIN}", "HEAD", root=ROOT)
-    names = [os.fsdecode(name) for name in changed.split(b"\0") if name]
+    return bool(git.data("diff", "--name-only", "-z", f"refs/remotes/origin/{MAIN}", "HEAD", root=ROOT))
+
+
+def _require_record_alone(environment: str) -> None:
+    """Raise Failure unless each commit that main lacks changes the record and nothing else, and none is being made."""
+    for state in ("rebase-merge", "rebase-apply"):
+        if Path(ROOT, git.line("rev-parse", "--git-path", state, root=ROOT)).exists():
+            raise Failure("a rebase is under way in this clone", "git rebase --continue, or git rebase --abort")
+    if git.data("status", "--porcelain", "-z", "--untracked-files=no", root=ROOT):
+        raise Failure("there are changes that are not committed", "git stash; what is committed stays")
+    lacking = f"refs/remotes/origin/{MAIN}..HEAD"
+    changed = git.data("log", "--format=", "--name-only", "-z", "-m", lacking, root=ROOT)
+    names = sorted({os.fsdecode(name) for name in changed.split(b"\0") if name})
     if other := [name for name in names if name != str(Record(environment).path)]:
         raise Failure(f"more is committed here than the record of {environment}: {', '.join(other)}", "git log")
-    return bool(names)
 
 
 def _open(remote: Remote, environment: str) -> str:
     """Open a pull request with what is committed here. Raises Failure when that cannot be done."""
     branch = f"{environment}-{git.line('rev-parse', 'HEAD', root=ROOT)[:12]}"
-    pushed = remote.git("push", f"HEAD:refs/heads/{branch}")
+    pushed = remote.push(f"HEAD:refs/heads/{branch}")
     if pushed.returncode:
         raise Failure(f"the branch {branch} cannot be pushed: {pushed.words}", "see that the token may write contents")
     created = attempt("gh", "pr", "create", "--fill", "--base", MAIN, "--head", branch, cwd=ROOT, limit=LIMIT)

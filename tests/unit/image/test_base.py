@@ -107,3 +107,47 @@ def test_every_file_has_the_same_time(root: Path) -> None:
     assert pruned(root).returncode == 0
 
     assert {path.lstat().st_mtime for path in root.parent.joinpath("layer").rglob("*")} == {315532800}
+
+
+def test_what_a_kept_package_owns_stays(root: Path) -> None:
+    """A link of one package is a folder in the list of another."""
+    (root / "lib").symlink_to("usr")
+    with (root / "var/lib/dpkg/info/base-files.list").open("a") as owned:
+        owned.write("/lib\n")
+    install(root, "telnetd")
+    with (root / "var/lib/dpkg/info/telnetd.list").open("a") as listed:
+        listed.write("/lib\n/usr/libc6\n")
+
+    assert pruned(root).returncode == 0
+
+    assert (root.parent / "layer/lib").is_symlink()
+    assert (root.parent / "layer/usr/libc6").exists()
+
+
+def test_a_package_of_an_architecture_goes_with_its_links(root: Path) -> None:
+    install(root, "telnetd")
+    info = root / "var/lib/dpkg/info"
+    (info / "telnetd.list").rename(info / "telnetd:amd64.list")
+    (info / "telnetd.md5sums").rename(info / "telnetd:amd64.md5sums")
+    (info / "telnetd:amd64.postinst").touch()
+    (root / "usr/folder").mkdir()
+    (root / "usr/alias").symlink_to("folder")
+    with (info / "telnetd:amd64.list").open("a") as listed:
+        listed.write("/usr/folder\n/usr/alias\n")
+
+    assert pruned(root).returncode == 0
+
+    layer = root.parent / "layer"
+    assert not list(layer.glob("var/lib/dpkg/info/telnetd*"))
+    assert [(layer / "usr" / name).is_symlink() for name in ("alias", "telnetd")] == [False, False]
+    assert (layer / "usr/folder").is_dir()
+
+
+def test_certificates_stay_as_one_bundle(root: Path) -> None:
+    certificates = root / "etc/ssl/certs"
+    (certificates / "ca-certificates.crt").write_text("all of them")
+    (certificates / "one.pem").symlink_to("/usr/share/ca-certificates/one.crt")
+
+    assert pruned(root).returncode == 0
+
+    assert [path.name for path in (root.parent / "layer/etc/ssl/certs").iterdir()] == ["ca-certificates.crt"]

@@ -29,6 +29,8 @@ class Shelf:
     denied: set[Repository] = field(default_factory=set)
     """Repositories that are not there yet, of which nothing is said."""
     down: set[Repository] = field(default_factory=set)
+    faults: int = 0
+    """How often a registry fails before it writes a tag."""
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> "Shelf":
         for name in ("digest", "tags", "tag", "push"):
@@ -66,7 +68,12 @@ class Shelf:
         self.layouts.append(layout)
         self._write("push", reference, reference.digest)
 
-    def tag(self, repository: Repository, digest: Digest, name: Tag) -> None:
+    def tag(
+        self, repository: Repository, digest: Digest, name: Tag, *, before_again: Callable[[], object] = lambda: None
+    ) -> None:
+        for _ in range(self.faults):
+            self.then("fault")
+            before_again()
         assert repository.at(digest) in self.held, "only what is there can be tagged"
         self._write("tag", repository.at(name), digest)
 

@@ -148,3 +148,38 @@ def test_a_blob_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Failure, match="was changed after the build"):
         packed(built)
+
+
+def test_the_bytes_are_those_that_earlier_releases_made(tmp_path: Path) -> None:
+    """Another digest means that a new release of libdeflate packs otherwise, and no older image can be rebuilt."""
+    built = tmp_path / "built"
+    words = b" ".join(str(number * number % 99_991).encode() for number in range(50_000))
+    config = {"os": "linux", "architecture": "amd64", "config": {}, "history": []}
+    layer = add(built, words)
+    config["rootfs"] = {"type": "layers", "diff_ids": [layer["digest"]]}
+    top = {"config": add(built, json.dumps(config).encode()), "layers": [layer]}
+
+    assert (
+        packed(named(built, add(built, json.dumps(top).encode()))).digest
+        == "sha256:f53fa9a12af129efc56bac70095d3ce5819c497bad428dfc6c39fbd8377411cb"
+    )
+
+
+def test_a_platform_is_an_architecture_and_a_system(tmp_path: Path) -> None:
+    built = tmp_path / "built"
+    platform = {"os": "linux", "architecture": "arm64", "variant": "v8"}
+    entry = {**manifest(built, old=False, architecture="arm64"), "platform": platform}
+    layout = packed(named(built, add(built, json.dumps({"manifests": [entry]}).encode())))
+
+    [entry] = json.loads((layout.path / "blobs" / layout.digest.replace(":", "/")).read_bytes())["manifests"]
+    assert entry["platform"] == {"os": "linux", "architecture": "arm64"}
+
+
+@pytest.mark.parametrize(
+    "top", [b"[]", b'{"manifests": [{}]}', b"{}", b'{"config": {"digest": "sha256:1"}, "layers": []}']
+)
+def test_what_is_no_image_is_refused_in_a_sentence(tmp_path: Path, top: bytes) -> None:
+    built = tmp_path / "built"
+
+    with pytest.raises(Failure):
+        packed(named(built, add(built, top)))

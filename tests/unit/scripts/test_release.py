@@ -453,3 +453,12 @@ def test_a_damaged_record_is_one_sentence(shelf: Shelf, content: bytes) -> None:
         published()
     assert refused.value.remedy == "./ship publish"
     assert shelf.events == []
+
+
+def test_a_tag_that_somebody_wrote_while_a_registry_failed_is_not_overwritten(shelf: Shelf) -> None:
+    shelf.faults = 1
+    shelf.then = lambda event: shelf.put(HUB, "1.0.0", THEIRS) if event == "fault" else None
+
+    with pytest.raises(Failure, match=str(THEIRS.short)):
+        place([HUB], Tag("1.0.0"), OURS)
+    assert shelf.held[HUB.at(Tag("1.0.0"))] == THEIRS

@@ -44,10 +44,19 @@ def test_only_github_signs_as_a_workflow(monkeypatch: pytest.MonkeyPatch) -> Non
     assert signer.signing(REMOTE) == WORKFLOW
 
 
-def test_a_key_that_is_named_counts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_named_counts_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ours.key").touch()
+    monkeypatch.setenv("COSIGN_KEY", f"{tmp_path}/ours.key")
+
+    ours = KeyPair(Key(f"{tmp_path}/ours.key"), Key(f"{tmp_path}/ours.pub"))
+    assert signer.trusted(REMOTE) == signer.signing(REMOTE) == ours
+
+
+def test_a_key_that_is_not_there_cannot_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COSIGN_KEY", "ours/cosign.key")
 
-    assert signer.trusted(REMOTE) == signer.signing(REMOTE) == KeyPair(Key("ours/cosign.key"), Key("ours/cosign.pub"))
+    with pytest.raises(Failure, match=r"COSIGN_KEY=ours/cosign\.key: there is no such file"):
+        signer.signing(REMOTE)
 
 
 def test_a_key_of_a_kms_has_both_halves_under_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,8 +354,11 @@ def test_half_a_key_pair_that_was_left_behind_is_made_whole(fake_cosign: FakeCos
     assert (tmp_path / "shipshape" / "cosign.key").read_text() == "cosign.key"
 
 
-def test_a_key_that_is_named_is_not_made(fake_cosign: FakeCosign, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COSIGN_KEY", "ours/cosign.key")
+def test_a_key_that_is_named_is_not_made(
+    fake_cosign: FakeCosign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.key").touch()
+    monkeypatch.setenv("COSIGN_KEY", f"{tmp_path}/ours.key")
     signer.signing(LOCAL)
 
     assert fake_cosign.calls == []

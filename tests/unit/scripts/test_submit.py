@@ -261,3 +261,51 @@ cd {hub.path.parents[1]} && eval "$(echo "$before" | sed "s: '/: ':")"
     key = lines[3].split("-i ")[1].split()[0]
     assert not Path(key).exists(), "the key is gone when it has been used"
     assert release("1.0.0").digest in dev(hub)
+
+
+def test_what_one_commit_adds_and_another_takes_away_is_not_pushed(hub: Repository, repository: Repository) -> None:
+    before = hub.head
+    (repository.path / "leak.txt").write_text("a secret\n")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message", "oops")
+    repository.git("rm", "--quiet", "leak.txt")
+    repository.git("commit", "--quiet", "--message", "gone")
+    promote("1.0.0", "dev", verified=verified)
+
+    with pytest.raises(Failure, match=r"more is committed here than the record of dev: leak\.txt"):
+        submit("dev")
+    assert hub.head == before
+
+
+def test_a_rebase_of_the_user_s_own_is_left_alone(hub: Repository, repository: Repository) -> None:
+    promote("1.0.0", "dev", verified=verified)
+    under_way = repository.path / ".git" / "rebase-merge"
+    under_way.mkdir()
+
+    with pytest.raises(Failure, match="a rebase is under way"):
+        submit("dev")
+    assert under_way.exists()
+    assert "1.0.0" not in dev(hub)
+
+
+@pytest.mark.usefixtures("hub")
+def test_changes_that_are_not_committed_are_kept(repository: Repository) -> None:
+    promote("1.0.0", "dev", verified=verified)
+    head, record = repository.head, repository.path / Record("dev").path
+    record.write_text(record.read_text() + "\n# a note\n")
+
+    with pytest.raises(Failure, match="changes that are not committed") as refused:
+        submit("dev")
+    assert (refused.value.remedy, repository.head) == ("git stash; what is committed stays", head)
+    assert record.read_text().endswith("# a note\n")
+
+
+def test_no_tag_goes_along(hub: Repository, repository: Repository) -> None:
+    """A tag of a version starts a release."""
+    repository.git("config", "push.followTags", "true")
+    promote("1.0.0", "dev", verified=verified)
+    repository.git("tag", "--annotate", "--message", "mine", "v9.9.9")
+
+    submit("dev")
+
+    assert hub.git("tag", "--list") == ""
