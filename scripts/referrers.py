@@ -32,7 +32,8 @@ LARGEST = 64 << 20
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 # How cosign tree says that there is one, and how that it could not be read.
-_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+# The digest of a referrer; those of its layers stand alone, and are no manifests to ask for.
+_DIGEST = re.compile(rb"(?<=@)sha256:[0-9a-f]{64}")
 _LISTED, _UNREADABLE = " artifacts via OCI referrer: ", "Error fetching "
 
 

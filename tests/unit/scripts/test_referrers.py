@@ -26,6 +26,10 @@ BUNDLE = json.dumps({"mediaType": f"{referrers.BUNDLE}.v0.3+json"}).encode()
 Answer = Callable[..., None]
 
 
+# What a referrer consists of, which cosign lists below it.
+LAYER = f"sha256:{'e' * 64}"
+
+
 def named(number: int) -> str:
     return f"sha256:{number + 2:064x}"
 
@@ -35,7 +39,10 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Let cosign list `listed` referrers, each with a blob of `size` bytes, and give `bundles`."""
 
     def set_up(listed: int, *, size: int = 1, bundles: int | None = None, unreadable: int = 0, error: str = "") -> None:
-        tree = "".join(f"└── 🔗 artifacts via OCI referrer: {named(number)}\n" for number in range(listed))
+        lines = (
+            f"└── 🔗 artifacts via OCI referrer: {HUB}@{named(number)}\n   └── 🍒 {LAYER}\n" for number in range(listed)
+        )
+        tree = "".join(lines)
         given = b"\n".join([BUNDLE] * (listed if bundles is None else bundles))
 
         def attempt(*command: str, **_: object) -> Ended:
@@ -44,7 +51,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
             return Ended(int(bool(error)), given, error)
 
         def manifest(reference: Reference) -> bytes:
-            assert reference.digest != IMAGE, "the image itself is no referrer"
+            assert reference.digest not in {IMAGE, LAYER}, "neither the image itself nor a layer is a referrer"
             layer = {"digest": IMAGE, "size": size}
             return json.dumps({"config": {"digest": IMAGE, "size": 2}, "layers": [layer]}).encode()
 
@@ -120,7 +127,9 @@ def cosign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
 
 def test_cosign_lists_what_there_is_before_it_gives_the_bundles(cosign: Program) -> None:
-    cosign.answer({"tree": said(f"└── 🔗 artifacts via OCI referrer: {named(0)}\n"), "download": said(BUNDLE.decode())})
+    cosign.answer(
+        {"tree": said(f"└── 🔗 artifacts via OCI referrer: {HUB}@{named(0)}\n"), "download": said(BUNDLE.decode())}
+    )
 
     assert referrers.read(HUB, IMAGE) == Referrers(HUB, IMAGE, (BUNDLE,), unread=0)
     assert cosign.calls == [["tree", "--", f"{HUB}@{IMAGE}"], ["download", "attestation", "--", f"{HUB}@{IMAGE}"]]
