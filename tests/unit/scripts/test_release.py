@@ -33,9 +33,10 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     monkeypatch.setattr(source, "root", lambda: tmp_path)
     proven(monkeypatch, "1.0.0")
     shelf = Shelf().install(monkeypatch)
-    monkeypatch.setattr(signer, "verifying", lambda _: KEY)
+    monkeypatch.setattr(signer, "verifying", {(HUB, GHCR): KEY}.__getitem__)
     monkeypatch.setattr(cosign, "statements", statements)
-    monkeypatch.setattr(referrers, "read", lambda place, image: Referrers(place, image, tuple(BUNDLES)))
+    there = {(HUB, OURS): Referrers(HUB, OURS, tuple(BUNDLES))}
+    monkeypatch.setattr(referrers, "read", lambda place, image: there[place, image])
     for repository in (HUB, GHCR):
         shelf.held[repository.at(OURS)] = shelf.held[repository.at(COMMIT)] = OURS
     return shelf
@@ -43,7 +44,12 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
 
 KEY = KeyPair(None, Key("cosign.pub"))
 # What hangs beside the image, and the kind of each as far as it is by who is trusted.
-BUNDLES = {b'{"one": 1}': evidence.BILL, b'{"two": 2}\n': evidence.PROVENANCE, b'{"forged": 3}': ""}
+BUNDLES = {
+    b'{"one": 1}': evidence.BILL,
+    b'{"two": 2}\n': evidence.PROVENANCE,
+    b'{"forged": 3}': "",
+    b'{"four": 4}': evidence.PROVENANCE,
+}
 
 
 def statements(said: Referrers, who: Signer, kind: str) -> list[bytes]:
@@ -323,7 +329,7 @@ def test_notes_tell_what_changed_and_how_to_pull(shelf: Shelf, tmp_path: Path) -
 def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf) -> None:
     release.release()
 
-    assert release.PROVENANCE.read_bytes() == b'{"two": 2}\n'
+    assert release.PROVENANCE.read_bytes() == b'{"two": 2}\n{"four": 4}\n'
     assert "`provenance.intoto.jsonl`" in release.NOTES.read_text()
     assert shelf.names(HUB)
 
