@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from scripts.failure import Failure
 from scripts.grammar import (
+    SHOWN,
     Caller,
     Column,
     Digest,
@@ -30,6 +31,7 @@ from scripts.grammar import (
     Version,
     WorkTree,
     document,
+    shown,
 )
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -228,6 +230,14 @@ def test_what_is_wrong_is_shown_on_one_line_and_cut() -> None:
     assert failed.value.reason.startswith(r"its digest: '\x1b[2J\nxxx")
     assert len(failed.value.reason) < 200
     assert failed.value.remedy == "./ship build"
+    assert [shown("x" * length).endswith("…") for length in (SHOWN - 2, SHOWN - 1)] == [False, True]  # and two quotes
+
+
+def test_where_nothing_helps_nothing_is_said_to_help() -> None:
+    for read in (lambda: Digest.of("x", "its digest"), lambda: document(b"{", Record, "the record")):
+        with pytest.raises(Failure) as failed:
+            read()
+        assert failed.value.remedy == ""
 
 
 @dataclasses.dataclass(frozen=True)
