@@ -103,7 +103,7 @@ def test_a_mirror_that_is_no_url_is_said_and_is_no_missing_answer(project: Check
     done = scan(project, "osv.example.org")
 
     assert done.returncode == 1
-    assert "OSV_API: 'osv.example.org' is not a URL" in done.stdout
+    assert "OSV_API: 'osv.example.org' is not an address" in done.stdout
     assert record(project) is None
 
 

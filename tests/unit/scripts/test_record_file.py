@@ -149,7 +149,7 @@ def test_no_page_reads_a_record_into_the_shell_of_its_reader() -> None:
     lines = [line for page in ROOT.glob("docs/*.md") for line in page.read_text("utf-8").splitlines()]
     sourcing = [line for line in lines if re.search(r"(^|\W)(\.|source) \S*deploy/environments/", line)]
 
-    assert len(sourcing) == 2
+    assert len(sourcing) == 3
     assert all("( . deploy/environments/" in line for line in sourcing)
 
 
