@@ -48,7 +48,7 @@ def test_on(suite: str) -> str:
             _show_difference(name)
     if there.digest != here.digest:
         raise Failure(f"on {suite} it is {there.digest}, here {here.digest}; there: {said}")
-    return f"{there.digest}, as here, with {said}"
+    return f"{there.digest}, as here: {said}"
 
 
 def _image(suite: str) -> ImageReference:
