@@ -13,7 +13,7 @@ from uuid import uuid4
 from scripts import build, debian, difference, engine, git, images, project
 from scripts.build import CA_BUNDLE, Built
 from scripts.failure import Failure
-from scripts.grammar import ImageReference, document
+from scripts.grammar import ImageReference, Revision, document
 from scripts.layout import Layout
 from scripts.process import attempt, data, output, run
 from scripts.record import require_history
@@ -39,7 +39,7 @@ def test_on(suite: str) -> str:
     here = build.built()
     with _machine(_image(suite)) as name:
         inside = ("docker", "exec", "--workdir", CHECKOUT, name)
-        _clone(name)
+        _clone(name, at.revision)
         for stage in (["setup"], ["build"], ["integration", "--only", "image"]):
             run(*inside, "./ship", *stage, remedy=f"see above what fails on {suite}")
         there = document(data(*inside, "cat", "build/image.json"), Built, f"build/image.json on {suite}")
@@ -93,9 +93,11 @@ def _show_difference(name: str) -> None:
             say(f"  {line}")
 
 
-def _clone(name: str) -> None:
+def _clone(name: str, revision: Revision) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder, "commits.bundle")
         git.data("bundle", "create", "--quiet", str(bundle), "HEAD")
         output("docker", "cp", str(bundle), f"{name}:/commits.bundle")
     output("docker", "exec", name, "git", "clone", "--quiet", "/commits.bundle", CHECKOUT)
+    # Not HEAD: somebody may have committed here since the build.
+    output("docker", "exec", name, "git", "-C", CHECKOUT, "checkout", "--quiet", "--detach", revision)
