@@ -159,9 +159,9 @@ def provide_builder(*, registry_reachable: bool) -> str:
     if registry_reachable or named:
         image = ImageReference.of(named, "BUILDKIT_IMAGE") if named else BUILDKIT
         found = attempt("docker", "buildx", "inspect", BUILDER)
-        if found.returncode == 0 and f'image="{image}"' not in found.text:  # made for another release, or mirror
-            run("docker", "buildx", "rm", BUILDER)
         if found.returncode or f'image="{image}"' not in found.text:
+            if not found.returncode:  # made for another release, or mirror
+                run("docker", "buildx", "rm", BUILDER)
             run("docker", "buildx", "create", "--name", BUILDER, "--driver", "docker-container",
                 "--driver-opt", f"image={image},network=host")  # fmt: skip
         run("docker", "buildx", "inspect", "--bootstrap", BUILDER)

@@ -46,8 +46,7 @@ def test_on(suite: str) -> str:
         said = output(*inside, "cat", "build/setup.result")
         if there.digest != here.digest:
             _show_difference(name)
-    if there.digest != here.digest:
-        raise Failure(f"on {suite} it is {there.digest}, here {here.digest}; there: {said}")
+            raise Failure(f"on {suite} it is {there.digest}, here {here.digest}; there: {said}")
     return f"{there.digest}, as here: {said}"
 
 

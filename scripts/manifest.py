@@ -9,6 +9,8 @@ import msgspec
 
 from scripts.grammar import Digest, Platform
 
+# Their media types.
+MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
 

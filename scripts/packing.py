@@ -18,9 +18,9 @@ import deflate
 from scripts.failure import Failure
 from scripts.grammar import Digest
 from scripts.layout import Layout
+from scripts.manifest import INDEX, MANIFEST
 
-TAR, TAR_GZIP = "application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip"
-MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 # Higher ones take three times as long for one percent.
 LEVEL = 6
@@ -74,7 +74,7 @@ class _Packing:
 
     def _layer(self, digest: str) -> dict[str, Any]:
         if digest not in self.layers:
-            self.layers[digest] = self._put(TAR_GZIP, bytes(deflate.gzip_compress(self._read(digest), LEVEL)))
+            self.layers[digest] = self._put(LAYER, bytes(deflate.gzip_compress(self._read(digest), LEVEL)))
         return self.layers[digest]
 
     def _read(self, digest: str) -> bytes:

@@ -20,7 +20,7 @@ import msgspec
 from scripts import registry
 from scripts.failure import Failure
 from scripts.grammar import Digest, Reference, Repository, Tag, document
-from scripts.manifest import Manifest
+from scripts.manifest import INDEX, MANIFEST, Manifest
 from scripts.process import Ended, Limit, attempt
 from scripts.terminal import say
 
@@ -30,10 +30,9 @@ SECONDS = 60
 LARGEST = 64 << 20
 """Bytes of all of them. A bill of materials has about a fifth of one MiB."""
 BUNDLE = "application/vnd.dev.sigstore.bundle"
-MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
-# How cosign tree says that there is one, and how that it could not be read.
 # The digest of a referrer; those of its layers stand alone, and are no manifests to ask for.
 _DIGEST = re.compile(rb"(?<=@)sha256:[0-9a-f]{64}")
+# How cosign tree says that there is one, and how that it could not be read.
 _LISTED, _UNREADABLE = " artifacts via OCI referrer: ", "Error fetching "
 
 
