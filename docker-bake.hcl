@@ -75,6 +75,6 @@ target "image" {
   secret = CA_BUNDLE != "" ? ["id=ca,src=${CA_BUNDLE}"] : []
   # Attestations carry the time of the build: they hang beside the image, never inside its digest.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
-  # Not compressed: scripts/packing.py does that, the same way whichever BuildKit built it.
+  # Not compressed: scripts/oci/packing.py does that, the same way whichever BuildKit built it.
   output = ["type=oci,dest=${DESTINATION},tar=false,rewrite-timestamp=true,compression=uncompressed,force-compression=true"]
 }

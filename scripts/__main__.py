@@ -14,10 +14,11 @@ from typing import Literal
 
 import click
 
-from scripts import BUILD, platforms, terminal
-from scripts.failure import Failure
+from scripts import BUILD, console
+from scripts.environments.record import ENVIRONMENTS
+from scripts.errors import Failure
 from scripts.grammar import Digest, Platform
-from scripts.record import ENVIRONMENTS
+from scripts.oci import platforms
 
 ENVIRONMENT = click.Choice(ENVIRONMENTS)
 # Debian 12, whose engine is too old and is replaced; Debian 13; and testing, which has the newest.
@@ -60,12 +61,12 @@ def ship(context: click.Context, *, again: bool) -> None:
     if context.invoked_subcommand:
         return
     from scripts import pipeline
-    from scripts.publish import check_publishable
-    from scripts.release import published
+    from scripts.stages.publish import check_publishable
+    from scripts.stages.release import published
 
     check_publishable()
     pipeline.pipeline(pipeline.SHIP, again=again)
-    terminal.say(f"Shipped. To run it: ./ship up, or docker run --rm -p 5000:5000 {published()}")
+    console.say(f"Shipped. To run it: ./ship up, or docker run --rm -p 5000:5000 {published()}")
 
 
 @ship.command()
@@ -80,7 +81,7 @@ def test(on: str | None) -> None:
     the newest that Debian has. The digest must be the one that is built here.
     """
     if on:
-        from scripts.machine import test_on
+        from scripts.host.machine import test_on
 
         _stage("test", lambda: test_on(on))
         return
@@ -94,7 +95,7 @@ def test(on: str | None) -> None:
 @click.option("--emulate", is_flag=True, help="Install QEMU, to also run images for these platforms.")
 def setup(wanted: tuple[Platform, ...], *, emulate: bool) -> None:
     """Provide the Docker engine, its tools and the images to start from; keeps what is there."""
-    from scripts.setup import setup as work
+    from scripts.stages.setup import setup as work
 
     _stage("setup", lambda: work(wanted=wanted, emulate=emulate))
 
@@ -102,7 +103,7 @@ def setup(wanted: tuple[Platform, ...], *, emulate: bool) -> None:
 @ship.command()
 def lint() -> None:
     """Read every file with the linter made for it."""
-    from scripts.lint import lint as work
+    from scripts.stages.lint import lint as work
 
     _stage("lint", work)
 
@@ -110,7 +111,7 @@ def lint() -> None:
 @ship.command()
 def unit() -> None:
     """Run the unit tests: no network, no Docker."""
-    from scripts.unit import unit as work
+    from scripts.stages.unit import unit as work
 
     _stage("unit", work)
 
@@ -126,7 +127,7 @@ def mutate(path: str, *, write: bool) -> None:
     """
     if path and write:
         raise click.UsageError("docs/testing.md has the score of everything: --write takes no PATH")
-    from scripts.mutate import mutate as work
+    from scripts.mutation.mutmut import mutate as work
 
     _stage("mutate", lambda: work(path, write=write))
 
@@ -139,7 +140,7 @@ def mutate(path: str, *, write: bool) -> None:
 @click.option("--no-cache", is_flag=True, help="Run every step again, as on a machine that never built before.")
 def build(model_format: Literal["onnx", "joblib"], wanted: tuple[str, ...], *, no_cache: bool) -> None:
     """Build the image into build/image/ (an OCI layout) and describe it in build/image.json."""
-    from scripts.build import build as work
+    from scripts.stages.build import build as work
 
     _stage("build", lambda: work(model_format=model_format, wanted=wanted, cache=not no_cache))
 
@@ -148,7 +149,7 @@ def build(model_format: Literal["onnx", "joblib"], wanted: tuple[str, ...], *, n
 @click.option("--allow-unchecked", is_flag=True, help="In CI, go on where advisories cannot be asked for.")
 def scan(*, allow_unchecked: bool) -> None:
     """Write the image's bill of materials, and look for known vulnerabilities of what is in it."""
-    from scripts.scan import scan as work
+    from scripts.stages.scan import scan as work
 
     _stage("scan", lambda: work(allow_unchecked=allow_unchecked))
 
@@ -170,7 +171,7 @@ def scan(*, allow_unchecked: bool) -> None:
 )
 def integration(only: str, platform: str | None) -> None:
     """Start the built image by its digest and test it from outside."""
-    from scripts.integration import integration as work
+    from scripts.stages.integration import integration as work
 
     _stage("integration", lambda: work(only=only, platform=Platform(platform) if platform else None))
 
@@ -181,7 +182,7 @@ def integration(only: str, platform: str | None) -> None:
 @click.option("--check", is_flag=True, help="Publish nothing; refuse now what would be refused after build and tests.")
 def publish(*, commit_only: bool, digest: str | None, check: bool) -> None:
     """Copy the built image to every registry, sign it, attach its evidence, and release it."""
-    from scripts import publish as work
+    from scripts.stages import publish as work
 
     def expected() -> Digest | None:
         return Digest.of(digest, "--digest") if digest is not None else None
@@ -199,7 +200,7 @@ def reproduce(reference: str, *, commit: str, last: bool) -> None:
     REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
     version in pyproject.toml.
     """
-    from scripts.reproduce import reproduce as work
+    from scripts.stages.reproduce import reproduce as work
 
     _stage("reproduce", lambda: work(reference, commit=commit, last=last))
 
@@ -211,7 +212,7 @@ def release(version: str | None) -> None:
 
     VERSION, such as v1.4.0, must be the one in pyproject.toml.
     """
-    from scripts.release import release as work
+    from scripts.stages.release import release as work
 
     _stage("release", lambda: work(version))
 
@@ -232,7 +233,7 @@ def verify(reference: str) -> None:
       SHIP_CALLER                     who called it (default: the repository of the image's source, for main)
     With a Sigstore of one's own: SHIP_TRUSTED_ROOT, SHIP_OIDC_ISSUER (docs/evidence.md).
     """  # noqa: D301 - click wants the character \b, not two
-    from scripts.verify import verify as work
+    from scripts.stages.verify import verify as work
 
     _stage("verify", lambda: work(reference))
 
@@ -252,7 +253,7 @@ def promote(version: str, environment: str, *, forward: bool) -> None:
       ./ship promote 1.4.0 dev
       ./ship promote 1.4.0 test
     """  # noqa: D301 - click wants the character \b, not two
-    from scripts.promote import promote as work
+    from scripts.stages.promote import promote as work
 
     _stage("promote", lambda: work(version, environment, forward=forward))
 
@@ -266,7 +267,7 @@ def submit(environment: str, *, pull_request: bool) -> None:
     For workflows: DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own. Where main takes
     no push, a pull request is opened.
     """
-    from scripts.submit import submit as work
+    from scripts.stages.submit import submit as work
 
     _stage("submit", lambda: work(environment, pull_request=pull_request))
 
@@ -278,7 +279,7 @@ def rollback(environment: str) -> None:
 
     As promote does: verified, and in one commit. Twice goes back by two, never to what was rolled back from.
     """
-    from scripts.rollback import rollback as work
+    from scripts.stages.rollback import rollback as work
 
     _stage("rollback", lambda: work(environment))
 
@@ -292,7 +293,7 @@ def status(*, as_json: bool, check: bool) -> None:
     What runs is asked of the URL in the record (API_KEY_TEST and the like, where the service wants a key), else of the
     Docker engine of this machine.
     """
-    from scripts import status as work
+    from scripts.stages import status as work
 
     if as_json:
         found = work.statuses()
@@ -311,8 +312,8 @@ def doctor(*, as_json: bool) -> None:
     Looks at the tools of this machine, at the logins for REGISTRIES and, where gh is logged in, at how the repository
     is set up on GitHub. Nothing is changed. Exits with 1 when something that is needed is missing.
     """
-    from scripts import doctor as work
     from scripts.check import State
+    from scripts.stages import doctor as work
 
     if as_json:
         found = work.checks()
@@ -330,7 +331,7 @@ def up(environment: str | None) -> None:
 
     At port 5000; dev at 5010, test at 5020, prod at 5030; PORT names another one.
     """
-    from scripts.environment import up as work
+    from scripts.stages.up import up as work
 
     _stage("up", lambda: work(environment))
 
@@ -339,7 +340,7 @@ def up(environment: str | None) -> None:
 @click.argument("environment", type=ENVIRONMENT, required=False)
 def down(environment: str | None) -> None:
     """Stop what `up` started."""
-    from scripts.environment import down as work
+    from scripts.stages.up import down as work
 
     _stage("down", lambda: work(environment))
 
@@ -358,7 +359,7 @@ def bench(peers: str, *, quick: bool) -> None:
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that pyproject.toml allows.")
 def lock(*, upgrade: bool) -> None:
     """Write the hash-locked requirements files from pyproject.toml."""
-    from scripts.lock import lock as work
+    from scripts.stages.lock import lock as work
 
     _stage("lock", lambda: work(upgrade=upgrade))
 
@@ -366,7 +367,7 @@ def lock(*, upgrade: bool) -> None:
 def _stage(name: str, work: Callable[[], str]) -> None:
     """Run one stage in the open, and keep its result for the table of `./ship` and the summary of a workflow."""
     try:
-        with terminal.stage(name) as result:
+        with console.stage(name) as result:
             result.append(work())
     except Failure as failure:
         _keep(name, f"failed: {failure.reason}")
@@ -376,7 +377,7 @@ def _stage(name: str, work: Callable[[], str]) -> None:
 
 def _keep(name: str, result: str) -> None:
     """Write down how a stage ended; where that cannot be done, its own end counts all the same."""
-    text = terminal.plain(result)
+    text = console.plain(result)
     try:
         BUILD.mkdir(exist_ok=True)
         (BUILD / f"{name}.result").write_text(text, encoding="utf-8")
@@ -385,7 +386,7 @@ def _keep(name: str, result: str) -> None:
             with Path(path).open("a", encoding="utf-8") as summary:
                 summary.write(f"**{name}**: {marked}\n\n")
     except OSError as broken:
-        terminal.say(f"  the result could not be written down: {broken.filename}: {broken.strerror}")
+        console.say(f"  the result could not be written down: {broken.filename}: {broken.strerror}")
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
@@ -402,7 +403,7 @@ def _end(broken: OSError) -> int:
     place = f"{broken.filename}: " if broken.filename else ""
     failure = Failure(f"{place}{broken.strerror or broken}", remedy)
     try:
-        terminal.report(failure)
+        console.report(failure)
     except OSError:  # it is standard output itself: a closed pipe, a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(broken, BrokenPipeError):
@@ -424,7 +425,7 @@ def main() -> int:
     try:
         ship(prog_name="./ship", standalone_mode=False)
     except Failure as failure:
-        terminal.report(failure)
+        console.report(failure)
         return 1
     except OSError as broken:
         return _end(broken)
@@ -432,7 +433,7 @@ def main() -> int:
         wrong.show()
         return wrong.exit_code
     except (KeyboardInterrupt, click.Abort):
-        terminal.say("Interrupted. What was begun has been cleaned up; run it again to go on.")
+        console.say("Interrupted. What was begun has been cleaned up; run it again to go on.")
         return 130
     return 0
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import ROOT
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.process import Ended, Environment, Limit, attempt
 
 # The first line of what Git LFS keeps in a commit in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
-from scripts.failure import Failure
+from scripts.errors import Failure
 
 Document = TypeVar("Document")
 # How much of a value that is wrong is shown.

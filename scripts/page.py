@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts.failure import Failure
+from scripts.errors import Failure
 
 END = "<!-- to here -->"
 

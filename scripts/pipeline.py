@@ -17,11 +17,11 @@ from rich.live import Live
 from rich.text import Text
 
 from scripts import BUILD, ROOT, process
-from scripts.build import built
-from scripts.failure import Failure
+from scripts.checkout import fingerprint
+from scripts.console import Rows, console, duration, say
+from scripts.errors import Failure
 from scripts.grammar import document
-from scripts.project import fingerprint
-from scripts.terminal import Rows, console, duration, say
+from scripts.stages.build import built
 
 LOGS = BUILD / "logs"
 PASSED = BUILD / "passed.json"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from scripts import ROOT
-from scripts.failure import Failure
-from scripts.terminal import say
+from scripts.console import say
+from scripts.errors import Failure
 
 # Where the programs of this project's own Python packages are.
 TOOLS = Path(sys.executable).parent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import BUILD
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.process import run
 
 

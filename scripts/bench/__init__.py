@@ -6,9 +6,9 @@ from scripts.bench import growth, report
 from scripts.bench.contenders import DEFAULT, Contender, choose, prepare
 from scripts.bench.load import Load, provide_wrk, run_load
 from scripts.bench.server import Golden, golden_rows, started
-from scripts.build import built
-from scripts.failure import Failure
-from scripts.terminal import say
+from scripts.console import say
+from scripts.errors import Failure
+from scripts.stages.build import built
 
 WORKERS = 2
 CONNECTIONS = 16

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import ROOT, images
-from scripts.build import CA_BUNDLE, IMAGE
-from scripts.failure import Failure
+from scripts import ROOT
+from scripts.console import say
+from scripts.errors import Failure
+from scripts.host import images
 from scripts.process import output
-from scripts.terminal import say
+from scripts.stages.build import CA_BUNDLE, IMAGE
 
 OURS = "shipshape-bench/ours"
 PEERS = ROOT / "bench" / "peers"

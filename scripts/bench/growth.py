@@ -11,9 +11,9 @@ from scripts import ROOT
 from scripts.bench.contenders import OURS, Contender
 from scripts.bench.load import Load, run_load
 from scripts.bench.server import Golden, Server, launch, started
-from scripts.failure import Failure
+from scripts.console import say
+from scripts.errors import Failure
 from scripts.process import attempt, output
-from scripts.terminal import say
 
 PROFILE = ROOT / "bench" / "profile.py"
 MOST_ROWS = 100_000

@@ -6,9 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import ROOT, debian
+from scripts import ROOT
 from scripts.bench.server import Golden, Server
-from scripts.failure import Failure
+from scripts.errors import Failure
+from scripts.host import debian
 from scripts.process import attempt, output
 
 SCRIPT = ROOT / "bench" / "post.lua"

@@ -13,9 +13,9 @@ from scripts import ROOT
 from scripts.bench.contenders import Contender
 from scripts.bench.growth import Batch, Start
 from scripts.bench.load import Load
-from scripts.build import Built
 from scripts.page import rewrite, table
 from scripts.process import output
+from scripts.stages.build import Built
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN = "<!-- ./ship bench writes from here -->"

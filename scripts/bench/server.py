@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts import BUILD
 from scripts.bench.contenders import OURS, Contender, Row
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.process import attempt, output
 
 START_SECONDS = 90

@@ -148,10 +148,10 @@ def test_an_image_that_hides_a_change_behind_an_honest_commit_is_found_out(
 ) -> None:
     """Made by a pipeline that builds the work tree and says that it is the commit."""
     change_one_letter(other)
-    pipeline, honest = other.path / "scripts/build.py", "git.export(at.revision, context, root=ROOT)"
+    pipeline, honest = other.path / "scripts/stages/build.py", "git.export(at.revision, context, root=ROOT)"
     assert honest in pipeline.read_text()
     pipeline.write_text(pipeline.read_text().replace(honest, "return ROOT"))
-    run("git", "update-index", "--assume-unchanged", CHANGED, "scripts/build.py", cwd=other.path)
+    run("git", "update-index", "--assume-unchanged", CHANGED, "scripts/stages/build.py", cwd=other.path)
     forged = build(other)
     assert forged.image["revision"] == built_checkout.image["revision"]
     assert forged.image["digest"] != built_checkout.image["digest"]

@@ -4,7 +4,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from scripts import record, terminal
+from scripts import console
+from scripts.environments import record
 from tests.unit.scripts.fake_cosign import FakeCosign
 from tests.unit.scripts.repository import Repository
 
@@ -50,7 +51,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def width(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is printed is as wide as in a log, however narrow the terminal is that the tests are started from."""
-    monkeypatch.setattr(terminal.console, "width", 160)
+    monkeypatch.setattr(console.console, "width", 160)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import grammar
-from scripts.failure import Failure
-from scripts.record import ENVIRONMENTS, Record
-from scripts.record_file import Release
-from scripts.verify import Verified
+from scripts.environments.record import ENVIRONMENTS, Record
+from scripts.environments.record_file import Release
+from scripts.errors import Failure
+from scripts.stages.verify import Verified
 
 EMPTY = "# By hand: URL=https://…\nVERSION=\nDIGEST=\nREVISION=\n"
 REPOSITORIES = (grammar.Repository("docker.io/me/x"), grammar.Repository("ghcr.io/me/x"))

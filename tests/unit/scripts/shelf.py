@@ -1,4 +1,4 @@
-"""Registries in memory, behind the doors of `scripts.registry`: what is where, what was done, and what happens then."""
+"""Registries in memory, in place of `scripts.oci.registry`: what is where, and what was done."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import registry
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.grammar import Digest, Reference, Repository, Tag
+from scripts.oci import registry
 
 HUB, GHCR = Repository("docker.io/me/x"), Repository("ghcr.io/me/x")
 OURS, THEIRS = Digest(f"sha256:{'a' * 64}"), Digest(f"sha256:{'b' * 64}")

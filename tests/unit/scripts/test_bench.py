@@ -9,10 +9,10 @@ from scripts.bench.contenders import Contender, choose
 from scripts.bench.growth import Batch, Start
 from scripts.bench.load import Load
 from scripts.bench.server import Golden
-from scripts.build import Built
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.grammar import Column, Digest, Name, RelativePath, Version, WorkTree
 from scripts.page import END
+from scripts.stages.build import Built
 
 PAGE = f"# Benchmarks\n\nWhy.\n\n{report.BEGIN}\n\nold figures\n\n{END}\n\nMore.\n"
 

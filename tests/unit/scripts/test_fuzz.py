@@ -18,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts import __main__ as command_line
-from scripts import build, cosign, evidence, record_file, referrers, registry
-from scripts.evidence import Claim
-from scripts.failure import Failure
+from scripts.environments import record_file
+from scripts.errors import Failure
+from scripts.evidence import cosign, referrers, statements
+from scripts.evidence.signer import KeyPair
+from scripts.evidence.statements import Claim
 from scripts.grammar import (
     Column,
     Digest,
@@ -36,10 +38,11 @@ from scripts.grammar import (
     Version,
     document,
 )
-from scripts.layout import Layout
+from scripts.oci import registry
+from scripts.oci.layout import Layout
+from scripts.oci.location import references
 from scripts.process import Ended
-from scripts.reference import references
-from scripts.signer import KeyPair
+from scripts.stages import build
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 # What a program, a shell, a terminal or a reader of lines would act on.
@@ -252,11 +255,11 @@ def test_what_hangs_beside_an_image(content: bytes) -> None:
 def test_what_cosign_found_right(content: bytes) -> None:
     said = referrers.Referrers(HUB, Digest(DIGEST), (_bundle(json.dumps(STATEMENT).encode()),))
     with answered(content), contextlib.suppress(Failure):
-        for statement in cosign.statements(said, KeyPair(None, Key("a.pub")), evidence.TESTS):
+        for statement in cosign.statements(said, KeyPair(None, Key("a.pub")), statements.TESTS):
             json.loads(statement)
 
 
-STATEMENT = {"predicateType": evidence.TESTS, "predicate": {}}
+STATEMENT = {"predicateType": statements.TESTS, "predicate": {}}
 
 
 def _bundle(payload: bytes) -> bytes:
@@ -267,7 +270,7 @@ def _bundle(payload: bytes) -> bytes:
 def test_what_a_bundle_says_that_it_is(content: bytes) -> None:
     with answered(b"", "error during command execution: no matching attestations: by nobody"):
         said = referrers.Referrers(HUB, Digest(DIGEST), (content,))
-        assert cosign.refusal(said, KeyPair(None, Key("a.pub")), evidence.TESTS) in {"", "by nobody"}
+        assert cosign.refusal(said, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
 
 
 CLAIM = Claim(Digest(DIGEST), Version("1.0.0"), Revision("a" * 40), frozenset({Platform("linux/amd64")}))
@@ -283,7 +286,7 @@ BILL = {
 @given(changed(TESTS))
 def test_a_test_result(content: bytes) -> None:
     with contextlib.suppress(Failure):
-        evidence.test_fact(content, CLAIM)
+        statements.test_fact(content, CLAIM)
         suite = json.loads(content)["configuration"][0]
         assert suite["annotations"]["passed"] > 0 == suite["annotations"]["failed"]
         assert suite["digest"]["gitCommit"] == CLAIM.revision
@@ -292,7 +295,7 @@ def test_a_test_result(content: bytes) -> None:
 @given(changed(BILL))
 def test_a_bill_of_materials(content: bytes) -> None:
     with contextlib.suppress(Failure):
-        evidence.bill_fact(content, CLAIM)
+        statements.bill_fact(content, CLAIM)
         assert CLAIM.digest.encoded in json.dumps(json.loads(content)["metadata"])
 
 

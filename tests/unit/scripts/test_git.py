@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import git
-from scripts.failure import Failure
+from scripts.errors import Failure
 from tests.unit.scripts.repository import Repository
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.grammar import (
     SHOWN,
     Caller,

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from scripts import ROOT, engine, images
-from scripts.lint import unpinned
+from scripts import ROOT
+from scripts.host import engine, images
+from scripts.stages.lint import unpinned
 
 DIGEST = "sha256:" + "7c" * 32
 

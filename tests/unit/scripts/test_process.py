@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from scripts import process
-from scripts.failure import Failure
+from scripts.errors import Failure
 from scripts.process import Limit
 
 

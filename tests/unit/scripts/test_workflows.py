@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 import pytest
 from ruamel.yaml import YAML
 
-from scripts import ROOT, release
-from scripts.record import ENVIRONMENTS
+from scripts import ROOT
+from scripts.environments.record import ENVIRONMENTS
+from scripts.stages import release
 
 Workflows: TypeAlias = dict[str, dict[str, Any]]
 # A status function keeps a job from being skipped because another was; success() is what holds without one.

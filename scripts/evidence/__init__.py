@@ -1,0 +1,1 @@
+"""What is signed and attached beside an image, and whether it is true."""

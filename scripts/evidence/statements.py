@@ -1,0 +1,228 @@
+"""What is said of an image beside its signature: the statements, and what must be true of them.
+
+One place for both sides, so that what `./ship publish` attaches and what `./ship verify` demands cannot drift apart.
+Sources: https://slsa.dev/spec/v1.1/provenance, https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
+and https://cyclonedx.org/docs/1.6/json/
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from scripts import checkout, git, shipment
+from scripts.errors import Failure
+from scripts.grammar import Digest, Platform, Revision, Uri, Version, document
+from scripts.stages.build import Built
+from scripts.stages.integration import EMULATED, SUITES, Passed
+
+PROVENANCE = "https://slsa.dev/provenance/v1"
+TESTS = "https://in-toto.io/attestation/test-result/v0.1"
+BILL = "https://cyclonedx.org/bom"
+# Who builds outside GitHub.
+OWN_MACHINE = Uri("urn:shipshape:own-machine")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an image says of itself, and is to be shown true: its digest, its labels, its platforms."""
+
+    digest: Digest
+    version: Version
+    revision: Revision
+    platforms: frozenset[Platform]
+
+
+class _Struct(msgspec.Struct, frozen=True, rename="camel"):
+    """A part of a statement. What else may stand in it, by its specification, is passed over."""
+
+
+class _Commit(_Struct, frozen=True):
+    git_commit: Revision | None = None
+
+
+class _Dependency(_Struct, frozen=True):
+    uri: Uri = Uri("")
+    digest: _Commit = _Commit()
+
+
+class _Build(_Struct, frozen=True):
+    resolved_dependencies: tuple[_Dependency, ...]
+
+
+class _Builder(_Struct, frozen=True):
+    id: Uri
+
+
+class _Run(_Struct, frozen=True):
+    builder: _Builder
+
+
+class _Provenance(_Struct, frozen=True):
+    build_definition: _Build
+    run_details: _Run
+
+    @property
+    def source(self) -> _Dependency:
+        """The first dependency that is a commit: the source, ahead of what built it."""
+        return next(
+            (one for one in self.build_definition.resolved_dependencies if one.digest.git_commit), _Dependency()
+        )
+
+
+class _Tested(_Struct, frozen=True):
+    platform: Platform
+    passed: int
+    failed: int
+
+
+class _Suite(_Struct, frozen=True):
+    name: str
+    digest: _Commit
+    annotations: _Tested
+
+
+class _Tests(_Struct, frozen=True):
+    result: Literal["PASSED", "WARNED", "FAILED"]
+    configuration: tuple[_Suite, ...]
+    failed_tests: tuple[str, ...] = ()
+
+
+class _Hash(_Struct, frozen=True):
+    alg: str
+    content: str
+
+
+class _Component(_Struct, frozen=True):
+    type: str
+    hashes: tuple[_Hash, ...] = ()
+
+
+class _About(_Struct, frozen=True):
+    component: _Component
+
+
+class _Bill(_Struct, frozen=True):
+    metadata: _About
+    components: tuple[_Component, ...] = ()
+
+
+def provenance(image: Built) -> dict[str, Any]:
+    """Return SLSA provenance of `image`, for a build outside GitHub, which else states it by itself."""
+    parameters = ("name", "version", "data", "target", "model_format")
+    return {
+        "buildDefinition": {
+            "buildType": "urn:shipshape:build:v1",
+            "externalParameters": {
+                **{name: getattr(image, name) for name in parameters},
+                "platforms": sorted(image.platforms),
+            },
+            "resolvedDependencies": [
+                {"name": "source", "uri": _home(), "digest": {"gitCommit": image.revision}},
+                {"name": "pipeline", "digest": {"gitCommit": image.pipeline}},
+                {"name": "base image", "uri": image.base},
+            ],
+        },
+        "runDetails": {"builder": {"id": OWN_MACHINE}},
+    }
+
+
+def provenance_fact(predicate: bytes, claim: Claim, *, workflow: str) -> str:
+    """Return what a provenance shows of `claim`. Raises Failure when it is for something else, or by somebody else.
+
+    `workflow` is the identity that must have built the image; without one, a build on a machine of one's own will do,
+    and its commit may be on the branch that is checked out.
+    """
+    stated = document(predicate, _Provenance, "the provenance")
+    commit, origin = stated.source.digest.git_commit, stated.source.uri.partition("@")[0]
+    home, builder = _home(), stated.run_details.builder.id
+    if commit != claim.revision:
+        raise Failure(f"provenance is for commit {(commit or 'none')[:12]}, and the image says {claim.revision.short}")
+    if origin != home and (workflow or ("https:" in origin and "https:" in home)):
+        raise Failure(f"provenance is for {origin.removeprefix('git+')}, not {home.removeprefix('git+')}")
+    if builder != (workflow or OWN_MACHINE):
+        raise Failure(f"provenance is by {builder}, not by {workflow or OWN_MACHINE}")
+    if checkout.is_in(claim.revision, "main", shipment.root()):
+        return f"commit {claim.revision.short} on main"
+    if not workflow and checkout.is_in(claim.revision, "HEAD", shipment.root()):
+        return f"commit {claim.revision.short} on this branch"
+    raise Failure(f"commit {claim.revision.short} is not on main, as far as this clone knows", _fetch())
+
+
+def test_result(records: Iterable[Passed], image: Built) -> dict[str, Any]:
+    """Return the in-toto test result of the tests that `image` passed."""
+    suites = [
+        {
+            "name": record.suite,
+            "digest": {"gitCommit": image.revision},
+            "annotations": {"platform": record.platform, **vars(record.counts)},
+        }
+        for record in records
+    ]
+    return {"result": "PASSED", "configuration": suites}
+
+
+def test_fact(predicate: bytes, claim: Claim) -> str:
+    """Return what a test result shows of `claim`.
+
+    Raises Failure unless it says that a known suite passed, for that commit, once on each platform.
+    """
+    stated = document(predicate, _Tests, "the test result")
+    if stated.result != "PASSED":
+        raise Failure(f"the tests ended with {stated.result}")
+    for suite in stated.configuration:
+        _check_suite(suite, claim)
+    if stated.failed_tests:
+        raise Failure(f"{len(stated.failed_tests)} tests failed")
+    platforms = [suite.annotations.platform for suite in stated.configuration]
+    if untested := sorted(claim.platforms - set(platforms)):
+        raise Failure(f"not tested on {', '.join(untested)}")
+    if sorted(platforms) != sorted(claim.platforms):
+        raise Failure(f"tested on {', '.join(platforms)}, and the image is for {', '.join(sorted(claim.platforms))}")
+    return ", ".join(
+        f"{suite.annotations.passed} passed on {suite.annotations.platform} ({suite.name})"
+        for suite in stated.configuration
+    )
+
+
+def _check_suite(suite: _Suite, claim: Claim) -> None:
+    """Raise Failure unless the tests of this project passed, for the commit of `claim`."""
+    on = suite.annotations.platform
+    if suite.name not in {*SUITES.values(), EMULATED}:
+        raise Failure(f"tested on {on} with {suite.name}, which is no suite of this project")
+    if suite.digest.git_commit != claim.revision:
+        raise Failure(f"tested on {on} for another commit than {claim.revision.short}")
+    if suite.annotations.failed or suite.annotations.passed <= 0:
+        raise Failure(f"{suite.annotations.passed} passed and {suite.annotations.failed} failed on {on}")
+
+
+def bill_fact(predicate: bytes, claim: Claim) -> str:
+    """Return what a bill of materials shows of `claim`. Raises Failure when it is for another image, or lacks parts."""
+    return f"{check_bill(predicate, claim.digest)} components"
+
+
+def check_bill(predicate: bytes, digest: Digest) -> int:
+    """Return how many components a bill of materials lists. Raises Failure unless it is of the image `digest`."""
+    stated = document(predicate, _Bill, "the bill of materials")
+    hashes = {one.content for one in stated.metadata.component.hashes if one.alg == "SHA-256"}
+    if hashes != {digest.encoded}:
+        raise Failure("the bill of materials is for another image")
+    kinds = {component.type for component in stated.components}
+    if lacking := {"library", "machine-learning-model"} - kinds:
+        raise Failure(f"the bill of materials lists no {' and no '.join(sorted(lacking))}")
+    return len(stated.components)
+
+
+def _home() -> Uri:
+    """Return the repository that the image is made of, as a package manager's Git location.
+
+    Raises Failure when its origin is none that provenance can name.
+    """
+    return Uri.of(f"git+{checkout.repository(shipment.root())}", "the remote origin", "git remote set-url origin URL")
+
+
+def _fetch() -> str:
+    """Return how the checkout learns of the commits that it may lack."""
+    shallow = git.line("rev-parse", "--is-shallow-repository", root=shipment.root()) == "true"
+    return "git fetch --unshallow origin, for the commits that are not here" if shallow else "git fetch origin"

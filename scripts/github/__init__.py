@@ -1,0 +1,1 @@
+"""GitHub: its Actions, and how the repository is set up there."""

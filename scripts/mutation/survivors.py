@@ -1,0 +1,76 @@
+"""The mutants that may live: `surviving-mutants.toml`, reviewed like code, each with its reason."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from scripts import ROOT
+from scripts.errors import Failure
+from scripts.mutation.mutant import Mutant, Outcome
+from scripts.page import table
+
+FILE = ROOT / "surviving-mutants.toml"
+Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why one mutant may live, or every mutant of the same lines."""
+
+    file: Words
+    function: Words
+    was: Words
+    becomes: str | None = None
+    """Without it, whatever the lines become."""
+    reason: Words
+
+    def covers(self, mutant: Mutant) -> bool:
+        """Return whether this is the reason for `mutant`."""
+        same = (self.file, self.function, self.was) == (mutant.file, mutant.function, mutant.was)
+        return same and self.becomes in {None, mutant.becomes}
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    survivor: list[Entry] = []
+
+
+def read(path: Path = FILE) -> list[Entry]:
+    """Return the entries of `path`, none when there is no such file. Raises Failure when one of them is malformed."""
+    remedy = "docs/testing.md has an example"
+    try:
+        entries = msgspec.toml.decode(path.read_bytes(), type=_File).survivor
+    except FileNotFoundError:
+        return []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Failure(f"{path.name}: {error}", remedy) from error
+    seen = set()
+    for entry in entries:
+        change = (entry.file, entry.function, entry.was, entry.becomes)
+        if change in seen:
+            raise Failure(f"{path.name}: the same change of {entry.file} stands there twice: {entry.was}", remedy)
+        seen.add(change)
+    return entries
+
+
+def text(outcome: Outcome, alive: Sequence[Mutant], entries: Sequence[Entry]) -> str:
+    """Return the score and the table of what lives, as docs/testing.md has them: a row for each line and reason."""
+    changes: dict[tuple[str, str, str, str], list[str]] = {}
+    for mutant in alive:
+        reason = next((entry.reason for entry in entries if entry.covers(mutant)), "**no reason yet**")
+        changes.setdefault((mutant.file, mutant.function, mutant.was, reason), []).append(mutant.becomes)
+    rows = [
+        (
+            f"`{file}` `{function}`",
+            _code(was),
+            _code(becomes[0]) if len(becomes) == 1 else f"{len(becomes)} other lines",
+            reason,
+        )
+        for (file, function, was, reason), becomes in changes.items()
+    ]
+    score = f"{outcome.killed} of {outcome.total} mutants killed ({outcome.score:.1f} %), {outcome.alive} survive."
+    return "\n\n".join([score, table(("where", "was", "becomes", "why it may live"), rows)]) + "\n"
+
+
+def _code(line: str) -> str:
+    return f"`{line}`".replace("|", r"\|") if line else "nothing"

@@ -1,0 +1,1 @@
+"""Images as the Open Container Initiative defines them: names, layouts, layers, registries."""

@@ -1,0 +1,222 @@
+"""The bill of materials: what is in the image as it was built, model included, in CycloneDX.
+
+Everything is read from the image's own layers, nothing from the files that asked for it. The same image gives the same
+bytes: the serial number comes from its digest, the time from its label.
+
+Source of the format: https://cyclonedx.org/docs/1.6/json/
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import NAMESPACE_URL, uuid5
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component_evidence import ComponentEvidence, Occurrence
+from cyclonedx.model.license import License
+from cyclonedx.model.lifecycle import LifecyclePhase, PredefinedLifecycle
+from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
+
+from scripts import BUILD
+from scripts.errors import Failure
+from scripts.grammar import Digest, Platform
+from scripts.oci.filesystem import contents
+from scripts.oci.layout import Layout
+from scripts.sbom import model_card
+from scripts.sbom.model_card import ModelCard
+from scripts.sbom.packages import DebianPackage, Installed, Interpreter, Package, PythonPackage, System, is_record
+
+BILL = BUILD / "bill.json"
+SERVICE = "opt/service/app/__main__.py"
+# A package, and the platform of the image that it is on.
+Found = tuple[str, Package]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What the image says of itself; all of it but the packages is the same on every platform."""
+
+    digest: Digest
+    platforms: Mapping[Platform, Digest]
+    labels: Mapping[str, str]
+    system: System
+    card: ModelCard
+    packages: Mapping[str, list[Found]]
+    """By package URL: what has the same one on several platforms, or in several places, is one component."""
+
+    @property
+    def licences(self) -> list[License]:
+        return _licences([self.label("licenses")])
+
+    def label(self, name: str) -> str:
+        key = f"org.opencontainers.image.{name}"
+        if key not in self.labels:
+            raise Failure(f"the image has no label {key}", "./ship build")
+        return self.labels[key]
+
+
+def write(layout: Layout) -> bytes:
+    """Write the bill of `layout` to `build/bill.json` and return it."""
+    text = bill(layout)
+    BILL.parent.mkdir(exist_ok=True)
+    BILL.write_bytes(text)
+    return text
+
+
+def bill(layout: Layout) -> bytes:
+    """Return the bill of materials of all platforms of `layout`: CycloneDX 1.6, JSON.
+
+    Raises Failure when the image does not say what is in it.
+    """
+    image = _read(layout)
+    bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"oci:{image.digest}"), metadata=_metadata(image))
+    _fill(bom, image)
+    document = json.loads(JsonV1Dot6(bom).output_as_string())
+    [model] = [one for one in document["components"] if one["bom-ref"] == model_card.MODEL]
+    model["modelCard"] = image.card.cyclonedx()
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
+        raise Failure(f"the bill of materials breaks the schema of CycloneDX 1.6: {wrong}")
+    return text.encode()
+
+
+def _read(layout: Layout) -> _Image:
+    """Read every platform of `layout`. Raises Failure when they do not hold the same service and model."""
+    packages: dict[str, list[Found]] = {}
+    common = []
+    for platform in sorted(layout.platforms):
+        labels = layout.labels(platform)
+        files = contents(layout, platform, _is_read)
+        installed = Installed(files)
+        for package in installed.packages:
+            packages.setdefault(package.purl.to_string(), []).append((platform, package))
+        if SERVICE not in files:
+            raise Failure(f"the image for {platform} holds no service: /{SERVICE} is not there")
+        common.append((labels, installed.system, model_card.read(files)))
+    if any(one != common[0] for one in common):
+        raise Failure("the platforms of the image differ in labels, distribution or model", "./ship build")
+    return _Image(layout.digest, layout.platforms, *common[0], dict(sorted(packages.items())))
+
+
+def _is_read(path: str) -> bool:
+    return is_record(path) or path.startswith("model/") or path == SERVICE
+
+
+def _metadata(image: _Image) -> BomMetaData:
+    manifests = [
+        Property(name=f"shipshape:manifest:{where}", value=digest) for where, digest in image.platforms.items()
+    ]
+    component = Component(
+        type=ComponentType.CONTAINER,
+        bom_ref="image",
+        name=image.label("title"),
+        version=image.label("version"),
+        description=image.label("description"),
+        purl=PackageURL("oci", name=image.label("title"), version=image.digest),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image.digest.removeprefix("sha256:"))],
+        licenses=image.licences,
+        properties=[Property(name="shipshape:revision", value=image.label("revision")), *manifests],
+    )
+    return BomMetaData(
+        component=component,
+        timestamp=datetime.fromisoformat(image.label("created")),
+        lifecycles=[PredefinedLifecycle(phase=LifecyclePhase.POST_BUILD)],
+    )
+
+
+def _fill(bom: Bom, image: _Image) -> None:
+    """Put the components of `image` into `bom`, and what depends on what."""
+    of = {purl: _package(purl, found) for purl, found in image.packages.items()}
+    system, service = _system(image.system), _service(image)
+    model, data = image.card.model(image.licences), image.card.data()
+    bom.components = [*of.values(), system, service, model, data]
+
+    needed = _needed(image.packages)
+    for purl, others in needed.items():
+        bom.register_dependency(of[purl], [of[other] for other in others])
+    debian, python, cpython = (_of_kind(image.packages, kind) for kind in (DebianPackage, PythonPackage, Interpreter))
+    top = set(python) - {other for others in needed.values() for other in others}
+    answering = [purl for purl in python if PackageURL.from_string(purl).name in image.card.runtime]
+    bom.register_dependency(system, [of[purl] for purl in debian])
+    bom.register_dependency(service, [of[purl] for purl in {*top, *cpython}])
+    bom.register_dependency(model, [data, *(of[purl] for purl in answering)])
+    bom.register_dependency(data)
+    if bom.metadata.component:
+        bom.register_dependency(bom.metadata.component, [system, service, model])
+
+
+def _package(purl: str, found: list[Found]) -> Component:
+    package = found[0][1]
+    licences = package.licences if isinstance(package, PythonPackage) else ()
+    owners = {one.installed_by for _, one in found if isinstance(one, Interpreter) and one.installed_by}
+    return Component(
+        type=ComponentType.PLATFORM if isinstance(package, Interpreter) else ComponentType.LIBRARY,
+        bom_ref=purl,
+        name=package.name,
+        version=package.version,
+        purl=package.purl,
+        licenses=_licences(licences),
+        evidence=ComponentEvidence(occurrences=[Occurrence(location=f"/{one.place}") for _, one in found]),
+        properties=[
+            *(Property(name="shipshape:platform", value=platform) for platform, _ in found),
+            *(Property(name="shipshape:installed-by", value=owner) for owner in owners),
+        ],
+    )
+
+
+def _needed(packages: Mapping[str, list[Found]]) -> dict[str, set[str]]:
+    """Return, by package URL, the packages that each asks for, as far as they are on the same platform."""
+    there = {
+        (platform, type(one), canonicalize_name(one.name)): purl
+        for purl, found in packages.items()
+        for platform, one in found
+    }
+    return {
+        purl: {
+            there[key]
+            for platform, one in found
+            for name in one.requires
+            if (key := (platform, type(one), canonicalize_name(name))) in there
+        }
+        for purl, found in packages.items()
+    }
+
+
+def _of_kind(packages: Mapping[str, list[Found]], kind: type[Package]) -> list[str]:
+    return [purl for purl, found in packages.items() if isinstance(found[0][1], kind)]
+
+
+def _system(system: System) -> Component:
+    return Component(
+        type=ComponentType.OPERATING_SYSTEM,
+        bom_ref="system",
+        name=system.id,
+        version=system.version,
+        description=system.name,
+    )
+
+
+def _service(image: _Image) -> Component:
+    """Return this project's own code in the image."""
+    return Component(
+        type=ComponentType.APPLICATION,
+        bom_ref="service",
+        name=f"{image.label('title')}-service",
+        version=image.label("version"),
+        licenses=image.licences,
+        evidence=ComponentEvidence(occurrences=[Occurrence(location=f"/{SERVICE.rpartition('/')[0]}")]),
+        properties=[Property(name="shipshape:revision", value=image.label("revision"))],
+    )
+
+
+def _licences(told: Iterable[str]) -> list[License]:
+    """Return SPDX identifiers and expressions as such, and other words as they are."""
+    return [LicenseFactory().make_from_string(words) for words in told]

@@ -1,0 +1,88 @@
+"""The exceptions that people have granted: `scan-exceptions.toml`, reviewed like code, each with an end."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from scripts import ROOT
+from scripts.errors import Failure
+from scripts.vulnerabilities.policy import Finding
+
+FILE = ROOT / "scan-exceptions.toml"
+LONGEST = timedelta(days=90)
+Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That one vulnerability of one package does not stop a release until the day it expires, that day included."""
+
+    id: Words
+    package: Words
+    reason: Words
+    reviewed_by: Words
+    expires: date
+
+    def covers(self, finding: Finding) -> bool:
+        return self.id in {finding.id, *finding.aliases} and self.package == finding.package
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    exception: list[Entry] = []
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Findings parted by what becomes of them, and the entries that did nothing."""
+
+    stopping: list[Finding]
+    allowed: list[tuple[Finding, Entry]]
+    reported: list[Finding]
+    expired: list[Entry]
+    """That would have covered a finding which stops a release now."""
+    unused: list[Entry]
+
+
+def read(path: Path = FILE, today: date | None = None) -> list[Entry]:
+    """Return the entries of `path`, none when there is no such file. Raises Failure when one of them is malformed."""
+    remedy = "docs/scanning.md has an example"
+    try:
+        entries = msgspec.toml.decode(path.read_bytes(), type=_File).exception
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Failure(f"{path.name}: {error}", remedy) from error
+    last = (today or _today()) + LONGEST
+    for entry in entries:
+        if entry.expires > last:
+            raise Failure(f"{path.name}: {entry.id} expires on {entry.expires}, and {last} is the latest", remedy)
+    if len({(entry.id, entry.package) for entry in entries}) < len(entries):
+        raise Failure(f"{path.name}: the same id and package stands there twice", remedy)
+    return entries
+
+
+def judge(findings: Iterable[Finding], entries: Sequence[Entry], today: date | None = None) -> Judged:
+    """Part `findings` by what `entries` allow on the day `today`, in UTC."""
+    day = today or _today()
+    judged = Judged([], [], [], [], [])
+    used: set[Entry] = set()
+    for finding in findings:
+        covering = [entry for entry in entries if entry.covers(finding)]
+        used |= {*covering}
+        valid = [entry for entry in covering if entry.expires >= day]
+        if valid:
+            judged.allowed.append((finding, valid[0]))
+        elif finding.stops:
+            judged.stopping.append(finding)
+            judged.expired.extend(covering)
+        else:
+            judged.reported.append(finding)
+    judged.unused.extend(entry for entry in entries if entry not in used)
+    return judged
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

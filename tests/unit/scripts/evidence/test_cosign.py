@@ -1,0 +1,309 @@
+"""What cosign is asked to write and to check, and what is made of its answers."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+
+from scripts.errors import Failure
+from scripts.evidence import cosign, referrers, statements
+from scripts.evidence.cosign import SIGNATURE
+from scripts.evidence.referrers import Referrers
+from scripts.evidence.signer import KeyPair, Workflow
+from scripts.grammar import Caller, Digest, FilePath, Identity, Key, Repository, Url
+from scripts.host import debian
+from scripts.host.debian import System
+from scripts.process import Ended, Limit
+from tests.unit.scripts.fake_cosign import FakeCosign
+
+GHCR = Repository("ghcr.io/me/x")
+DIGEST = Digest(f"sha256:{'1' * 64}")
+REFERENCE = f"{GHCR}@{DIGEST}"
+KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
+WORKFLOW = Workflow(
+    Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
+    Caller("https://github.com/me/x@refs/heads/main"),
+)
+# What cosign 3.1 says of bundles by nobody who is trusted: the reasons, one for each, and all of it twice.
+REASONS = "failed to verify certificate identity: no matching\nfailed to verify signature: no match\n"
+NOTHING = (
+    f"WARNING: x\nError: no matching attestations: {REASONS}error during command execution: no matching attestations: "
+)
+# The same of those that are of another type, or that it cannot read.
+OTHER_TYPE = "none of the attestations matched the predicate type: a, found: b"
+UNREADABLE = "no valid bundles found in local layout"
+
+
+def bundle(kind: str, predicate: object = None) -> bytes:
+    """Return what hangs beside an image: a statement of type `kind`, signed by whomever."""
+    return json.dumps({"dsseEnvelope": envelope(kind, predicate)}).encode()
+
+
+def envelope(kind: str, predicate: object = None) -> dict[str, str]:
+    statement = {"predicateType": kind, "predicate": predicate or {}}
+    return {"payload": base64.b64encode(json.dumps(statement).encode()).decode()}
+
+
+def found(*envelopes: dict[str, str]) -> bytes:
+    """Return what cosign prints of the statements that it finds right."""
+    return b"".join(json.dumps(one).encode() + b"\n" for one in envelopes)
+
+
+def said(*bundles: bytes) -> Referrers:
+    return Referrers(GHCR, DIGEST, bundles)
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COSIGN_PASSWORD", "secret")
+
+
+def test_a_key_signs_without_asking_or_telling_anybody(fake_cosign: FakeCosign) -> None:
+    cosign.sign(GHCR, DIGEST, KEY)
+
+    [call] = fake_cosign.calls
+    verb, key, *files = call.arguments
+    assert (verb, key, files[2:]) == ("sign", "--key=ours.key", ["--yes", "--", REFERENCE])
+    assert call.password == "secret"  # noqa: S105 - a test's own
+    assert json.loads(call.file("signing-config").read_bytes()) == {
+        "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+        "rekorTlogConfig": {},
+        "tsaConfig": {},
+    }
+    assert json.loads(call.file("trusted-root").read_bytes()) == {
+        "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+    }
+
+
+def test_a_workflow_signs_with_the_public_sigstore(fake_cosign: FakeCosign) -> None:
+    cosign.sign(GHCR, DIGEST, WORKFLOW)
+
+    assert [call.arguments for call in fake_cosign.calls] == [["sign", "--yes", "--", REFERENCE]]
+
+
+def test_a_workflow_signs_with_a_sigstore_of_its_own(fake_cosign: FakeCosign) -> None:
+    own = Workflow(
+        WORKFLOW.identity, WORKFLOW.caller, Url("https://a.org"), FilePath("root.json"), FilePath("config.json")
+    )
+    cosign.sign(GHCR, DIGEST, own)
+
+    files = ["--signing-config=config.json", "--trusted-root=root.json"]
+    assert [call.arguments for call in fake_cosign.calls] == [["sign", *files, "--yes", "--", REFERENCE]]
+
+
+def test_a_statement_is_attached_with_its_type_and_its_bytes(fake_cosign: FakeCosign) -> None:
+    cosign.attest(GHCR, DIGEST, WORKFLOW, statements.TESTS, b'{"result": "PASSED"}')
+
+    [call] = fake_cosign.calls
+    verb, kind, file, *rest = call.arguments
+    assert file.endswith("/predicate.json")
+    assert (verb, kind, rest) == ("attest", f"--type={statements.TESTS}", ["--yes", "--", REFERENCE])
+    assert call.file("predicate").read_bytes() == b'{"result": "PASSED"}'
+
+
+def test_a_key_attests_as_it_signs(fake_cosign: FakeCosign) -> None:
+    cosign.attest(GHCR, DIGEST, KEY, statements.BILL, b"{}")
+
+    [call] = fake_cosign.calls
+    assert call.arguments[:2] == ["attest", "--key=ours.key"]
+    assert json.loads(call.file("signing-config").read_bytes())["rekorTlogConfig"] == {}
+
+
+def test_a_registry_that_takes_no_signature_is_a_failure(fake_cosign: FakeCosign) -> None:
+    fake_cosign.answers(error="Error: PUT: denied\n", status=1)
+
+    with pytest.raises(Failure, match="denied"):
+        cosign.sign(GHCR, DIGEST, KEY)
+
+
+def test_writing_has_the_registry_s_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Limit | None] = []
+
+    def output(*_command: str, env: object, limit: Limit | None) -> str:
+        assert env
+        limits.append(limit)
+        return ""
+
+    monkeypatch.setattr(cosign, "output", output)
+    cosign.sign(GHCR, DIGEST, KEY)
+
+    assert limits == [Limit(referrers.SECONDS, "ghcr.io")]
+
+
+@pytest.mark.parametrize("who", [KEY, WORKFLOW])
+def test_what_a_trusted_signer_said_is_what_cosign_finds_right(
+    fake_cosign: FakeCosign, who: KeyPair | Workflow
+) -> None:
+    fake_cosign.answers(found(envelope(statements.TESTS, {"a": 1}), envelope(statements.TESTS, {"a": 2})))
+    asked = said(bundle(statements.TESTS), bundle(statements.TESTS, {"a": 1}))
+
+    assert cosign.statements(asked, who, statements.TESTS) == [b'{"a": 1}', b'{"a": 2}']
+    assert cosign.refusal(asked, who, statements.TESTS) == ""
+    for call in fake_cosign.calls:
+        verb, *options, _, _ = call.arguments
+        assert (verb, options) == (
+            "verify-attestation",
+            [f"--type={statements.TESTS}", "--local-image=true", *who.options],
+        )
+        assert call.arguments[-2] == "--"
+        assert (call.last / "oci-layout").exists()
+
+
+def test_only_what_says_that_it_is_of_the_type_is_checked(fake_cosign: FakeCosign) -> None:
+    asked = said(
+        bundle(statements.BILL), bundle(statements.TESTS), b"junk", b"{}", b'{"dsseEnvelope": {"payload": "e30="}}'
+    )
+    cosign.statements(asked, KEY, statements.TESTS)
+
+    [call] = fake_cosign.calls
+    blobs = [path.read_bytes() for path in (call.last / "blobs" / "sha256").iterdir()]
+    assert bundle(statements.TESTS) in blobs
+    assert len(blobs) == 2, "the bundle and the manifest that lists it"
+
+
+@pytest.mark.parametrize("asked", [said(), said(bundle(statements.BILL)), said(b"junk"), said(b"{}")])
+def test_where_nothing_is_of_the_type_cosign_is_not_asked(fake_cosign: FakeCosign, asked: Referrers) -> None:
+    assert cosign.statements(asked, KEY, statements.TESTS) == []
+    assert cosign.refusal(asked, KEY, statements.TESTS) == ""
+    assert fake_cosign.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (f"{NOTHING}{REASONS}", REASONS.strip().replace("\n", " | ")),
+        (f"{NOTHING}the same\nthe same\n\n", "the same"),
+        (f"Error: {OTHER_TYPE}\nerror during command execution: {OTHER_TYPE}\n", OTHER_TYPE),
+        (f"WARNING: x\nError: {UNREADABLE}\nerror during command execution: {UNREADABLE}\n", UNREADABLE),
+        (f"{NOTHING}error during command execution: forged\n", "error during command execution: forged"),
+    ],
+)
+def test_what_nobody_trusted_said_is_nothing_for_a_reason(fake_cosign: FakeCosign, error: str, reason: str) -> None:
+    fake_cosign.answers(error=error, status=1)
+    asked = said(bundle(statements.TESTS))
+
+    assert cosign.statements(asked, KEY, statements.TESTS) == []
+    assert cosign.refusal(asked, KEY, statements.TESTS) == reason
+
+
+@pytest.mark.parametrize("ask", [cosign.statements, cosign.refusal])
+def test_what_cosign_cannot_check_is_not_nothing(fake_cosign: FakeCosign, ask: Callable[..., object]) -> None:
+    why = "loading public key: open ours.pub: no such file or directory"
+    fake_cosign.answers(error=f"WARNING: x\nError: {why}\nerror during command execution: {why}\n", status=1)
+
+    with pytest.raises(Failure, match=f"cosign cannot tell what the key ours.pub signed: error during .*: {why}$"):
+        ask(said(bundle(statements.TESTS)), KEY, statements.TESTS)
+
+
+def test_an_answer_in_another_form_is_a_failure(fake_cosign: FakeCosign) -> None:
+    asked = said(bundle(statements.TESTS))
+    for answer, reason in (
+        (b"what?\n", "cosign's output is not"),
+        (found({"payload": "e30="}), "a statement by the key"),
+    ):
+        fake_cosign.answers(answer)
+        with pytest.raises(Failure, match=reason):
+            cosign.statements(asked, KEY, statements.TESTS)
+
+
+@pytest.mark.parametrize(("who", "peer"), [(KEY, "the key ours.pub"), (WORKFLOW, "Sigstore")])
+def test_checking_has_a_limit_that_names_who_is_asked(
+    who: KeyPair | Workflow, peer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[Limit | None] = []
+
+    def attempt(*_command: str, limit: Limit | None) -> Ended:
+        limits.append(limit)
+        return Ended(0, b"", "")
+
+    monkeypatch.setattr(cosign, "attempt", attempt)
+    cosign.statements(said(bundle(statements.TESTS)), who, statements.TESTS)
+
+    assert limits == [Limit(referrers.SECONDS, peer)]
+
+
+def test_an_image_is_signed_by_a_signature_and_by_no_other_statement(fake_cosign: FakeCosign) -> None:
+    fake_cosign.answers(found(envelope(SIGNATURE)))
+
+    assert cosign.signed(said(bundle(SIGNATURE)), KEY)
+    assert not cosign.signed(said(bundle(statements.BILL)), KEY)
+    [call] = fake_cosign.calls
+    assert "--type=https://sigstore.dev/cosign/sign/v1" in call.arguments
+
+
+HELP = b"Available Commands:\n%s      Create a Sigstore protobuf bundle\n"
+NEW, OLD = HELP % b"  upgrade     Upgrade a Sigstore protobuf bundle\n  create", HELP % b"  create"
+
+
+def test_a_cosign_that_is_new_enough_is_taken_and_an_older_one_named(fake_cosign: FakeCosign) -> None:
+    fake_cosign.answers(NEW)
+    cosign.require()
+    assert cosign.provide() == "cosign"
+    assert [call.arguments for call in fake_cosign.calls] == [["bundle", "--help"]] * 2
+
+    fake_cosign.answers(OLD)
+    with pytest.raises(
+        Failure, match=r"the cosign that is here is older than 3\.1, and this needs 3\.1 or newer"
+    ) as old:
+        cosign.require()
+    assert old.value.remedy == f"./ship setup, or {cosign.MANUAL}"
+
+
+def test_without_cosign_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(Failure, match=r"cosign is not installed, and this needs 3\.1 or newer"):
+        cosign.require()
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign) -> list[object]:
+    """What is installed on this Debian, whose cosign is old."""
+    calls: list[object] = []
+
+    def install(packages: list[str], **options: object) -> None:
+        calls.append((packages, options))
+
+    fake_cosign.answers(OLD)
+    monkeypatch.setattr(debian, "install", install)
+    monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder)
+    monkeypatch.setattr(debian, "system", lambda: System("Debian", has_apt=True, is_root=True))
+    return calls
+
+
+def test_debian_gets_the_cosign_of_its_testing_suite(installed: list[object]) -> None:
+    assert cosign.provide() == "cosign"
+    assert installed == [([], {"borrowed": ["cosign"], "suite": debian.TESTING})]
+
+
+@pytest.mark.parametrize(("has_apt", "is_root"), [(False, True), (True, False)])
+def test_where_nothing_can_be_installed_the_manual_is_named(
+    installed: list[object], monkeypatch: pytest.MonkeyPatch, *, has_apt: bool, is_root: bool
+) -> None:
+    monkeypatch.setattr(debian, "system", lambda: System("Other", has_apt=has_apt, is_root=is_root))
+
+    said = "the cosign that is here is older than 3.1, and publishing and verifying need 3.1 or newer"
+    assert cosign.provide() == f"{said}: {cosign.MANUAL}"
+    assert installed == []
+
+
+def test_without_debian_s_keys_nothing_is_installed(
+    installed: list[object], monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign
+) -> None:
+    monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder / "none")
+
+    assert cosign.provide().endswith(cosign.MANUAL)
+    assert installed == []
+
+
+def test_setting_up_goes_on_where_the_installation_fails(
+    installed: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(_packages: object, **_options: object) -> None:
+        raise Failure("no mirror answers")
+
+    monkeypatch.setattr(debian, "install", install)
+
+    assert cosign.provide().endswith("need 3.1 or newer: no mirror answers")
+    assert installed == []

@@ -1,0 +1,478 @@
+"""What registries say, through the real skopeo: what counts as an answer, and what is said where there is none."""
+
+import hashlib
+import json
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.errors import Failure
+from scripts.grammar import Digest, Reference, Repository, Tag
+from scripts.oci import registry
+from tests.unit.scripts.loopback import INDEX, MANIFEST, Registry, Reply, error, serving
+
+pytestmark = pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed: ./ship setup")
+
+LABELS = {"org.opencontainers.image.version": "1.0.0"}
+CONFIG = {"os": "linux", "architecture": "amd64", "config": {"Labels": LABELS}, "rootfs": {"type": "layers"}}
+PAUSES = registry.PAUSES
+ONE = Digest(f"sha256:{1:064}")
+
+
+@pytest.fixture
+def there() -> Iterator[Registry]:
+    """A registry that answers."""
+    with serving(Registry()) as registry:
+        yield registry
+
+
+def repository(there: Registry) -> Repository:
+    return Repository(f"{there.host}/me/x")
+
+
+def tagged(there: Registry, name: str = "1.0.0") -> Reference:
+    return repository(there).at(Tag(name))
+
+
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person who is logged in nowhere; what `docker login` would write."""
+    monkeypatch.setattr(registry, "PAUSES", (0.0, 0.0))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / "config.json"
+
+
+@pytest.mark.parametrize(
+    "manifest", [b'{\r\n "schemaVersion": 2\r\n}\r\n', b'{\n "a": "\xff\xfe"}\n\n', b" ", b"hello"]
+)
+def test_a_digest_is_that_of_the_bytes_whatever_they_are(there: Registry, manifest: bytes) -> None:
+    there.put("1.0.0", manifest)
+
+    assert registry.digest(tagged(there)) == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
+
+def test_a_reference_with_both_is_asked_for_by_its_tag(there: Registry) -> None:
+    digest = there.put_image("1.0.0", CONFIG)
+
+    assert registry.digest(Reference(f"{tagged(there)}@{ONE}")) == digest
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
+        error(404, "NAME_UNKNOWN", "repository name not known to registry"),
+        error(404, "NOT_FOUND", "artifact me/x:1.0.0 not found"),  # Harbor
+    ],
+)
+def test_what_a_registry_says_it_does_not_have_is_not_there(there: Registry, reply: Reply) -> None:
+    there.says["GET .*/manifests/.*"] = reply
+
+    assert registry.digest(tagged(there)) is None
+
+
+def test_what_is_denied_may_be_a_repository_that_the_first_push_makes(there: Registry) -> None:
+    there.says["GET .*/manifests/.*"] = error(403, "DENIED", "requested access to the resource is denied")
+
+    assert registry.digest(tagged(there), may_be_new=True) is None
+    with pytest.raises(registry.Denied, match="cannot be asked about") as denied:
+        registry.digest(tagged(there))
+    assert denied.value.remedy.startswith(f"docker login {there.host}")
+
+
+REPLIES = {
+    "500": (Reply(500, b"not found"), "500 Internal Server Error", "try again later"),
+    "502 of a proxy": (Reply(502, b"<html>manifest unknown</html>"), "502 Bad Gateway", "try again later"),
+    "404 of a proxy": (Reply(404, b"<html>page not found</html>"), "page not found", ""),
+    "404 of a liar": (Reply(404, b"<html>manifest unknown, name unknown, denied</html>"), "manifest unknown", ""),
+    "404 and nothing": (Reply(404), "404", ""),
+    "401": (error(401, "UNAUTHORIZED", "authentication required"), "unauthorized", "docker login localhost:"),
+    "401 after a token": (
+        Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'}),
+        "unauthorized",
+        "docker login localhost:",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "words", "remedy"), REPLIES.values(), ids=list(REPLIES))
+def test_no_other_answer_says_that_something_is_not_there(
+    there: Registry, reply: Reply, words: str, remedy: str
+) -> None:
+    there.says["GET .*/manifests/.*"] = reply
+
+    with pytest.raises(Failure, match=words) as refused:
+        registry.digest(tagged(there), may_be_new=True)
+    assert refused.value.reason.startswith(f"{there.host} cannot be asked about {tagged(there)}: ")
+    assert refused.value.remedy.startswith(remedy)
+    assert bool(refused.value.remedy) == bool(remedy)
+
+
+@dataclass
+class Failing(Registry):
+    """A registry that fails to tell or take anything but its version, the first few times."""
+
+    digest: str = ""
+    faults: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, kind: str, body: bytes) -> Reply:
+        if path != "/v2/":
+            self.asked.append(f"{method} {path}")
+            self.faults -= 1
+            if self.faults >= 0:
+                return Reply(503, b"down for a moment")
+        return super().answer(method, path, kind, body)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda there: registry.digest(tagged(there)),
+        lambda there: registry.tags(repository(there)),
+        lambda there: registry.tag(repository(there), Digest(there.digest), Tag("1.0.0")),
+    ],
+    ids=["question", "list", "copy"],
+)
+def test_a_registry_that_fails_twice_is_asked_a_third_time_and_then_believed(ask: Callable[[Any], object]) -> None:
+    there = Failing()
+    with serving(there):
+        there.digest = there.put_image("1.0.0", CONFIG)
+        for faults, ends in ((2, False), (10**6, True)):
+            there.faults = faults
+            with pytest.raises(Failure, match="503") if ends else nullcontext():
+                ask(there)
+
+
+def test_a_registry_whose_answer_is_no_is_not_asked_again() -> None:
+    there = Failing()
+    with serving(there):
+        assert registry.digest(tagged(there)) is None
+        assert there.asked == ["GET /v2/me/x/manifests/1.0.0"]
+
+
+def test_a_registry_that_fails_has_a_moment_until_it_is_asked_again() -> None:
+    assert PAUSES == (1, 4)
+
+
+@pytest.mark.parametrize("words", ["executable file not found in $PATH", "open config.json: permission denied"])
+def test_credentials_that_cannot_be_had_say_nothing_of_what_is_there(
+    there: Registry, nobody: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    nobody.write_text(json.dumps({"credHelpers": {there.host: "ours"}}))
+    helper = nobody.parent / "bin" / "docker-credential-ours"
+    helper.parent.mkdir()
+    helper.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(helper.parent), prepend=":")
+
+    with pytest.raises(Failure, match=re.escape(words)) as refused:
+        registry.digest(tagged(there), may_be_new=True)
+    assert refused.value.remedy == ""
+
+
+def test_a_registry_of_this_machine_that_is_down_is_started_by_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("localhost", 0)) as held:
+        port = held.getsockname()[1]
+    down = Repository(f"localhost:{port}/x").at(Tag("1.0.0"))
+
+    with pytest.raises(Failure, match="connection refused") as refused:
+        registry.digest(down)
+    assert refused.value.remedy == f"start localhost:{port}, or mend its name"
+
+    monkeypatch.setattr(registry, "LOCAL", {"Docker Hub": (port, "shipshape-docker-hub")})
+    with pytest.raises(Failure, match="connection refused") as refused:
+        registry.digest(down)
+    assert refused.value.remedy.startswith("docker start shipshape-docker-hub shipshape-ghcr")
+
+
+def test_a_registry_that_is_up_and_sends_somewhere_else_is_not_started(
+    there: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there.says["GET .*/manifests/.*"] = Reply(302, headers={"Location": "http://127.0.0.1:1/"})
+    monkeypatch.setattr(registry, "LOCAL", {"Docker Hub": (int(there.host.split(":")[1]), "shipshape-docker-hub")})
+
+    with pytest.raises(Failure, match="connection refused") as refused:
+        registry.digest(tagged(there))
+    assert refused.value.remedy == ""
+
+
+def test_every_tag_that_can_be_one_is_listed(there: Registry) -> None:
+    names = ["1.0.0", "latest", "_x", "-x", "a b", "", "\uff11.0.0", "\x1b[31m", "x" * 129, "sha256:1"]
+    there.says["GET .*/tags/list"] = Reply(200, json.dumps({"name": "x", "tags": names}).encode())
+
+    assert registry.tags(repository(there)) == ["1.0.0", "latest", "_x"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "remedy"),
+    [
+        (error(404, "NAME_UNKNOWN", "repository name not known to registry"), ""),
+        (Reply(404), ""),
+        (error(403, "DENIED"), "docker login "),
+        (Reply(500), "try again later"),
+        (Reply(200), ""),
+        (Reply(200, b"<html>"), ""),
+        (Reply(200, b'{"tags": [1, 2]}'), ""),
+        (Reply(200, b'{"tags": "1.0.0"}'), ""),
+    ],
+)
+def test_no_list_of_tags_is_not_an_empty_one(there: Registry, reply: Reply, remedy: str) -> None:
+    there.says["GET .*/tags/list"] = reply
+
+    with pytest.raises(Failure, match="gives no list of the tags of") as refused:
+        registry.tags(repository(there))
+    assert refused.value.remedy.startswith(remedy)
+    assert bool(refused.value.remedy) == bool(remedy)
+
+
+def test_an_image_says_its_labels_and_its_platform(there: Registry) -> None:
+    there.put_image("1.0.0", CONFIG)
+
+    assert registry.labels(tagged(there)) == LABELS
+    assert registry.platforms(tagged(there)) == ["linux/amd64"]
+
+
+@pytest.mark.parametrize("config", [{}, {"Labels": None}])
+def test_an_image_may_have_no_labels(there: Registry, config: dict[str, Any]) -> None:
+    there.put_image("1.0.0", {**CONFIG, "config": config})
+
+    assert registry.labels(tagged(there)) == {}
+
+
+def test_a_digest_says_which_image_is_meant_whatever_the_tag_is_by_now(there: Registry) -> None:
+    digest = there.put_image("0.9.0", {**CONFIG, "config": {"Labels": {"which": "this"}}})
+    there.put_image("1.0.0", CONFIG)
+
+    assert registry.labels(Reference(f"{tagged(there)}@{digest}")) == {"which": "this"}
+
+
+def entry(digest: str, **more: object) -> dict[str, Any]:
+    return {"mediaType": MANIFEST, "digest": digest, "size": 1, **more}
+
+
+def put_index(there: Registry, *entries: dict[str, Any]) -> None:
+    there.put("1.0.0", {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, INDEX)
+
+
+def test_an_index_says_every_platform(there: Registry) -> None:
+    places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
+    put_index(there, *(entry(ONE, platform=place) for place in places))
+
+    assert registry.platforms(tagged(there)) == ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ([entry(ONE)], "an image of no platform"),
+        ([entry(ONE, platform={"os": "linux", "architecture": "amd64"}), entry(ONE, platform=None)], "of no platform"),
+        ([entry(ONE, platform={"os": "linux"})], "missing required field `architecture`"),
+        ([entry(ONE, platform={"os": "linux", "architecture": "amd64\n✓"})], "is not a platform"),
+        ([entry(ONE, platform={"os": "linux", "architecture": 64})], "Expected `str`, got `int`"),
+        ([], "is an index of no image"),
+    ],
+)
+def test_an_index_that_does_not_say_its_platforms(there: Registry, entries: list[dict[str, Any]], reason: str) -> None:
+    put_index(there, *entries)
+
+    with pytest.raises(Failure, match=reason):
+        registry.platforms(tagged(there))
+
+
+@pytest.mark.parametrize("manifest", [b"hello", b"\xff\xfe", b"", b"null", b"[1]", b'{"manifests": 1}', b"[" * 100_000])
+def test_a_manifest_that_is_none_is_one_sentence(there: Registry, manifest: bytes) -> None:
+    there.put("1.0.0", manifest)
+
+    for ask in (registry.platforms, registry.labels):
+        with pytest.raises(Failure, match=there.host):
+            ask(tagged(there))
+
+
+@pytest.mark.parametrize("config", [b"hello", b"\xff", b"[]", b'{"os": 1}', b'{"config": {"Labels": {"a": 1}}}'])
+def test_a_configuration_that_is_none_is_one_sentence(there: Registry, config: bytes) -> None:
+    there.put_image("1.0.0", config)
+
+    for ask in (registry.platforms, registry.labels):
+        with pytest.raises(Failure, match=there.host):
+            ask(tagged(there))
+
+
+def test_bytes_that_are_not_of_their_digest_are_refused(there: Registry) -> None:
+    digest = Digest(there.put_image("1.0.0", CONFIG))
+    there.content[digest] = (MANIFEST, there.content[digest][1] + b" ")
+
+    for ask in (registry.digest, registry.labels, registry.platforms):
+        with pytest.raises(Failure, match=r"gives something else for|does not match"):
+            ask(repository(there).at(digest))
+
+
+def test_a_configuration_that_is_not_of_its_digest_is_refused(there: Registry) -> None:
+    there.put_image("1.0.0", CONFIG)
+    blob = json.loads(there.content["1.0.0"][1])["config"]["digest"]
+    there.content[blob] = ("", json.dumps({**CONFIG, "config": {"Labels": {"a": "b"}}}).encode())
+
+    with pytest.raises(Failure, match="does not match"):
+        registry.labels(tagged(there))
+
+
+def written_layout(folder: Path) -> tuple[Path, Digest]:
+    """Write an OCI layout of one image without layers; return it and its digest."""
+    made = Registry()
+    digest = Digest(made.put_image("1.0.0", CONFIG))
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    for name, (_, data) in made.content.items():
+        if name.startswith("sha256:"):
+            (folder / "blobs" / "sha256" / name.removeprefix("sha256:")).write_bytes(data)
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    size = len(made.content[digest][1])
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry(digest) | {"size": size}]}))
+    return folder, digest
+
+
+@pytest.mark.parametrize("folder", ["image", "with space", "with:colon"])
+def test_an_image_goes_there_and_back_byte_for_byte_from_any_folder(
+    there: Registry, tmp_path: Path, folder: str
+) -> None:
+    layout, digest = written_layout(tmp_path / folder / "image")
+
+    registry.push(layout, repository(there).at(digest))
+    assert registry.digest(tagged(there)) is None
+    registry.tag(repository(there), digest, Tag("1.0.0"))
+    assert registry.digest(tagged(there)) == digest
+    registry.pull(repository(there).at(digest), tmp_path / folder / "back")
+    assert (tmp_path / folder / "back" / "blobs" / "sha256" / digest.encoded).read_bytes() == there.content[digest][1]
+
+
+def test_every_platform_of_an_index_goes_there(there: Registry, tmp_path: Path) -> None:
+    """Also those that this machine would not run."""
+    places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64", "s390x")]
+    images = [there.put_image("", {**CONFIG, **place}) for place in places]
+    put_index(
+        there,
+        *(
+            entry(image, platform=place) | {"size": len(there.content[image][1])}
+            for image, place in zip(images, places, strict=True)
+        ),
+    )
+    registry.pull(tagged(there), tmp_path / "back")
+
+    assert {path.name for path in (tmp_path / "back" / "blobs" / "sha256").iterdir()} >= {
+        image.removeprefix("sha256:") for image in images
+    }
+
+
+class Old(Registry):
+    """A registry from before OCI's media types."""
+
+    def write(self, method: str, where: str, name: str, kind: str, body: bytes) -> Reply:
+        if kind == MANIFEST:
+            return error(400, "MANIFEST_INVALID", "manifest invalid")
+        return super().write(method, where, name, kind, body)
+
+
+def test_an_image_is_not_made_into_another_for_a_registry_that_does_not_take_it() -> None:
+    with serving(Old()) as old:
+        digest = Digest(old.put_image("0.9.0", CONFIG))
+
+        with pytest.raises(Failure, match="does not take"):
+            registry.tag(repository(old), digest, Tag("1.0.0"))
+        assert "1.0.0" not in old.content
+
+
+def test_a_registry_that_takes_nothing_is_named_with_its_reason(there: Registry, tmp_path: Path) -> None:
+    layout, digest = written_layout(tmp_path / "image")
+    there.says["PUT .*|POST .*|PATCH .*"] = error(403, "DENIED", "requested access to the resource is denied")
+
+    with pytest.raises(Failure, match=f"{there.host} does not take {repository(there)}@{digest}: .*denied") as refused:
+        registry.push(layout, repository(there).at(digest))
+    assert refused.value.remedy.startswith(f"docker login {there.host}")
+
+    with pytest.raises(Failure, match=f"{there.host} does not give {tagged(there)}: .*manifest unknown"):
+        registry.pull(tagged(there), tmp_path / "back")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("writing blob: write /var/tmp/oci123: no space left on device", "free some space, there or here"),
+        (
+            "dial tcp: lookup docker.io on 10.0.0.1:53: no such host",
+            "check the network and its DNS, or the name docker.io",
+        ),
+        ("toomanyrequests: too many requests to registry", "try again later: the fault is on the side of docker.io"),
+        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: the fault is on the side of"),
+        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: the fault is on the side"),
+        ("invalid status code from registry 503 (Service Unavailable)", "try again later: the fault is on the side of"),
+        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: the fault is on the side of docker.io"),
+    ],
+)
+def test_what_went_wrong_is_said_in_the_words_of_skopeo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, remedy: str
+) -> None:
+    program = tmp_path / "skopeo"
+    program.write_text(f'#!/bin/sh\necho \'time="now" level=fatal msg="{words}"\' >&2\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(Failure, match=re.escape(words)) as refused:
+        registry.push(tmp_path / "image", Reference(f"docker.io/me/x@{ONE}"))
+    assert refused.value.remedy.startswith(remedy)
+
+
+QUESTIONS: dict[str, Callable[[Repository, Path], object]] = {
+    "digest": lambda silent, _: registry.digest(silent.at(ONE)),
+    "tags": lambda silent, _: registry.tags(silent),
+    "labels": lambda silent, _: registry.labels(silent.at(ONE)),
+    "platforms": lambda silent, _: registry.platforms(silent.at(ONE)),
+    "push": lambda silent, layout: registry.push(layout, silent.at(Tag("1.0.0"))),
+    "pull": lambda silent, layout: registry.pull(silent.at(ONE), layout.with_name("back")),
+    "tag": lambda silent, _: registry.tag(silent, ONE, Tag("1.0.0")),
+}
+
+
+@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=list(QUESTIONS))
+def test_a_registry_that_never_answers_is_named_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Repository, Path], object]
+) -> None:
+    monkeypatch.setattr(registry, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(registry, "COPY_SECONDS", 0.2)
+    layout, _ = written_layout(tmp_path / "image")
+    started = time.monotonic()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"localhost:{silent.getsockname()[1]}"
+        with pytest.raises(Failure, match=rf"{host} gave no answer within 0\.2 s"):
+            ask(Repository(f"{host}/me/x"), layout)
+    assert time.monotonic() - started < 5
+
+
+def test_a_question_waits_half_a_minute_and_an_image_has_its_time() -> None:
+    assert registry.ANSWER_SECONDS == 30
+    assert registry.COPY_SECONDS == 20 * 60
+
+
+@pytest.mark.parametrize(
+    ("name", "local"),
+    [
+        ("localhost:5001/x", True),
+        ("localhost/x:1.0.0", True),
+        ("127.0.0.1:80/x", True),
+        ("localhost.example/x", False),
+        ("docker.io/localhost:1", False),
+        ("10.0.0.1:5000/x", False),
+    ],
+)
+def test_a_registry_of_this_machine_is_told_by_its_name(name: str, local: bool) -> None:  # noqa: FBT001
+    assert registry.is_local(name) is local

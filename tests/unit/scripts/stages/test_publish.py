@@ -1,0 +1,341 @@
+"""What has to be true before anything is pushed, and the order of what is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from scripts.checkout import Commit
+from scripts.errors import Failure
+from scripts.evidence import cosign, signer
+from scripts.evidence.signer import KeyPair, Signer
+from scripts.grammar import Column, Key, Name, Platform, RelativePath, Repository, Revision, Tag, Version, WorkTree
+from scripts.oci import registry
+from scripts.stages import publish, release
+from scripts.stages.build import IMAGE as LAYOUT
+from scripts.stages.build import Built
+from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
+
+REVISION = Revision("c" * 40)
+COMMIT = Tag(f"sha-{REVISION}")
+VERSION = Version("1.0.0")
+KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
+IMAGE = Built(
+    digest=OURS,
+    platforms={Platform("linux/amd64"): OURS},
+    size=1,
+    version=VERSION,
+    revision=WorkTree(REVISION),
+    model_format="onnx",
+    base="python",
+    pipeline=WorkTree(REVISION),
+    name=Name("x"),
+    data=RelativePath("x.csv"),
+    target=Column("y"),
+)
+
+
+class Layout:
+    def __init__(self, path: Path) -> None:
+        assert path == LAYOUT
+
+    def check(self) -> None:
+        pass
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """Empty registries, and a checkout with an image that is built, tested, scanned and not published."""
+    shelf = Shelf().install(monkeypatch)
+
+    def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> None:
+        assert (image.digest, who) == (OURS, KEY)
+        shelf.events.append(f"attest {' '.join(repositories)}")
+
+    def released() -> str:
+        shelf.events.append("release")
+        return "released"
+
+    monkeypatch.setattr(publish, "version", lambda: VERSION)
+    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0))
+    monkeypatch.setattr(publish, "built", lambda: IMAGE)
+    monkeypatch.setattr(publish, "Layout", Layout)
+    monkeypatch.setattr(publish, "tested", list)
+    monkeypatch.setattr(publish, "scanned", list)
+    monkeypatch.setattr(publish, "attest", attest)
+    monkeypatch.setattr(cosign, "require", lambda: None)
+    monkeypatch.setattr(signer, "signing", lambda _repositories: KEY)
+    monkeypatch.setattr(publish, "release", released)
+    return shelf
+
+
+def test_the_bytes_go_everywhere_with_their_tag_then_the_evidence_then_the_version(shelf: Shelf) -> None:
+    assert publish.publish() == "released"
+
+    done = [event for event in shelf.events if not event.startswith("ask")]
+    assert done == [
+        f"push {HUB}@{OURS}",
+        f"tag {HUB}:{COMMIT}",
+        f"push {GHCR}@{OURS}",
+        f"tag {GHCR}:{COMMIT}",
+        f"attest {HUB} {GHCR}",
+        "release",
+    ]
+    assert shelf.events.index(f"ask {GHCR}:1.0.0") < shelf.events.index(f"push {HUB}@{OURS}")
+    assert set(shelf.layouts) == {LAYOUT}
+
+
+def test_a_commit_alone_is_no_release_and_no_version_is_asked_for(shelf: Shelf) -> None:
+    shelf.put(HUB, "1.0.0", THEIRS)
+
+    assert publish.publish(commit_only=True) == f"{COMMIT} is {OURS} in {HUB} and {GHCR}"
+    assert "release" not in shelf.events
+    assert f"ask {HUB}:1.0.0" not in shelf.events
+
+
+def test_what_is_there_is_not_pushed_again(shelf: Shelf) -> None:
+    publish.publish()
+    shelf.events.clear()
+    publish.publish()
+
+    assert shelf.written == []
+    assert shelf.events[-2:] == [f"attest {HUB} {GHCR}", "release"]
+
+
+def no(reason: str) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise Failure(reason)
+
+    return fail
+
+
+@pytest.mark.parametrize("check", ["built", "tested", "scanned", "version"])
+def test_what_is_not_built_tested_and_scanned_is_not_pushed(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    monkeypatch.setattr(publish, check, no(f"not {check}"))
+
+    with pytest.raises(Failure, match=f"not {check}"):
+        publish.publish()
+    assert shelf.events == []
+
+
+def test_a_layout_that_was_changed_is_not_pushed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layout, "check", no("was changed"))
+
+    with pytest.raises(Failure, match="was changed"):
+        publish.publish()
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (replace(IMAGE, revision=WorkTree("d" * 40)), f"from {'d' * 12}, and {'c' * 12} is checked out"),
+        (replace(IMAGE, revision=WorkTree(f"{REVISION}-dirty")), f"from {'c' * 12}, and {'c' * 12} is checked out"),
+        (replace(IMAGE, version=Version("2.0.0")), "as version 2.0.0, and this is 1.0.0"),
+    ],
+)
+def test_the_image_of_something_else_is_not_pushed(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, image: Built, reason: str
+) -> None:
+    monkeypatch.setattr(publish, "built", lambda: image)
+
+    with pytest.raises(Failure) as refused:
+        publish.publish()
+    assert (refused.value.reason, refused.value.remedy) == (f"the image was built {reason}", "./ship")
+    assert shelf.events == []
+
+
+def test_uncommitted_changes_are_not_published(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0, dirty=True))
+
+    with pytest.raises(Failure) as refused:
+        publish.publish()
+    assert refused.value.reason == "the work tree has uncommitted changes, so no commit would rebuild this image"
+    assert refused.value.remedy == "git commit them; ./ship test builds and tests without publishing"
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize("place", [HUB, GHCR])
+@pytest.mark.parametrize("name", [COMMIT, "1.0.0"])
+def test_a_tag_that_is_taken_anywhere_keeps_everything_back(shelf: Shelf, place: Repository, name: str) -> None:
+    shelf.put(place, name, THEIRS)
+
+    with pytest.raises(Failure, match=f"{place}:{name} is {THEIRS} already"):
+        publish.publish()
+    assert shelf.written == []
+
+
+@pytest.mark.parametrize("event", [f"ask {HUB}:{COMMIT}", f"push {HUB}@{OURS}"])
+def test_a_commit_that_is_tagged_meanwhile_is_not_overwritten(
+    shelf: Shelf, capsys: pytest.CaptureFixture[str], event: str
+) -> None:
+    """Copying the bytes takes its time, so they go there without a tag, and the tag is asked for once more."""
+
+    def then(happened: str) -> None:
+        if happened == event:
+            shelf.put(HUB, COMMIT, THEIRS)
+
+    shelf.then = then
+
+    with pytest.raises(Failure, match=f"{HUB}:{COMMIT} is {THEIRS} already"):
+        publish.publish()
+    assert shelf.names(HUB, THEIRS) == [COMMIT]
+    assert not any(event.startswith(("attest", "tag", "release")) for event in shelf.events)
+    assert "MISSING OR OTHER" in capsys.readouterr().out
+
+
+def test_a_repository_that_the_first_push_makes_may_be_denied_until_then(shelf: Shelf) -> None:
+    shelf.denied = {HUB, GHCR}
+
+    assert publish.publish() == "released"
+    assert {*shelf.names(HUB), *shelf.names(GHCR)} == {COMMIT}
+
+
+def test_a_registry_that_is_down_keeps_everything_back(shelf: Shelf) -> None:
+    shelf.down.add(GHCR)
+
+    with pytest.raises(Failure, match=r"ghcr\.io gave no answer"):
+        publish.publish()
+    assert shelf.written == []
+
+
+def test_what_got_where_is_shown_when_signing_fails(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(publish, "attest", no("only GitHub can sign"))
+
+    with pytest.raises(Failure, match="only GitHub can sign"):
+        publish.publish()
+    assert capsys.readouterr().out.count("same") == 2
+    assert "release" not in shelf.events
+
+
+def test_a_tag_that_somebody_moved_at_last_is_found_out(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "attest", lambda *_: shelf.put(GHCR, COMMIT, THEIRS))
+
+    with pytest.raises(Failure) as refused:
+        publish.publish(commit_only=True)
+    assert refused.value.reason == "a registry does not give back the digest that was pushed"
+    assert refused.value.remedy == "./ship publish"
+
+
+@pytest.mark.parametrize(("named", "started"), [(None, True), ("localhost:5001/house-price", False), (f"{HUB}", False)])
+def test_the_local_registries_are_started_where_they_are_what_is_published_to(
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str | None,
+    started: bool,  # noqa: FBT001
+) -> None:
+    if named:
+        monkeypatch.setenv("REGISTRIES", named)
+    else:
+        monkeypatch.delenv("REGISTRIES")
+    monkeypatch.setattr(registry, "start_local", lambda: shelf.events.append("start"))
+    publish.publish()
+
+    assert (shelf.events[0] == "start") is started
+
+
+def test_the_tag_of_a_commit() -> None:
+    assert release.of_commit(REVISION) == f"sha-{REVISION}"
+
+
+def test_what_was_built_is_published(shelf: Shelf) -> None:
+    assert publish.publish(commit_only=True, expected=OURS).startswith(COMMIT)
+    assert shelf.names(HUB) == [COMMIT]
+
+
+def test_another_image_than_was_built_is_not_published(shelf: Shelf) -> None:
+    """On GitHub it comes from an artifact, and the digest from the job that built it."""
+    with pytest.raises(Failure, match=f"{THEIRS} was built, and build/image is {OURS}"):
+        publish.publish(commit_only=True, expected=THEIRS)
+    assert shelf.events == []
+
+
+def test_later_jobs_are_told_where_it_was_published(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setenv("REGISTRIES", f"{HUB}  {GHCR.upper()}")
+    publish.publish(commit_only=True)
+
+    assert (tmp_path / "output").read_text() == f'repositories=["{HUB}", "{GHCR}"]\n'
+    assert shelf.names(GHCR) == [COMMIT]
+
+
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A workflow of a private repository."""
+    event = tmp_path / "event.json"
+    event.write_text('{"repository": {"full_name": "me/x", "private": true}}')
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+
+
+@pytest.mark.usefixtures("private")
+def test_a_private_repository_is_refused_before_the_build(shelf: Shelf) -> None:
+    with pytest.raises(Failure, match="me/x is private"):
+        publish.check()
+    assert shelf.events == []
+
+
+@pytest.mark.usefixtures("private")
+def test_registries_on_this_machine_take_what_is_private(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRIES", "localhost:5001/x")
+
+    assert publish.check() == "1.0.0 may go to localhost:5001/x"
+    assert shelf.events == []
+
+
+def test_the_check_publishes_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+
+    assert publish.check() == f"1.0.0 may go to {HUB} and {GHCR}"
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize("named", ["", "me/x"])
+def test_the_check_refuses_what_is_no_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("REGISTRIES", named)
+
+    with pytest.raises(Failure, match="REGISTRIES"):
+        publish.check()
+    assert shelf.events == []
+
+
+def test_the_check_refuses_uncommitted_changes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0, dirty=True))
+
+    with pytest.raises(Failure, match="uncommitted changes"):
+        publish.check()
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize(("module", "name"), [(cosign, "require"), (signer, "signing")])
+def test_what_cannot_be_signed_is_not_pushed(
+    shelf: Shelf, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*asked: object) -> None:
+        assert asked == (() if name == "require" else ([HUB, GHCR],))
+        raise Failure("this machine cannot sign")
+
+    monkeypatch.setattr(module, name, refuse)
+    with pytest.raises(Failure, match="this machine cannot sign"):
+        publish.publish()
+    assert shelf.events == []
+
+
+def test_the_check_refuses_what_cannot_be_signed_from_here(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_repositories: object) -> None:
+        raise Failure("only GitHub can sign")
+
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    monkeypatch.setattr(signer, "signing", refuse)
+    with pytest.raises(Failure, match="only GitHub can sign"):
+        publish.check()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may not sign, and another does
+    assert publish.check().startswith("1.0.0 may go to")
+    assert shelf.events == []

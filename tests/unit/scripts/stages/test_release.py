@@ -1,0 +1,473 @@
+"""Which tags a release takes, and where it goes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts import BUILD, console, shipment
+from scripts.checkout import Commit
+from scripts.errors import Failure
+from scripts.evidence import cosign, referrers, signer, statements
+from scripts.evidence.referrers import Referrers
+from scripts.evidence.signer import KeyPair, Signer
+from scripts.grammar import Key, Repository, Revision, Tag, Version
+from scripts.oci import registry
+from scripts.stages import release
+from scripts.stages.release import arrival, following, place, published
+from scripts.stages.verify import Verified
+from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
+from tests.unit.scripts.table import cells
+
+REVISION = Revision("c" * 40)
+COMMIT = Tag(f"sha-{REVISION}")
+VERSIONS = ["1.0.0", "1.0", "1", "latest"]
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
+    """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
+    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
+    for name in ("RECORD", "NOTES", "BILL", "PROVENANCE"):
+        monkeypatch.setattr(release, name, tmp_path / "build" / getattr(release, name).relative_to(BUILD))
+    monkeypatch.setattr(shipment, "version", lambda: Version("1.0.0"))
+    monkeypatch.setattr(shipment, "commit", lambda: Commit(REVISION, 0))
+    monkeypatch.setattr(shipment, "root", lambda: tmp_path)
+    proven(monkeypatch, "1.0.0")
+    shelf = Shelf().install(monkeypatch)
+    monkeypatch.setattr(signer, "verifying", {(HUB, GHCR): KEY}.__getitem__)
+    monkeypatch.setattr(cosign, "statements", predicates)
+    there = {(HUB, OURS): Referrers(HUB, OURS, tuple(BUNDLES))}
+    monkeypatch.setattr(referrers, "read", lambda place, image: there[place, image])
+    for repository in (HUB, GHCR):
+        shelf.held[repository.at(OURS)] = shelf.held[repository.at(COMMIT)] = OURS
+    return shelf
+
+
+KEY = KeyPair(None, Key("cosign.pub"))
+# What hangs beside the image, and the kind of each as far as it is by who is trusted.
+BUNDLES = {
+    b'{"one": 1}': statements.BILL,
+    b'{"two": 2}\n': statements.PROVENANCE,
+    b'{"forged": 3}': "",
+    b'{"four": 4}': statements.PROVENANCE,
+}
+
+
+def predicates(said: Referrers, who: Signer, kind: str) -> list[bytes]:
+    """Return, as cosign does, the predicates by who is trusted, and not which bundle they are from."""
+    assert who == KEY
+    return [b"{}" for bundle in said.bundles if BUNDLES[bundle] == kind]
+
+
+def proven(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    """Let `./ship verify` find that the image of the commit says it is `version`."""
+    image = Verified(OURS, Version(version), REVISION, (HUB, GHCR), bill={"bomFormat": "CycloneDX"})
+    monkeypatch.setattr(release, "verified", lambda name: {COMMIT: image}[name])
+
+
+def once(event: str, work: Callable[[], None]) -> Callable[[str], None]:
+    """Return what does `work` the first time that `event` happens."""
+    left = [work]
+
+    def then(happened: str) -> None:
+        if happened == event and left:
+            left.pop()()
+
+    return then
+
+
+@pytest.mark.parametrize(
+    ("released", "there", "moved"),
+    [
+        ("1.0.0", [], ["1.0", "1", "latest"]),
+        ("1.0.0", ["1.0.0", "1.0", "1", "latest", "sha-abc"], ["1.0", "1", "latest"]),
+        ("1.2.1", ["1.2.0"], ["1.2", "1", "latest"]),
+        ("1.2.1", ["1.3.0"], ["1.2"]),
+        ("1.2.1", ["2.0.0"], ["1.2", "1"]),
+        ("1.2.1", ["1.2.2"], []),
+        ("1.10.0", ["1.9.0"], ["1.10", "1", "latest"]),
+        ("1.0.0", ["2.0.0rc1", "not.a.version"], ["1.0", "1", "latest"]),
+        ("1.0.0", ["01.2.3", "2.0", "2.0.0-1", "v2.0.0", "2.0.0.0"], ["1.0", "1", "latest"]),
+        ("1.0.0", ["1.0.0rc2", "1.0.1rc1"], ["1.0", "1", "latest"]),
+    ],
+)
+def test_moving_tags_only_move_forward(released: str, there: list[str], moved: list[str]) -> None:
+    found = following(Version(released), map(Tag, there))
+
+    assert [tag for tag, keeper in found.items() if not keeper] == moved
+    assert list(found) == [released.rpartition(".")[0], released.partition(".")[0], "latest"]
+
+
+def test_the_newest_release_is_what_keeps_a_tag() -> None:
+    there = [Tag(name) for name in ("1.2.3", "1.10.0", "99.0.0", "1.9.0")]
+
+    assert following(Version("1.2.1"), there) == {"1.2": "1.2.3", "1": "1.10.0", "latest": "99.0.0"}
+
+
+def test_without_registries_two_local_ones_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REGISTRIES", raising=False)
+
+    assert registry.repositories() == ["localhost:5001/house-price", "localhost:5002/house-price"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "docker.io/me/x ghcr.io/Me/x",
+        " docker.io/me/x,\n ghcr.io/me/x ",
+        "docker.io/me/x ghcr.io/me/x docker.io/me/x",
+    ],
+)
+def test_registries_are_separated_by_spaces_or_commas_and_in_lower_case(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("REGISTRIES", named)
+
+    assert registry.repositories() == ["docker.io/me/x", "ghcr.io/me/x"]
+
+
+@pytest.mark.parametrize(
+    "named", ["", " ", ",", "me/x", "docker.io", "docker.io/me/x:1.0.0", "--help", "docker.io/me/x docker.io/$(id)"]
+)
+def test_registries_that_name_no_repository_are_a_mistake_not_the_local_ones(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("REGISTRIES", named)
+
+    with pytest.raises(Failure, match="REGISTRIES") as refused:
+        registry.repositories()
+    assert "docker.io/me/house-price" in refused.value.remedy
+
+
+def test_a_release_has_its_version_and_what_follows_it_in_every_registry(shelf: Shelf) -> None:
+    assert release.release("v1.0.0") == f"1.0.0 is {OURS} in {HUB} and {GHCR}"
+
+    for repository in (HUB, GHCR):
+        assert shelf.names(repository) == [COMMIT, *VERSIONS]
+    assert shelf.written[:2] == [f"{HUB}:1.0.0", f"{GHCR}:1.0.0"], "the version everywhere, before anything moves"
+    assert published() == f"{HUB}@{OURS}"
+    assert json.loads(release.RECORD.read_bytes())["tags"] == {one: [COMMIT, *VERSIONS] for one in (HUB, GHCR)}
+    assert json.loads(release.BILL.read_bytes()) == {"bomFormat": "CycloneDX"}
+
+
+def test_releasing_again_writes_nothing_and_asks_for_each_list_once(shelf: Shelf) -> None:
+    release.release()
+    shelf.events.clear()
+
+    assert release.release() == f"1.0.0 is {OURS} in {HUB} and {GHCR}"
+    assert shelf.written == []
+    assert [event for event in shelf.events if event.startswith("list")] == [f"list {HUB}", f"list {GHCR}"]
+
+
+def test_a_release_that_one_registry_lacks_is_completed(shelf: Shelf) -> None:
+    for name in VERSIONS:
+        shelf.put(HUB, name, OURS)
+    release.release()
+
+    assert shelf.written == [f"{GHCR}:{name}" for name in VERSIONS]
+
+
+def test_what_moves_is_taken_over_from_the_release_before(shelf: Shelf) -> None:
+    for name in ("0.9.0", "1", "latest"):
+        shelf.put(HUB, name, THEIRS)
+    release.release()
+
+    assert shelf.names(HUB, THEIRS) == ["0.9.0"]
+
+
+@pytest.mark.parametrize("wanted", ["01.0.0", "\uff11.0.0", "1.0", "", "v", "vv1.0.0", "1.0.0\n", "latest"])
+def test_what_is_no_version_cannot_be_released(shelf: Shelf, wanted: str) -> None:
+    with pytest.raises(Failure, match=r"the version to release: .* is not a version"):
+        release.release(wanted)
+    assert shelf.events == []
+
+
+def test_another_version_than_that_of_the_commit_cannot_be_released(shelf: Shelf) -> None:
+    with pytest.raises(Failure, match=r"v1\.0\.1 is to be released, and this commit is version 1\.0\.0"):
+        release.release("v1.0.1")
+    assert shelf.events == []
+
+
+def test_an_image_that_says_it_is_another_version_is_not_released(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven(monkeypatch, "1.0.1")
+
+    with pytest.raises(Failure, match=r"the image of commit c{12} is version 1\.0\.1, not 1\.0\.0"):
+        release.release()
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize("place", [HUB, GHCR])
+def test_a_version_that_is_taken_in_one_registry_is_written_in_none(shelf: Shelf, place: Repository) -> None:
+    shelf.put(place, "1.0.0", THEIRS)
+
+    with pytest.raises(Failure, match=f"{place}:1.0.0 is {THEIRS} already, and this image is {OURS}"):
+        release.release()
+    assert shelf.written == []
+
+
+def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
+    shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.then = once(f"ask {GHCR}:1.0.0", lambda: shelf.put(GHCR, "1.0.0", THEIRS))
+
+    with pytest.raises(Failure, match=f"{GHCR}:1.0.0 is {THEIRS} already"):
+        release.release()
+    assert shelf.names(GHCR, THEIRS) == ["1.0.0"]
+    assert shelf.written == [f"{HUB}:1.0.0"], "nothing follows a version that is not everywhere"
+    assert cells(capsys.readouterr().out) == [
+        ["registry", "tag", "digest", ""],
+        [HUB, COMMIT, OURS.short, "same"],
+        [HUB, "1.0.0", OURS.short, "same"],
+        [GHCR, COMMIT, OURS.short, "same"],
+        [GHCR, "1.0.0", THEIRS.short, "MISSING OR OTHER"],
+    ]
+
+
+def test_a_version_that_is_overwritten_in_the_last_moment_is_found_out(shelf: Shelf) -> None:
+    shelf.then = once(f"tag {HUB}:1.0.0", lambda: shelf.put(HUB, "1.0.0", THEIRS))
+
+    with pytest.raises(Failure, match="does not give back the digest"):
+        release.release()
+    assert not release.RECORD.exists()
+
+
+def test_a_newer_release_that_comes_with_the_version_keeps_what_moves(shelf: Shelf) -> None:
+    """The list of tags is from after the version was written, not from before."""
+    shelf.put(GHCR, "latest", THEIRS)
+    shelf.then = once(f"tag {GHCR}:1.0.0", lambda: shelf.put(GHCR, "1.1.0", THEIRS))
+
+    release.release()
+
+    assert shelf.names(GHCR, THEIRS) == ["latest", "1.1.0"]
+    assert "1" not in shelf.names(GHCR)
+    assert "latest" in shelf.names(HUB)
+
+
+def test_a_newer_release_that_comes_while_tags_move_is_named(shelf: Shelf) -> None:
+    shelf.then = once(f"tag {HUB}:latest", lambda: shelf.put(HUB, "1.1.0", THEIRS))
+
+    with pytest.raises(Failure, match=f"1.1.0 was released into {HUB} meanwhile") as refused:
+        release.release()
+    assert refused.value.remedy == "./ship release, in a checkout of 1.1.0"
+
+
+@pytest.mark.parametrize("name", [COMMIT, "1.0.0"])
+def test_a_list_that_lacks_what_is_there_moves_nothing(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for repository in (HUB, GHCR):
+        shelf.put(repository, "latest", THEIRS)
+    monkeypatch.setattr(registry, "tags", lambda repository: [one for one in shelf.tags(repository) if one != name])
+
+    with pytest.raises(Failure, match=f"the list of the tags of {HUB} lacks {name}"):
+        release.release()
+    for repository in (HUB, GHCR):
+        assert shelf.names(repository, THEIRS) == ["latest"]
+        assert shelf.names(repository) == [COMMIT, "1.0.0"]
+
+
+def test_no_list_moves_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_list(repository: Repository) -> list[Tag]:
+        raise Failure(f"{repository} gives no list")
+
+    monkeypatch.setattr(registry, "tags", no_list)
+
+    with pytest.raises(Failure, match="gives no list"):
+        release.release()
+    assert shelf.written == [f"{HUB}:1.0.0", f"{GHCR}:1.0.0"]
+
+
+def test_a_version_of_somebody_else_that_keeps_latest_is_named(
+    shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.put(GHCR, "99.0.0", THEIRS)
+    release.release()
+
+    said = capsys.readouterr().out
+    assert f"{GHCR}:latest stays where it is: 99.0.0, which is there, is newer than 1.0.0" in said
+    assert f"{HUB}:latest stays" not in said
+    assert shelf.names(GHCR)[-2:] == ["1.0", "1"]
+
+
+def test_a_pre_release_moves_nothing_and_needs_no_list(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipment, "version", lambda: Version("2.0.0rc1"))
+    proven(monkeypatch, "2.0.0rc1")
+    release.release()
+
+    assert shelf.written == [f"{HUB}:2.0.0rc1", f"{GHCR}:2.0.0rc1"]
+    assert not any(event.startswith("list") for event in shelf.events)
+
+
+def test_a_registry_that_denies_what_was_just_verified_gets_no_version(shelf: Shelf) -> None:
+    shelf.denied.add(GHCR)
+
+    with pytest.raises(registry.Denied):
+        release.release()
+    assert shelf.written == []
+
+
+def test_a_version_is_not_written_where_it_is_not_known_whether_it_is_taken(shelf: Shelf) -> None:
+    shelf.denied.add(HUB)
+
+    with pytest.raises(registry.Denied):
+        place([HUB], Tag("1.0.0"), OURS)
+    assert shelf.written == []
+
+
+def test_notes_tell_what_changed_and_how_to_pull(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "CHANGELOG.md").write_bytes(b"## [1.1.0]\nlater\n## [1.0.0] - 2026\nfirst \xff\n## [0.9.0]\nbefore\n")
+    release.release()
+    notes = release.NOTES.read_text(encoding="utf-8")
+
+    assert notes.startswith("first \ufffd\n\n### The image")
+    assert all(f"docker pull {place}:1.0.0@{OURS}\n" in notes for place in (HUB, GHCR))
+    assert f'REGISTRIES="{HUB} {GHCR}" ./ship verify 1.0.0' in notes
+    assert shelf.names(HUB)
+
+
+def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf) -> None:
+    release.release()
+
+    assert release.PROVENANCE.read_bytes() == b'{"two": 2}\n{"four": 4}\n'
+    assert "`provenance.intoto.jsonl`" in release.NOTES.read_text()
+    assert shelf.names(HUB)
+
+
+@pytest.mark.parametrize(
+    ("version", "there", "said"),
+    [
+        ("1.0.0", (), "latest=true\nprerelease=false\n"),
+        ("1.0.0", (HUB, GHCR), "latest=false\nprerelease=false\n"),
+        ("1.0.0", (GHCR,), "latest=false\nprerelease=false\n"),
+        ("1.0.0rc1", (), "latest=false\nprerelease=true\n"),
+    ],
+)
+def test_a_backport_and_a_pre_release_are_not_what_github_calls_latest(
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    version: str,
+    there: tuple[Repository, ...],
+    said: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    monkeypatch.setattr(shipment, "version", lambda: Version(version))
+    proven(monkeypatch, version)
+    for repository in there:
+        shelf.put(repository, "2.0.0", THEIRS)
+    release.release()
+
+    assert (tmp_path / "output").read_text() == said
+
+
+@pytest.mark.parametrize("content", [None, "# Changes\n", "## [1x0.0]\nno version\n"])
+def test_notes_without_an_entry_say_so(shelf: Shelf, tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "CHANGELOG.md").write_text(content)
+    release.release()
+
+    assert release.NOTES.read_text().startswith("No entry in CHANGELOG.md.\n")
+    assert shelf.names(HUB)
+
+
+@pytest.mark.parametrize("wrong", [(HUB, COMMIT), (HUB, "1.0.0"), (GHCR, COMMIT), (GHCR, "1.0.0")])
+@pytest.mark.parametrize("missing", [True, False])
+def test_one_tag_in_one_registry_that_is_not_right_is_enough(
+    shelf: Shelf,
+    capsys: pytest.CaptureFixture[str],
+    wrong: tuple[Repository, str],
+    missing: bool,  # noqa: FBT001
+) -> None:
+    names = [COMMIT, Tag("1.0.0")]
+    shelf.held.update({place.at(name): OURS for place in (HUB, GHCR) for name in names})
+    assert arrival({HUB: names, GHCR: names}, OURS)
+    assert "MISSING OR OTHER" not in capsys.readouterr().out
+    place, name = wrong
+    if missing:
+        del shelf.held[place.at(Tag(name))]
+    else:
+        shelf.put(place, name, THEIRS)
+
+    assert not arrival({HUB: names, GHCR: names}, OURS)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "MISSING OR OTHER" in line]
+    assert place in line
+    assert name in line
+    assert ("not there" if missing else THEIRS.short) in line
+
+
+def test_a_registry_that_gives_no_answer_is_not_waited_for_twice(
+    shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.down.add(HUB)
+    names = [COMMIT, Tag("1.0.0")]
+    shelf.put(GHCR, "1.0.0", OURS)
+
+    assert not arrival({HUB: names, GHCR: names}, OURS)
+    assert shelf.events == [f"silence {HUB}", f"ask {GHCR}:{COMMIT}", f"ask {GHCR}:1.0.0"]
+    assert [shown for *_, shown, _ in cells(capsys.readouterr().out)[1:3]] == ["no answer"] * 2
+
+
+def test_where_it_is_narrow_nothing_in_the_table_is_cut(
+    shelf: Shelf, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.console, "width", 40)
+    shelf.put(HUB, "1.0.0", THEIRS)
+    version = Tag("1.0.0rc" + "1" * 30)
+    arrival({HUB: [COMMIT, Tag("1.0.0"), version]}, OURS)
+
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    columns = ["".join(column).replace(" ", "") for column in zip(*rows, strict=True)]
+    assert columns[0] == HUB * 3
+    assert columns[1] == f"{COMMIT}1.0.0{version}"
+    assert columns[2] == f"{OURS.short}{THEIRS.short}notthere"
+
+
+def test_nothing_was_published_yet(shelf: Shelf) -> None:
+    with pytest.raises(Failure, match="nothing was published from here yet"):
+        published()
+    assert shelf.events == []
+
+
+TRUE = {"version": "1.0.0", "digest": OURS, "tags": {HUB: ["1.0.0"]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"version": "1.0.0"',
+        json.dumps({**TRUE, "digest": "sha256:1"}).encode(),
+        json.dumps({**TRUE, "digest": None}).encode(),
+        json.dumps({**TRUE, "version": "1.0"}).encode(),
+        json.dumps({**TRUE, "tags": []}).encode(),
+        json.dumps({**TRUE, "tags": {}}).encode(),
+        json.dumps({**TRUE, "tags": {"-x": ["1.0.0"]}}).encode(),
+        json.dumps({**TRUE, "tags": {HUB: ["a b"]}}).encode(),
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_record_is_one_sentence(shelf: Shelf, content: bytes) -> None:
+    release.RECORD.parent.mkdir()
+    release.RECORD.write_bytes(content)
+
+    with pytest.raises(Failure, match=r"build/published\.json") as refused:
+        published()
+    assert refused.value.remedy == "./ship publish"
+    assert shelf.events == []
+
+
+def test_a_tag_that_somebody_wrote_while_a_registry_failed_is_not_overwritten(shelf: Shelf) -> None:
+    shelf.faults = 1
+    shelf.then = lambda event: shelf.put(HUB, "1.0.0", THEIRS) if event == "fault" else None
+
+    with pytest.raises(Failure, match=str(THEIRS.short)):
+        place([HUB], Tag("1.0.0"), OURS)
+    assert shelf.held[HUB.at(Tag("1.0.0"))] == THEIRS

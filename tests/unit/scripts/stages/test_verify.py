@@ -1,0 +1,446 @@
+"""What a tag may point to, and what becomes of the evidence for an image."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from scripts import checkout, console, git
+from scripts.errors import Failure
+from scripts.evidence import cosign, referrers, signer, statements
+from scripts.evidence.referrers import Referrers
+from scripts.evidence.signer import KeyPair, Signer, Workflow
+from scripts.evidence.statements import BILL, PROVENANCE, TESTS, Claim
+from scripts.grammar import (
+    Caller,
+    Column,
+    Digest,
+    Identity,
+    Key,
+    Name,
+    Platform,
+    Reference,
+    RelativePath,
+    Repository,
+    Revision,
+    Tag,
+    Version,
+    WorkTree,
+)
+from scripts.oci import registry
+from scripts.stages import verify
+from scripts.stages.build import Built
+from scripts.stages.integration import Passed
+from scripts.stages.verify import Kind, Verified, check_tag, finding, newer
+from scripts.suite import Counts
+from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
+
+REVISION = Revision("a" * 40)
+DIGEST = OURS
+AMD, ARM = Platform("linux/amd64"), Platform("linux/arm64")
+KEY = KeyPair(None, Key("ours.pub"))
+HOME = "https://github.com/me/x"
+GITHUB = Workflow(Identity(f"{HOME}/.github/workflows/publish.yml@refs/heads/main"), Caller(f"{HOME}@refs/heads/main"))
+BUILDER = GITHUB.as_file("image.yml")
+KINDS = {
+    "signature": cosign.SIGNATURE,
+    "provenance": PROVENANCE,
+    "test result": TESTS,
+    "bill of materials": BILL,
+}
+
+
+def claim(version: str) -> Claim:
+    return Claim(DIGEST, Version(version), REVISION, frozenset({AMD}))
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [
+        ("1.0.3", "1.0.3"),
+        ("1.0.3rc1", "1.0.3rc1"),
+        ("1.0", "1.0.3"),
+        ("1", "1.0.3"),
+        ("latest", "1.0.3"),
+        ("latest", "0.9.9"),
+        ("0.9", "0.9.9"),
+        ("10", "10.0.0"),
+        (f"sha-{REVISION}", "1.0.3rc1"),
+        ("", "1.0.3rc1"),
+        ("tried-by-ada", "1.0.3rc1"),
+    ],
+)
+def test_a_tag_that_points_to_what_it_says(tag: str, version: str) -> None:
+    check_tag(Tag(tag) if tag else None, claim(version))
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "reason"),
+    [
+        ("1.0.0", "1.0.3", "1.0.0 points to an image that says it is version 1.0.3"),
+        ("1.0.0", "1.0.0rc1", "says it is version 1.0.0rc1"),
+        ("1.0", "0.9.9", "1.0 points to an image that says it is version 0.9.9"),
+        ("1.0", "1.1.0", "says it is version 1.1.0"),
+        ("1.0", "11.0.0", "says it is version 11.0.0"),
+        ("1", "10.0.0", "says it is version 10.0.0"),
+        ("1", "0.1.0", "says it is version 0.1.0"),
+        ("1.0", "1.0.3rc1", "1.0.3rc1, which is no release"),
+        ("1", "1.0.3b2", "1.0.3b2, which is no release"),
+        ("latest", "2.0.0a1", "2.0.0a1, which is no release"),
+        ("v1.0.3", "1.0.3", "v1.0.3 reads like a version"),
+        ("01.0.3", "1.0.3", "reads like a version"),
+        ("1.0.3-rc1", "1.0.3", "reads like a version"),
+        ("1.0.3.0", "1.0.3", "reads like a version"),
+        ("LATEST", "1.0.3", "reads like a version"),
+        (f"SHA-{REVISION}", "1.0.3", "reads like a version or a commit"),
+        (f"sha-{'b' * 40}", "1.0.3", f"says it is of commit {REVISION}"),
+        (f"sha-{REVISION[:-1]}", "1.0.3", "says it is of commit"),
+        ("sha-", "1.0.3", "says it is of commit"),
+    ],
+)
+def test_a_tag_that_points_to_something_else(tag: str, version: str, reason: str) -> None:
+    with pytest.raises(Failure, match=reason):
+        check_tag(Tag(tag), claim(version))
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags", "later"),
+    [
+        ("1.0", ["1.0.3", "1.0.10", "1.0.9"], "1.0.10"),
+        ("1.0", ["1.0.3", "1.1.0", "10.0.0", "1.0.4rc1", "1.0", "latest", "sha-1.0.9", "01.0.9"], ""),
+        ("1", ["1.0.3", "1.1.0", "2.0.0", "10.0.0"], "1.1.0"),
+        ("latest", ["1.0.3", "2.0.0", "10.0.0"], "10.0.0"),
+        ("latest", ["0.9.0"], ""),
+        ("latest", [], ""),
+    ],
+)
+def test_a_release_that_an_alias_stayed_behind(tag: str, tags: list[str], later: str) -> None:
+    assert newer(tag, Version("1.0.3"), tags) == later
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the trusted signer said, to be filled."""
+    statements: list[bytes] = []
+    monkeypatch.setattr(cosign, "statements", lambda _said, _who, _type: list(statements))
+    monkeypatch.setattr(cosign, "refusal", lambda _said, _who, _type: "")
+    return statements
+
+
+def fact(predicate: bytes) -> str:
+    if predicate != b"true":
+        raise Failure("it is false", "./ship it again")
+    return "true"
+
+
+def found(unread: int = 0) -> tuple[str, str, str]:
+    one = finding(Referrers(Repository("ghcr.io/me/x"), DIGEST, (), unread), Kind("test result", KEY, "type", fact))
+    assert (one.subject, one.repository) == ("test result", "ghcr.io/me/x")
+    return one.fact, one.fault, one.remedy
+
+
+def test_what_nobody_said_is_a_fault_and_no_fact(said: list[bytes]) -> None:
+    assert found() == ("", "no test result by the key ours.pub", "")
+    assert found(unread=2) == ("", "no test result by the key ours.pub (2 of its referrers could not be read)", "")
+    assert said == []
+
+
+def test_why_what_was_said_does_not_count_is_said(said: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said == []
+    monkeypatch.setattr(
+        cosign, "refusal", lambda said, who, kind: f"{said.repository} {who.public} {kind} is not theirs"
+    )
+    reason = "no test result by the key ours.pub%s: ghcr.io/me/x ours.pub type is not theirs"
+
+    assert found() == ("", reason % "", "")
+    assert found(unread=2) == ("", reason % " (2 of its referrers could not be read)", "")
+
+
+def test_what_was_said_is_a_fact_where_all_of_it_is_true(said: list[bytes]) -> None:
+    said += [b"true"]
+    assert found(unread=2) == ("true", "", "")
+
+    said += [b"true", b"false"]
+    assert found() == ("", "it is false", "./ship it again")
+
+
+def test_four_kinds_of_evidence_are_wanted_and_provenance_is_the_builder_s() -> None:
+    of_github, of_key = (verify.kinds(who, claim("1.0.0")) for who in (GITHUB, KEY))
+
+    assert [(kind.subject, kind.type) for kind in of_github] == list(KINDS.items())
+    assert [kind.who for kind in of_github] == [GITHUB, BUILDER, GITHUB, GITHUB]
+    assert [(kind.subject, kind.type) for kind in of_key] == list(KINDS.items())
+    assert {kind.who for kind in of_key} == {KEY}
+
+
+IMAGE = Built(
+    digest=OURS,
+    platforms={AMD: OURS, ARM: OURS},
+    size=1,
+    version=Version("1.0.3"),
+    revision=WorkTree(REVISION),
+    model_format="onnx",
+    base="python",
+    pipeline=WorkTree(REVISION),
+    name=Name("x"),
+    data=RelativePath("x.csv"),
+    target=Column("y"),
+)
+BILL_OF_MATERIALS = {
+    "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": OURS.encoded}]}},
+    "components": [{"type": "library"}, {"type": "machine-learning-model"}],
+}
+
+
+@dataclass
+class Evidence:
+    """What the image OURS, version 1.0.3, says of itself, and what is said of it in HUB and GHCR."""
+
+    shelf: Shelf
+    who: Signer = KEY
+    labels: dict[str, str] = field(default_factory=dict)
+    platforms: list[Platform] = field(default_factory=lambda: [ARM, AMD])
+    said: dict[tuple[Repository, Signer, str], list[bytes]] = field(default_factory=dict)
+    read: list[tuple[Repository, Digest]] = field(default_factory=list)
+    """Of what somebody asked what is said of it."""
+
+    def say_it_all(self, who: Signer, provenance: dict[str, Any]) -> None:
+        """Let `who` say in both registries what `./ship publish` attaches."""
+        self.who = who
+        records = [Passed(OURS, platform, "tests/integration", Counts(7, 0, 0)) for platform in (AMD, ARM)]
+        predicates = {
+            cosign.SIGNATURE: {},
+            PROVENANCE: provenance,
+            TESTS: statements.test_result(records, IMAGE),
+            BILL: BILL_OF_MATERIALS,
+        }
+        for repository in (HUB, GHCR):
+            for kind, predicate in predicates.items():
+                by = signer.builder(who) if kind == PROVENANCE else who
+                self.said[repository, by, kind] = [json.dumps(predicate).encode()]
+
+    def verifier(self, repositories: Iterable[Repository]) -> Signer:
+        assert tuple(repositories) == (HUB, GHCR)
+        return self.who
+
+    def referrers(self, repository: Repository, digest: Digest) -> Referrers:
+        self.read.append((repository, digest))
+        return Referrers(repository, digest, ())
+
+    def statements(self, said: Referrers, who: Signer, kind: str) -> list[bytes]:
+        return self.said.get((said.repository, who, kind), [])
+
+    def of(self, reference: Reference, what: Any) -> Any:
+        assert reference == HUB.at(OURS), "what the tag points to by now can be something else"
+        return what
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Evidence:
+    """An image with all the evidence that it should have, by a key, in both registries."""
+    monkeypatch.setattr(checkout, "repository", lambda _root=None: HOME)
+    monkeypatch.setattr(checkout, "is_in", lambda revision, branch, _root: (revision, branch) == (REVISION, "main"))
+    there = Evidence(Shelf().install(monkeypatch))
+    there.labels = {f"org.opencontainers.image.{name}": value for name, value in
+                    {"version": "1.0.3", "revision": REVISION, "title": "x"}.items()}  # fmt: skip
+    there.say_it_all(KEY, statements.provenance(IMAGE))
+    for repository in (HUB, GHCR):
+        for name in ("1.0.3", "1.0", "latest", f"sha-{REVISION}"):
+            there.shelf.put(repository, name, OURS)
+    monkeypatch.setattr(registry, "labels", lambda reference: there.of(reference, there.labels))
+    monkeypatch.setattr(registry, "platforms", lambda reference: there.of(reference, there.platforms))
+    monkeypatch.setattr(cosign, "require", lambda: None)
+    monkeypatch.setattr(signer, "verifying", there.verifier)
+    monkeypatch.setattr(referrers, "read", there.referrers)
+    monkeypatch.setattr(cosign, "statements", there.statements)
+    return there
+
+
+def test_an_image_whose_evidence_is_complete_and_true_everywhere_is_what_it_says(there: Evidence) -> None:
+    assert verify.verified("1.0.3") == Verified(OURS, Version("1.0.3"), REVISION, (HUB, GHCR), BILL_OF_MATERIALS)
+    assert set(there.read) == {(HUB, OURS), (GHCR, OURS)}
+    assert verify.verify("latest") == f"latest is {OURS}, version 1.0.3 of commit {REVISION.short}"
+
+
+def test_what_is_shown_of_an_image(
+    there: Evidence, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console.console, "width", 400)
+    del there.said[GHCR, KEY, cosign.SIGNATURE]
+    with pytest.raises(Failure):
+        verify.verified("1.0.3")
+    out = capsys.readouterr().out
+
+    cells = [line.replace("┃", "│").split("│")[1:-1] for line in out.splitlines()]
+    tested = "7 passed on linux/amd64 (tests/integration), 7 passed on linux/arm64 (tests/integration)"
+    assert [[cell.strip() for cell in row] for row in cells if row] == [
+        ["evidence", HUB, GHCR],
+        ["digest", OURS, OURS],
+        ["signature", "valid", "no signature by the key ours.pub"],
+        ["provenance", *[f"commit {REVISION.short} on main"] * 2],
+        ["test result", *[tested] * 2],
+        ["bill of materials", *["2 components"] * 2],
+    ]
+    assert out.splitlines()[-2:] == [
+        f"  version 1.0.3, commit {REVISION}, linux/amd64, linux/arm64",
+        "  trusted: the key ours.pub",
+    ]
+
+
+@pytest.mark.parametrize("place", [HUB, GHCR])
+@pytest.mark.parametrize(("subject", "kind"), KINDS.items())
+def test_evidence_that_is_missing_in_one_registry_is_named(
+    there: Evidence, place: Repository, subject: str, kind: str
+) -> None:
+    del there.said[place, KEY, kind]
+
+    with pytest.raises(Failure) as refused:
+        verify.verified("1.0.3")
+    assert refused.value.reason == f"1.0.3 is not to be trusted: {place}: no {subject} by the key ours.pub"
+    assert refused.value.remedy == ""
+
+
+def test_every_fault_is_told_and_the_first_remedy_that_there_is(
+    there: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "is_in", lambda *_: False)
+    monkeypatch.setattr(git, "line", lambda *_, **__: "true")
+    del there.said[HUB, KEY, cosign.SIGNATURE]
+    del there.said[GHCR, KEY, TESTS]
+
+    with pytest.raises(Failure) as refused:
+        verify.verified("1.0.3")
+    elsewhere = f"commit {REVISION.short} is not on main, as far as this clone knows"
+    assert refused.value.reason == "1.0.3 is not to be trusted: " + "; ".join([
+        f"{HUB}: no signature by the key ours.pub", f"{HUB}: {elsewhere}",
+        f"{GHCR}: {elsewhere}", f"{GHCR}: no test result by the key ours.pub",
+    ])  # fmt: skip
+    assert refused.value.remedy.startswith("git fetch --unshallow origin")
+
+
+OTHER = Revision("b" * 40)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [
+        ({"platforms": [AMD]}, ["tested on linux/amd64, linux/arm64, and the image is for linux/amd64"]),
+        (
+            {"revision": OTHER},
+            ["provenance is for commit a{12}, and the image says b{12}", "for another commit than b"],
+        ),
+        ({"digest": THEIRS}, ["the bill of materials is for another image"]),
+    ],
+    ids=["platforms", "revision", "digest"],
+)
+def test_evidence_for_something_else_than_the_image_says_is_none(
+    there: Evidence, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], reasons: list[str]
+) -> None:
+    there.platforms = changed.get("platforms", there.platforms)
+    there.labels["org.opencontainers.image.revision"] = changed.get("revision", REVISION)
+    digest = changed.get("digest", OURS)
+    for repository in (HUB, GHCR):
+        there.shelf.put(repository, "1.0.3", digest)
+    monkeypatch.setattr(there, "of", lambda _reference, what: what)
+
+    with pytest.raises(Failure) as refused:
+        verify.verified("1.0.3")
+    for reason in reasons:
+        refused.match(reason)
+    assert refused.value.reason.count("; ") == 2 * len(reasons) - 1
+
+
+@pytest.mark.parametrize("name", ["version", "revision"])
+@pytest.mark.parametrize("value", [None, "none at all"])
+def test_an_image_that_does_not_say_what_it_is_cannot_be_verified(
+    there: Evidence, name: str, value: str | None
+) -> None:
+    del there.labels[f"org.opencontainers.image.{name}"]
+    if value is not None:
+        there.labels[f"org.opencontainers.image.{name}"] = value
+
+    with pytest.raises(Failure, match=f"the label {name} of {HUB}@{OURS}: {value or ''!r} is not a "):
+        verify.verified("1.0.3")
+    assert there.read == []
+
+
+def test_a_tag_of_something_else_is_refused_before_its_evidence_is_read(there: Evidence) -> None:
+    for repository in (HUB, GHCR):
+        there.shelf.put(repository, "2.0.0", OURS)
+
+    with pytest.raises(Failure, match=r"2\.0\.0 points to an image that says it is version 1\.0\.3"):
+        verify.verified("2.0.0")
+    assert there.read == []
+
+
+def by_github(builder: str) -> dict[str, Any]:
+    """The part of GitHub's provenance that counts (https://github.com/actions/attest)."""
+    source = {"uri": f"git+{HOME}@refs/heads/main", "digest": {"gitCommit": REVISION}}
+    return {"buildDefinition": {"resolvedDependencies": [source]}, "runDetails": {"builder": {"id": builder}}}
+
+
+def test_where_a_workflow_is_trusted_its_builder_has_built(there: Evidence) -> None:
+    there.said.clear()
+    there.say_it_all(GITHUB, by_github(BUILDER.identity))
+    assert verify.verified("1.0.3").digest == OURS
+
+    there.say_it_all(GITHUB, by_github(GITHUB.identity))
+    with pytest.raises(Failure, match=r"provenance is by \S+publish\.yml@\S+, not by \S+image\.yml@refs/heads/main"):
+        verify.verified("1.0.3")
+
+
+@pytest.mark.parametrize("name", ["1.0", "latest"])
+def test_an_alias_that_stayed_behind_is_said_for_the_registry_where_it_did(
+    there: Evidence, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    there.shelf.put(GHCR, "1.0.7", THEIRS)
+
+    assert verify.verified(name).digest == OURS
+    said = [line for line in capsys.readouterr().out.splitlines() if " is there, " in line]
+    assert said == [f"  {GHCR}: 1.0.7 is there, and {name} is still 1.0.3"]
+
+
+@pytest.mark.parametrize("name", ["1.0.3", f"sha-{REVISION}", OURS])
+def test_what_is_newer_than_what_never_moves_is_not_looked_for(there: Evidence, name: str) -> None:
+    for repository in (HUB, GHCR):
+        there.shelf.held[repository.at(OURS)] = OURS
+
+    assert verify.verified(name).digest == OURS
+    assert not [event for event in there.shelf.events if event.startswith("list")]
+
+
+@pytest.mark.usefixtures("there")
+def test_what_cannot_be_known_of_newer_releases_is_said_and_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tags(repository: Repository) -> list[Tag]:
+        if repository == HUB:
+            raise Failure("docker.io gives no list")
+        return [Tag("2.0.0")]
+
+    monkeypatch.setattr(registry, "tags", tags)
+
+    assert verify.verified("latest").digest == OURS
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"  {HUB}: whether a newer release is there is not known: docker.io gives no list",
+        f"  {GHCR}: 2.0.0 is there, and latest is still 1.0.3",
+    ]
+
+
+def test_faults_are_shown_in_red_and_facts_in_green(there: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    styles: dict[str, str] = {}
+    row = console.Rows.row
+
+    def noted(self: console.Rows, *cells: Any) -> None:
+        styles.update({cell.plain: str(cell.style) for cell in cells if not isinstance(cell, str)})
+        row(self, *cells)
+
+    monkeypatch.setattr(console.Rows, "row", noted)
+    del there.said[HUB, KEY, BILL]
+    with pytest.raises(Failure):
+        verify.verified("1.0.3")
+
+    assert styles["valid"] == "green"
+    assert styles["no bill of materials by the key ours.pub"] == "bold red"
