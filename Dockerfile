@@ -32,10 +32,10 @@ COPY training/data/ /training/data/
 # The model: trained, measured against its gate, exported, and compared with scikit-learn on every hold-out row.
 FROM pip AS training
 WORKDIR /src
-COPY requirements-training.txt ./
+COPY requirements/training.txt ./
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
-    pip install --quiet --no-compile -r requirements-training.txt
+    pip install --quiet --no-compile -r training.txt
 COPY app/__init__.py app/
 COPY app/model/ app/model/
 COPY training/ training/
@@ -65,14 +65,14 @@ FROM pip AS dependencies
 ARG MODEL_FORMAT=onnx
 ARG TARGETARCH
 WORKDIR /src
-COPY requirements.txt requirements-joblib.txt ./
+COPY requirements.txt requirements/joblib.txt ./
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/pip \
     <<'EOF'
 set -eu
 case "$MODEL_FORMAT" in
     onnx) lock=requirements.txt ;;
-    joblib) lock=requirements-joblib.txt ;;
+    joblib) lock=joblib.txt ;;
     *) echo "MODEL_FORMAT is '$MODEL_FORMAT'; it must be onnx or joblib" >&2; exit 2 ;;
 esac
 case "$TARGETARCH" in

@@ -4,19 +4,18 @@
 import errno
 import io
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Literal
 
 import click
 
-from scripts import BUILD, console
+from scripts import BUILD, artifacts, console, pipeline, variables
 from scripts.environments.record import ENVIRONMENTS
 from scripts.errors import Failure
+from scripts.github import actions
 from scripts.grammar import Digest, Platform
 from scripts.oci import platforms
 
@@ -25,47 +24,56 @@ ENVIRONMENT = click.Choice(ENVIRONMENTS)
 SUITES = ("bookworm", "trixie", "forky")
 
 
-def _platforms(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+SECTIONS = {
+    "Ship it": ("setup", "build", "scan", "publish", "release"),
+    "Check it": ("test", "lint", "unit", "integration", "verify", "reproduce", "mutate", "bench"),
+    "Run it": ("up", "down", "promote", "submit", "rollback", "status"),
+    "Keep it": ("doctor", "lock"),
+}
+"""The commands as `--help` groups them."""
+
+
+class Commands(click.Group):
+    """The commands of `./ship`, grouped, with the variables that they read."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what `--help` says of the commands and variables."""
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                found = [(name, self.get_command(context, name)) for name in names]
+                formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in found if command])
+        with formatter.section("Variables"):
+            formatter.write_dl(list(variables.MEANINGS.items()))
+
+
+def _platforms(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[Platform, ...]:
     try:
         return platforms.parse(text) if text is not None else ()
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from wrong
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--again", is_flag=True, help="Run lint, unit and integration even where nothing changed.")
 @click.pass_context
 def ship(context: click.Context, *, again: bool) -> None:
     """From a table of data to one tested image in every registry.
 
-    Without a COMMAND, the whole way: setup, lint, unit, build, scan, integration, publish. What passed for the same
-    files and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the
+    Without a COMMAND, the whole way: setup, lint, unit, build, scan, integration, publish, release. What passed for the
+    same files and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the
     workflows on GitHub run.
 
-    \b
-    Environment:
-      REGISTRIES      repositories to publish to, separated by spaces or commas, as in
-                      "docker.io/me/house-price ghcr.io/me/house-price"
-                      (default: two local registries that stand for these)
-      PYTHON_IMAGE    base image, instead of the one pinned in the Dockerfile
-      REGISTRY_IMAGE  image of the local registries
-      BUILDKIT_IMAGE  BuildKit to build with, instead of the pinned one or the engine's
-      PORT            port of ./ship up (default: 5000; dev 5010, test 5020, prod 5030)
-      OSV_API         mirror of https://api.osv.dev, for ./ship scan in a closed network
-      SCAN_UNCHECKED  allow: in CI, go on where advisories cannot be asked for
-      SOURCE, DATA, TARGET, NAME, VERSION
-                      another model: checkout, table in it, column, name, version
-                      (default: the example; docs/your-own-model.md). VERSION is
-                      read with SOURCE only
-    """  # noqa: D301 - click wants the character \b, not two
+    ship.toml says what is shipped, and a variable overrides it. What belongs to other programs keeps its name: COSIGN_*,
+    DOCKER_*, NO_COLOR, and PORT, where ./ship up listens.
+    """
+    variables.check()
     if context.invoked_subcommand:
         return
-    from scripts import pipeline
+    from scripts.artifacts import published
     from scripts.stages.publish import check_publishable
-    from scripts.stages.release import published
 
     check_publishable()
-    pipeline.pipeline(pipeline.SHIP, again=again)
+    pipeline.run(pipeline.SHIP, again=again)
     console.say(f"Shipped. To run it: ./ship up, or docker run --rm -p 5000:5000 {published()}")
 
 
@@ -80,14 +88,14 @@ def test(on: str | None) -> None:
     Debian release, with the Docker engine of that release: bookworm and trixie have 26.1 with buildx 0.13, forky has
     the newest that Debian has. The digest must be the one that is built here.
     """
-    if on:
-        from scripts.host.machine import test_on
-
-        _stage("test", lambda: test_on(on))
+    if not on:
+        pipeline.run(pipeline.TEST, again=True)
         return
-    from scripts import pipeline
+    from scripts.stages import elsewhere
 
-    pipeline.pipeline(pipeline.TEST, again=True)
+    elsewhere.check()
+    pipeline.run((("setup",), ("build",)), again=True)
+    _stage("test", lambda: elsewhere.test_on(on))
 
 
 @ship.command()
@@ -127,7 +135,7 @@ def mutate(path: str, *, write: bool) -> None:
     """
     if path and write:
         raise click.UsageError("docs/testing.md has the score of everything: --write takes no PATH")
-    from scripts.mutation.mutmut import mutate as work
+    from scripts.stages.mutate import mutate as work
 
     _stage("mutate", lambda: work(path, write=write))
 
@@ -138,7 +146,7 @@ def mutate(path: str, *, write: bool) -> None:
     "--platform", "wanted", callback=_platforms, help="As in linux/amd64,linux/arm64 (default: this machine's)."
 )
 @click.option("--no-cache", is_flag=True, help="Run every step again, as on a machine that never built before.")
-def build(model_format: Literal["onnx", "joblib"], wanted: tuple[str, ...], *, no_cache: bool) -> None:
+def build(model_format: Literal["onnx", "joblib"], wanted: tuple[Platform, ...], *, no_cache: bool) -> None:
     """Build the image into build/image/ (an OCI layout) and describe it in build/image.json."""
     from scripts.stages.build import build as work
 
@@ -183,11 +191,15 @@ def integration(only: str, platform: str | None) -> None:
 def publish(*, commit_only: bool, digest: str | None, check: bool) -> None:
     """Copy the built image to every registry, sign it, attach its evidence, and release it."""
     from scripts.stages import publish as work
+    from scripts.stages.release import release
 
-    def expected() -> Digest | None:
-        return Digest.of(digest, "--digest") if digest is not None else None
-
-    _stage("publish", work.check if check else lambda: work.publish(commit_only=commit_only, expected=expected()))
+    if check:
+        _stage("publish", work.check)
+        return
+    expected = Digest.of(digest, "--digest") if digest is not None else None
+    _stage("publish", lambda: work.publish(commit_only=commit_only, expected=expected))
+    if not commit_only:
+        _stage("release", release)
 
 
 @ship.command()
@@ -198,7 +210,7 @@ def reproduce(reference: str, *, commit: str, last: bool) -> None:
     """Rebuild a published image from its commit in a clean checkout, compare, and name every file that differs.
 
     REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
-    version in pyproject.toml.
+    version in ship.toml.
     """
     from scripts.stages.reproduce import reproduce as work
 
@@ -207,14 +219,17 @@ def reproduce(reference: str, *, commit: str, last: bool) -> None:
 
 @ship.command()
 @click.argument("version", required=False)
-def release(version: str | None) -> None:
+@click.option(
+    "--unless-taken", is_flag=True, help="Where another digest has the version, say so, and leave it at that."
+)
+def release(version: str | None, *, unless_taken: bool) -> None:
     """Give the published image of this commit its version tags. Builds nothing; never moves a version.
 
-    VERSION, such as v1.4.0, must be the one in pyproject.toml.
+    VERSION, such as v1.4.0, must be the one in ship.toml.
     """
     from scripts.stages.release import release as work
 
-    _stage("release", lambda: work(version))
+    _stage("release", lambda: work(version, unless_taken=unless_taken))
 
 
 @ship.command()
@@ -222,8 +237,8 @@ def release(version: str | None) -> None:
 def verify(reference: str) -> None:
     """Show the evidence for REFERENCE in every registry; fails where any is missing or false.
 
-    REFERENCE is a tag (1.4.0, sha-<commit>) or a digest (sha256:…) in every repository of REGISTRIES, or one full
-    reference (ghcr.io/me/house-price:1.4.0).
+    REFERENCE is a tag (1.4.0, sha-<commit>) or a digest (sha256:…) in every repository that is published to, or one
+    full reference (ghcr.io/me/house-price:1.4.0).
 
     \b
     Whose signature counts (default: for registries on this machine its own key,
@@ -264,7 +279,7 @@ def promote(version: str, environment: str, *, forward: bool) -> None:
 def submit(environment: str, *, pull_request: bool) -> None:
     """Push the promotion that was committed for ENVIRONMENT to main, or open a pull request.
 
-    For workflows: DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own. Where main takes
+    For workflows: SHIP_DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own. Where main takes
     no push, a pull request is opened.
     """
     from scripts.stages.submit import submit as work
@@ -290,7 +305,7 @@ def rollback(environment: str) -> None:
 def status(*, as_json: bool, check: bool) -> None:
     """Show what each environment shall run, since when, by whom, and whether it does.
 
-    What runs is asked of the URL in the record (API_KEY_TEST and the like, where the service wants a key), else of the
+    What runs is asked of the URL in the record (SHIP_API_KEY_TEST and the like, where the service wants a key), else of the
     Docker engine of this machine.
     """
     from scripts.stages import status as work
@@ -309,8 +324,8 @@ def status(*, as_json: bool, check: bool) -> None:
 def doctor(*, as_json: bool) -> None:
     """Say what is missing here, or on GitHub, before a release can work.
 
-    Looks at the tools of this machine, at the logins for REGISTRIES and, where gh is logged in, at how the repository
-    is set up on GitHub. Nothing is changed. Exits with 1 when something that is needed is missing.
+    Looks at the tools of this machine, at the logins for the registries and, where gh is logged in, at how the
+    repository is set up on GitHub. Nothing is changed. Exits with 1 when something that is needed is missing.
     """
     from scripts.check import State
     from scripts.stages import doctor as work
@@ -350,7 +365,7 @@ def down(environment: str | None) -> None:
 @click.option("--quick", is_flag=True, help="A minute or two, to see that it works; the figures mean little.")
 def bench(peers: str, *, quick: bool) -> None:
     """Measure the built image beside its peers, and write docs/benchmarks.md."""
-    from scripts.bench import bench as work
+    from scripts.stages.bench import bench as work
 
     _stage("bench", lambda: work(everyone=peers == "all", quick=quick))
 
@@ -379,12 +394,9 @@ def _keep(name: str, result: str) -> None:
     """Write down how a stage ended; where that cannot be done, its own end counts all the same."""
     text = console.plain(result)
     try:
-        BUILD.mkdir(exist_ok=True)
-        (BUILD / f"{name}.result").write_text(text, encoding="utf-8")
-        if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-            marked = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # somebody else's words are no Markdown
-            with Path(path).open("a", encoding="utf-8") as summary:
-                summary.write(f"**{name}**: {marked}\n\n")
+        artifacts.result(name).parent.mkdir(exist_ok=True)
+        artifacts.result(name).write_text(text, encoding="utf-8")
+        actions.summarize(f"**{name}**: ", text)
     except OSError as broken:
         console.say(f"  the result could not be written down: {broken.filename}: {broken.strerror}")
 

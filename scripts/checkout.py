@@ -3,14 +3,12 @@
 import hashlib
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts import ROOT, git
-from scripts.errors import Failure
-from scripts.grammar import Revision, Version, WorkTree
+from scripts.grammar import Revision, WorkTree
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,6 @@ def commit(root: Path | None = None) -> Commit:
     # As it is, whatever a user's settings hide or show.
     changed = git.data("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none", root=where)
     return Commit(Revision(revision), int(epoch), dirty=bool(changed))
-
-
-def version(root: Path | None = None) -> Version:
-    """Return the version in pyproject.toml, here or in `root`. Raises Failure when no image can have it."""
-    remedy = 'version = "1.0.0", with quotes, in the section [project]'
-    try:
-        with ((root or ROOT) / "pyproject.toml").open("rb") as file:
-            stated = tomllib.load(file)["project"]["version"]
-    except (OSError, ValueError, KeyError, TypeError) as missing:
-        raise Failure(f"no version can be read from pyproject.toml: {missing}", remedy) from missing
-    return Version.of(stated, "the version in pyproject.toml", remedy)
 
 
 def repository(root: Path | None = None) -> str:

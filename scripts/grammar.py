@@ -261,6 +261,14 @@ def document(data: bytes, kind: type[Document], what: str, remedy: str = "") -> 
         raise Failure(f"{what} is not what it should be: {wrong}", remedy) from wrong
 
 
+def toml(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Document:
+    """Return TOML as `kind`, as `document` does JSON."""
+    try:
+        return msgspec.toml.decode(data, type=kind, dec_hook=_token)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        raise Failure(f"{what} is not what it should be: {wrong}", remedy) from wrong
+
+
 def shown(value: object) -> str:
     """Return a value that is wrong as it can be printed: quoted, on one line, and not all of it when it is long."""
     text = ascii(value)

@@ -16,17 +16,22 @@ from dataclasses import dataclass, field
 from rich.live import Live
 from rich.text import Text
 
-from scripts import BUILD, ROOT, process
+from scripts import BUILD, ROOT, artifacts, process
+from scripts.artifacts import built
 from scripts.checkout import fingerprint
 from scripts.console import Rows, console, duration, say
 from scripts.errors import Failure
 from scripts.grammar import document
-from scripts.stages.build import built
 
-LOGS = BUILD / "logs"
 PASSED = BUILD / "passed.json"
+# Commands in waves: those of one run side by side.
 TEST: tuple[tuple[str, ...], ...] = (("setup",), ("lint", "unit", "build"), ("integration",))
-SHIP = (*TEST[:-1], ("scan", "integration"), ("publish",))
+SHIP = (
+    *TEST[:-1],
+    ("scan", "integration --only image"),
+    ("publish --commit-only",),
+    ("release --unless-taken",),
+)
 # Stages that say nothing new about the same files, or the same files and image: whether the image matters.
 REPEATABLE = {"lint": False, "unit": False, "integration": True}
 
@@ -35,29 +40,34 @@ REPEATABLE = {"lint": False, "unit": False, "integration": True}
 class Run:
     """One stage on its way."""
 
-    name: str
+    command: str
+    """As it is typed after `./ship`."""
     state: str = "waiting"
     result: str = ""
     seconds: float = 0.0
     last_line: str = ""
     started: float = field(default_factory=time.monotonic)
 
+    @property
+    def name(self) -> str:
+        return self.command.split()[0]
 
-def pipeline(waves: Sequence[Sequence[str]], *, again: bool) -> None:
+
+def run(waves: Sequence[Sequence[str]], *, again: bool) -> None:
     """Run `waves` of stages one after another, the stages of one side by side.
 
     With `again`, stages that passed for the same files and image run once more. Raises Failure, after the table, when
     one failed.
     """
-    LOGS.mkdir(parents=True, exist_ok=True)
-    runs = [[Run(name) for name in wave] for wave in waves]
-    flat = [run for wave in runs for run in wave]
+    artifacts.LOGS.mkdir(parents=True, exist_ok=True)
+    runs = [[Run(command) for command in wave] for wave in waves]
+    flat = [one for wave in runs for one in wave]
     for wave in runs:
         _run_wave(wave, flat, again=again)
-        if any(run.state == "failed" for run in wave):
+        if any(one.state == "failed" for one in wave):
             break
     console.print(_table(flat))
-    failed = [run.name for run in flat if run.state == "failed"]
+    failed = [one.name for one in flat if one.state == "failed"]
     if failed:
         raise Failure(f"{' and '.join(failed)} failed: see above, or build/logs/", f"./ship {failed[0]}")
 
@@ -81,7 +91,7 @@ def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
             entry = {"key": keys[run.name], "result": run.result}
             PASSED.write_text(json.dumps({**_passed(), run.name: entry}, indent=2))
         elif run.state == "failed" and console.is_terminal:
-            for line in (LOGS / f"{run.name}.log").read_text(errors="replace").splitlines():
+            for line in (artifacts.LOGS / f"{run.name}.log").read_text(errors="replace").splitlines():
                 say(line)
 
 
@@ -106,9 +116,9 @@ def _run_side_by_side(wave: list[Run]) -> None:
 
 def _start(run: Run) -> "subprocess.Popen[str]":
     run.state, run.started = "running", time.monotonic()
-    (BUILD / f"{run.name}.result").unlink(missing_ok=True)
+    artifacts.result(run.name).unlink(missing_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "scripts", run.name],
+        [sys.executable, "-m", "scripts", *run.command.split()],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
@@ -123,7 +133,7 @@ def _start(run: Run) -> "subprocess.Popen[str]":
 def _follow(run: Run, child: "subprocess.Popen[str]", beside_others: bool) -> None:  # noqa: FBT001
     """Log what `child` prints, show it, and note how it ended."""
     assert child.stdout is not None  # noqa: S101 - PIPE was asked for
-    with (LOGS / f"{run.name}.log").open("w") as log:
+    with (artifacts.LOGS / f"{run.name}.log").open("w") as log:
         for line in child.stdout:
             log.write(line)
             run.last_line = line.strip() or run.last_line
@@ -132,7 +142,7 @@ def _follow(run: Run, child: "subprocess.Popen[str]", beside_others: bool) -> No
                 sys.stdout.flush()
     run.state = "failed" if child.wait() else "passed"
     run.seconds = time.monotonic() - run.started
-    result = BUILD / f"{run.name}.result"
+    result = artifacts.result(run.name)
     run.result = result.read_text() if result.exists() else run.last_line
 
 

@@ -1,41 +1,53 @@
-"""Whose model is built: this checkout's example, or a table in the checkout of another repository.
+"""What is shipped: `ship.toml`, of this checkout or of another repository's, with the variables that override it.
 
-The environment says it, and is read here alone, so that a workflow and a person say it alike. Empty means not set.
-
-| variable | what it is | without it |
-| --- | --- | --- |
-| SOURCE | path of the checkout that the table is from; its commit is the image's | this checkout |
-| DATA | path of the table inside SOURCE; its description may lie beside it (docs/training.md) | the example's |
-| TARGET | column to predict | the example's |
-| NAME | name of the model, and of the image in the local registries | house-price |
-| VERSION | version of the model and of the image; read with SOURCE only | that in pyproject.toml |
-
-With a SOURCE that is another repository, DATA, TARGET and VERSION are required. Without one VERSION is not read: the
-records of the environments set a variable of that name, too.
+Said once there, for a workflow and a person alike; `scripts.variables` lists the variables. Empty means not set.
 """
 
 import csv
 import os
-import platform
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+import msgspec
 
 from scripts import ROOT, checkout, git
 from scripts.checkout import Commit
 from scripts.errors import Failure
-from scripts.grammar import Column, Name, RelativePath, Version
+from scripts.grammar import Column, Name, Platform, RelativePath, Repository, Token, Version, toml
 
-EXAMPLE_DATA, EXAMPLE_TARGET, EXAMPLE_NAME = "training/data/houses.csv", "price", "house-price"
+EXAMPLE_TABLE = "training/data/houses.csv"
+# Port on this machine and name of the container, by the registry that it stands for.
+LOCAL: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
+)
+Stated = TypeVar("Stated", bound=Token)
+_EXAMPLES = {"name": "wine-quality", "version": "1.4.0", "table": "data/wines.csv", "target": "quality"}
+_PAGE = "docs/your-own-model.md has a complete example"
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """`ship.toml`, as it is written."""
+
+    name: Name | None = None
+    version: Version | None = None
+    table: RelativePath | None = None
+    target: Column | None = None
+    registries: list[Repository] = []
+    platforms: list[Platform] = []
 
 
 @dataclass(frozen=True)
-class Source:
+class Shipment:
     """A table and what is to be made of it."""
 
     root: Path
     """The checkout that holds the table."""
-    data: RelativePath
+    table: RelativePath
     """Path of the table in `root`, with slashes."""
     target: Column
     name: Name
@@ -44,11 +56,12 @@ class Source:
     @property
     def is_example(self) -> bool:
         """Whether it is this checkout's own table, which this project's tests are written for."""
-        return self.root == ROOT and self.data == EXAMPLE_DATA
+        return self.root == ROOT and self.table == EXAMPLE_TABLE
 
     @property
-    def table(self) -> Path:
-        return self.root / self.data
+    def path(self) -> Path:
+        """Where the table is."""
+        return self.root / self.table
 
     def copy_to(self, folder: Path) -> None:
         """Make `folder` anew with the table and its description, if there is one, under their paths in `root`.
@@ -57,46 +70,64 @@ class Source:
         such table.
         """
         if not (at := checkout.commit(self.root)).dirty:
-            paths = [file.relative_to(self.root).as_posix() for file in _files(self.table)]
+            paths = [file.relative_to(self.root).as_posix() for file in _files(self.path)]
             git.export(at.revision, folder, paths, root=self.root)
-            if not (folder / self.data).is_file():
-                raise Failure(f"the commit does not have {self.data}", f"git add --force {self.data}; git commit")
+            if not (folder / self.table).is_file():
+                raise Failure(f"the commit does not have {self.table}", f"git add --force {self.table}; git commit")
             return
         shutil.rmtree(folder, ignore_errors=True)
-        for file in _files(self.table):
+        for file in _files(self.path):
             place = folder / file.relative_to(self.root)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
 
 
-def source() -> Source:
-    """Return what the environment names. Raises Failure when something of it is missing or wrong."""
+def shipment() -> Shipment:
+    """Return what is shipped. Raises Failure when something of it is missing or wrong."""
     top = root()
-    here = top == ROOT
-    named = os.path.normpath(_wanted("DATA", "path of the table in SOURCE", EXAMPLE_DATA if here else ""))
-    data = RelativePath.of(named, "DATA", "DATA is a path inside SOURCE")
-    example = here and data == EXAMPLE_DATA
-    target = Column.of(
-        _wanted("TARGET", "column to predict", EXAMPLE_TARGET if example else ""), "TARGET", "a column's name"
-    )
-    found = Source(top, data, target, name(), version())
+    named = os.path.normpath(_stated("table", RelativePath))
+    table = RelativePath.of(named, "the table", "its path inside the checkout")
+    found = Shipment(top, table, _stated("target", Column), name(), version())
     _check(found)
     return found
 
 
 def name() -> Name:
     """Return the name of the model. Raises Failure when no image can have it."""
-    named = os.environ.get("NAME") or EXAMPLE_NAME
-    if named == platform.node():  # Windows Subsystem for Linux tells every program the machine's name as NAME
-        named = EXAMPLE_NAME
-    return Name.of(named, "NAME", "such as NAME=wine-quality")
+    return _stated("name", Name)
 
 
 def version() -> Version:
-    """Return the version of the model. Raises Failure when another repository's is not given."""
-    if root() == ROOT:
-        return checkout.version()
-    return Version.of(_wanted("VERSION", "version of the image", ""), "VERSION", "such as VERSION=1.4.0")
+    """Return the version of the image. Raises Failure when none is stated, or when it is no version."""
+    return _stated("version", Version)
+
+
+def repositories() -> list[Repository]:
+    """Return the repositories to publish to: SHIP_REGISTRIES, those of the file, or else the two local ones.
+
+    In lower case, as registries want them, whatever the owner on GitHub is called. Raises Failure when SHIP_REGISTRIES
+    is set and names none, or what is none.
+    """
+    if "SHIP_REGISTRIES" not in os.environ:
+        return list(dict.fromkeys(_file().registries)) or local_repositories()
+    remedy = "unset SHIP_REGISTRIES, or SHIP_REGISTRIES='docker.io/me/house-price …'"
+    named = [one for one in re.split(r"[\s,]+", os.environ["SHIP_REGISTRIES"].lower()) if one]
+    if not named:
+        raise Failure("SHIP_REGISTRIES is set and names no repository", remedy)
+    return list(dict.fromkeys(Repository.of(one, "SHIP_REGISTRIES", remedy) for one in named))
+
+
+def local_repositories() -> list[Repository]:
+    """Return the repositories in the two local registries."""
+    return [Repository(f"localhost:{port}/{name()}") for port, _ in LOCAL.values()]
+
+
+def platforms() -> list[Platform]:
+    """Return the platforms to build for: SHIP_PLATFORMS or those of the file; none is this machine's."""
+    named = os.environ.get("SHIP_PLATFORMS")
+    if not named:
+        return _file().platforms
+    return [Platform.of(one.strip(), "SHIP_PLATFORMS", "as in linux/amd64,linux/arm64") for one in named.split(",")]
 
 
 def commit() -> Commit:
@@ -113,43 +144,63 @@ def commit() -> Commit:
 
 
 def root() -> Path:
-    """Return the checkout that the table is from. Raises Failure when SOURCE names none."""
-    named = os.environ.get("SOURCE")
+    """Return the checkout whose model is shipped. Raises Failure when SHIP_SOURCE names none."""
+    named = os.environ.get("SHIP_SOURCE")
     if not named:
         return ROOT
     found = Path(named).resolve()
-    remedy = "SOURCE is the path of a clone: git clone … wines && SOURCE=wines ./ship build"
+    remedy = "SHIP_SOURCE is the path of a clone: git clone … wines && SHIP_SOURCE=wines ./ship build"
     if not found.is_dir():
-        raise Failure(f"SOURCE={named}: there is no such directory", remedy)
+        raise Failure(f"SHIP_SOURCE={named}: there is no such directory", remedy)
     top = git.ask("rev-parse", "--show-toplevel", root=found)
     if top.returncode:
-        raise Failure(f"SOURCE={named} is not a Git repository: {top.words}", remedy)
+        raise Failure(f"SHIP_SOURCE={named} is not a Git repository: {top.words}", remedy)
     if Path(top.text) != found:
-        raise Failure(f"SOURCE={named} is a folder of the Git repository {top.text}, not the whole", remedy)
+        raise Failure(f"SHIP_SOURCE={named} is a folder of the Git repository {top.text}, not the whole", remedy)
     return found
 
 
-def _wanted(variable: str, meaning: str, default: str) -> str:
-    """Return the value of `variable`, or its default. Raises Failure when it has neither."""
-    value = os.environ.get(variable) or default
-    if not value:
-        raise Failure(f"{variable} is not set: the {meaning}", "docs/your-own-model.md has a complete example")
-    return value
+def _file() -> _File:
+    """Return the file that says what is shipped, empty when there is none: the commit's own, unless something changed.
+
+    Raises Failure when it is malformed.
+    """
+    path = RelativePath.of(os.environ.get("SHIP_FILE") or "ship.toml", "SHIP_FILE", "its path inside the checkout")
+    top = root()
+    try:
+        content = (top / path).read_bytes()
+    except OSError:
+        content = b""
+    committed = git.contents([f"HEAD:./{path}"], root=top)[0]
+    if committed is not None and committed != content and not checkout.commit(top).dirty:
+        content = committed  # Git was told not to look, or writes other line ends
+    return toml(content, _File, str(path), _PAGE)
 
 
-def _check(found: Source) -> None:
+def _stated(field: str, kind: type[Stated]) -> Stated:
+    """Return the value of `field` by its variable or in the file. Raises Failure when neither states it."""
+    variable = f"SHIP_{field.upper()}"
+    if value := os.environ.get(variable):
+        return kind.of(value, variable, f"such as {_EXAMPLES[field]}")
+    stated: Stated | None = getattr(_file(), field)
+    if stated is None:
+        raise Failure(f"ship.toml in {root()} does not state the {field}", f'{field} = "{_EXAMPLES[field]}"; {_PAGE}')
+    return stated
+
+
+def _check(found: Shipment) -> None:
     """Raise Failure when the table is not there, has no such column, or could not be had from the commit."""
-    if not found.table.is_file():
-        raise Failure(f"there is no table {found.data} in {found.root}", "DATA is its path inside SOURCE")
-    for file in _files(found.table):
+    if not found.path.is_file():
+        raise Failure(f"there is no table {found.table} in {found.root}", "table, in ship.toml, is its path there")
+    for file in _files(found.path):
         if not file.resolve().is_relative_to(found.root):
             raise Failure(f"{file} lies outside of {found.root}, so its commit does not have it", "move it there")
         if git.ask("check-ignore", "--quiet", "--", str(file), root=found.root).returncode == 0:
             raise Failure(f"Git ignores {file}, so the commit does not have it", f"git add --force {file}; git commit")
-    columns = _columns(found.table)
+    columns = _columns(found.path)
     if found.target not in columns:
         raise Failure(
-            f"{found.data} has no column {found.target!r}, the target", f"TARGET is one of {', '.join(columns)}"
+            f"{found.table} has no column {found.target!r}, the target", f"the target is one of {', '.join(columns)}"
         )
 
 

@@ -3,26 +3,12 @@
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import BUILD
+from scripts.artifacts import Counts
 from scripts.errors import Failure
 from scripts.process import run
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How the tests of a folder ended."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __str__(self) -> str:
-        if not (self.passed or self.failed or self.skipped):
-            return "no test ran"
-        return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
 
 
 def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts import ROOT
+from scripts.artifacts import IMAGE
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.host import images
+from scripts.host.debian import CA_BUNDLE
 from scripts.process import output
-from scripts.stages.build import CA_BUNDLE, IMAGE
 
 OURS = "shipshape-bench/ours"
-PEERS = ROOT / "bench" / "peers"
-CONSTANT = ROOT / "bench" / "constant.py"
+PEERS = ROOT / "scripts" / "bench" / "peers"
+CONSTANT = ROOT / "scripts" / "bench" / "programs" / "constant.py"
 
 Row = dict[str, object]
 
@@ -157,5 +158,5 @@ def _build(peer: Contender) -> None:
     base = f"PYTHON_IMAGE={images.reference(images.PYTHON)}"
     output(
         "docker", "buildx", "build", "--builder", "default", "--load", "--quiet", "--tag", peer.image,
-        "--file", "bench/peers/Dockerfile", "--build-arg", f"PEER={peer.key}", "--build-arg", base, *secret, ".",
+        "--file", "scripts/bench/peers/Dockerfile", "--build-arg", f"PEER={peer.key}", "--build-arg", base, *secret, ".",
     )  # fmt: skip

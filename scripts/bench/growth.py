@@ -15,7 +15,7 @@ from scripts.console import say
 from scripts.errors import Failure
 from scripts.process import attempt, output
 
-PROFILE = ROOT / "bench" / "profile.py"
+PROFILE = ROOT / "scripts" / "bench" / "programs" / "profile.py"
 MOST_ROWS = 100_000
 # The service's own limits, raised for the largest request here.
 UNLIMITED = {"MAX_ROWS": str(MOST_ROWS), "MAX_BODY_BYTES": str(1 << 26)}

@@ -12,7 +12,7 @@ from scripts.errors import Failure
 from scripts.host import debian
 from scripts.process import attempt, output
 
-SCRIPT = ROOT / "bench" / "post.lua"
+SCRIPT = ROOT / "scripts" / "bench" / "programs" / "post.lua"
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 
 from scripts import ROOT
+from scripts.artifacts import Built
 from scripts.bench.contenders import Contender
 from scripts.bench.growth import Batch, Start
 from scripts.bench.load import Load
 from scripts.page import rewrite, table
 from scripts.process import output
-from scripts.stages.build import Built
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN = "<!-- ./ship bench writes from here -->"

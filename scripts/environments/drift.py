@@ -15,9 +15,10 @@ from http import HTTPStatus
 import msgspec
 
 from scripts import grammar
-from scripts.environments.record_file import Release
 from scripts.errors import Failure
 from scripts.grammar import Url, Version, WorkTree
+from scripts.oci import labels
+from scripts.oci.labels import Release
 from scripts.process import Limit, data, output
 
 ANSWER_SECONDS = 3
@@ -95,13 +96,15 @@ def project(environment: str) -> str:
 def running(environment: str, release: Release | None, url: Url | None) -> Running:
     """Return what runs in `environment` beside the `release` that is recorded.
 
-    With `url`, what `url/version` says of version and revision; API_KEY_<ENVIRONMENT> is sent where the service wants
+    With `url`, what `url/version` says of version and revision; SHIP_API_KEY_<ENVIRONMENT> is sent where the service wants
     a key. Without, the digest of the compose project of `environment` on this machine.
     """
     if url is None:
         return _on_this_machine(environment, release)
     try:
-        return answering(_within(ANSWER_SECONDS, lambda: _version(url, f"API_KEY_{environment.upper()}"), url), release)
+        return answering(
+            _within(ANSWER_SECONDS, lambda: _version(url, f"SHIP_API_KEY_{environment.upper()}"), url), release
+        )
     except Failure as silent:
         return Running(State.SILENT, silent.reason)
 
@@ -187,6 +190,6 @@ def _containers(environment: str) -> list[Container]:
 
 
 def _named(container: Configuration) -> str:
-    version = (container.labels or {}).get("org.opencontainers.image.version", "no version")
+    version = (container.labels or {}).get(labels.VERSION, "no version")
     name, _, digest = container.image.partition("@")
     return f"{version} ({digest[:19] or name})"

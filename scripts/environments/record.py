@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from scripts import ROOT, git
-from scripts.environments.record_file import Fields, Release, parse, taken_back, with_release
+from scripts.environments.record_file import Fields, parse, taken_back, with_release
 from scripts.errors import Failure
 from scripts.grammar import Revision
+from scripts.oci.labels import Release
 
 # In the order in which a release goes through them.
 ENVIRONMENTS = ("dev", "test", "prod")

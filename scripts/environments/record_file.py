@@ -7,36 +7,14 @@ format is what they all read alike: comments, empty lines, and NAME=value with a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from scripts.console import plain
 from scripts.errors import Failure
 from scripts.grammar import Digest, Revision, Token, Url, Version, shown
+from scripts.oci.labels import Release
 
 FIELDS: Mapping[str, type[Token]] = {"VERSION": Version, "DIGEST": Digest, "REVISION": Revision, "URL": Url}
 OF_A_RELEASE = ("VERSION", "DIGEST", "REVISION")
-
-
-@dataclass(frozen=True)
-class Release:
-    """One image: what an environment can run."""
-
-    version: Version
-    digest: Digest
-    revision: Revision
-    """The commit that it was built from."""
-
-    @classmethod
-    def of(cls, version: str, digest: str, revision: str) -> Self:
-        """Return the image that says this of itself. Raises Failure when a record could not hold it."""
-        return cls(
-            Version.of(version, "the version of the image"),
-            Digest.of(digest, "the digest of the image"),
-            Revision.of(revision, "the revision of the image"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.version} ({self.digest.short})"
 
 
 @dataclass(frozen=True)
@@ -71,7 +49,7 @@ def parse(content: bytes, path: str) -> Fields:
         lacking = " and ".join(name for name in OF_A_RELEASE if name not in values)
         raise _broken(path, places[given[0]], f"{given[0]} has a value and {lacking} none: it takes all three or none")
     return Fields(
-        Release.of(*(values[name] for name in OF_A_RELEASE)) if given else None,
+        Release(Version(values["VERSION"]), Digest(values["DIGEST"]), Revision(values["REVISION"])) if given else None,
         Url(values["URL"]) if "URL" in values else None,
     )
 

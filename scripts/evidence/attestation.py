@@ -4,14 +4,12 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from scripts.artifacts import SBOM, Built, tested
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.evidence import cosign, referrers, statements
 from scripts.evidence.signer import KeyPair, Signer
 from scripts.grammar import Digest, Repository
-from scripts.sbom import bom
-from scripts.stages.build import Built
-from scripts.stages.integration import tested
 
 
 def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> None:
@@ -21,7 +19,7 @@ def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> Non
     Raises Failure when the image did not pass its tests.
     """
     predicates = {
-        statements.BILL: _bill(image),
+        statements.SBOM: _sbom(image),
         statements.TESTS: json.dumps(statements.test_result(tested(), image)).encode(),
     }
     if isinstance(who, KeyPair):
@@ -39,16 +37,16 @@ def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> Non
             _attach(repository, digest, partial(cosign.sign, repository, digest, who))
 
 
-def _bill(image: Built) -> bytes:
+def _sbom(image: Built) -> bytes:
     """Return what `./ship scan` wrote. Raises Failure when that is missing, or is not the bill of `image`."""
     try:
-        written = bom.BILL.read_bytes()
+        written = SBOM.read_bytes()
     except OSError as missing:
-        raise Failure(f"{bom.BILL} cannot be read: {missing.strerror}", "./ship scan") from missing
+        raise Failure(f"{SBOM} cannot be read: {missing.strerror}", "./ship scan") from missing
     try:
-        statements.check_bill(written, image.digest)
+        statements.check_sbom(written, image.digest)
     except Failure as wrong:
-        raise Failure(f"{bom.BILL}: {wrong.reason}", "./ship scan") from wrong
+        raise Failure(f"{SBOM}: {wrong.reason}", "./ship scan") from wrong
     return written
 
 

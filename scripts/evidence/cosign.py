@@ -20,12 +20,8 @@ from scripts.evidence import referrers
 from scripts.evidence.referrers import Referrers
 from scripts.evidence.signer import KeyPair, Signer, Workflow, password
 from scripts.grammar import Digest, Repository, document
-from scripts.host import debian
 from scripts.process import Ended, Limit, attempt, output
 
-MANUAL = "https://docs.sigstore.dev/cosign/system_config/installation/"
-# Older ones fail on bundles from both generations of the transparency log side by side.
-OLDEST = "3.1"
 SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 # Neither asked for a time stamp nor told a transparency log: what a key pair on a machine of one's own needs.
 ALONE = {
@@ -36,40 +32,6 @@ ALONE = {
     },
     "trusted-root": {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"},
 }
-
-
-def provide() -> str:
-    """Make sure that a cosign is here that is new enough, where that is possible; return what to say of it.
-
-    On Debian as root it is installed from Debian's packages. Elsewhere its absence is no failure: building and testing
-    an image need none.
-    """
-    if not (lacking := _lacking()):
-        return "cosign"
-    system = debian.system()
-    if not (system.has_apt and system.is_root and debian.KEYRING.exists()):
-        return f"{lacking}, and publishing and verifying need {OLDEST} or newer: {MANUAL}"
-    try:
-        debian.install([], borrowed=["cosign"], suite=debian.TESTING)
-    except Failure as failure:
-        return f"{lacking}, and publishing and verifying need {OLDEST} or newer: {failure.reason}"
-    return "cosign"
-
-
-def require() -> None:
-    """Raise Failure unless a cosign is here that can verify what it signs for as long as the image is used."""
-    if lacking := _lacking():
-        raise Failure(f"{lacking}, and this needs {OLDEST} or newer", f"./ship setup, or {MANUAL}")
-
-
-def _lacking() -> str:
-    """Return what is wrong with the cosign of this machine, if anything."""
-    try:
-        done = attempt("cosign", "bundle", "--help")
-    except Failure as missing:
-        return missing.reason
-    # By what it can do, which came with 3.1: what a distribution builds may call itself "devel".
-    return "" if re.search(rb"(?m)^ *upgrade ", done.stdout) else f"the cosign that is here is older than {OLDEST}"
 
 
 def sign(repository: Repository, digest: Digest, who: Signer) -> None:

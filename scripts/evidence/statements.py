@@ -12,25 +12,23 @@ from typing import Any, Literal
 import msgspec
 
 from scripts import checkout, git, shipment
+from scripts.artifacts import EMULATED, SUITES, Built, Tested
 from scripts.errors import Failure
-from scripts.grammar import Digest, Platform, Revision, Uri, Version, document
-from scripts.stages.build import Built
-from scripts.stages.integration import EMULATED, SUITES, Passed
+from scripts.grammar import Digest, Platform, Revision, Uri, document
+from scripts.oci.labels import Release
 
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TESTS = "https://in-toto.io/attestation/test-result/v0.1"
-BILL = "https://cyclonedx.org/bom"
+SBOM = "https://cyclonedx.org/bom"
 # Who builds outside GitHub.
 OWN_MACHINE = Uri("urn:shipshape:own-machine")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What an image says of itself, and is to be shown true: its digest, its labels, its platforms."""
+    """What an image says of itself, and is to be shown true."""
 
-    digest: Digest
-    version: Version
-    revision: Revision
+    release: Release
     platforms: frozenset[Platform]
 
 
@@ -71,7 +69,7 @@ class _Provenance(_Struct, frozen=True):
         )
 
 
-class _Tested(_Struct, frozen=True):
+class _OnPlatform(_Struct, frozen=True):
     platform: Platform
     passed: int
     failed: int
@@ -80,7 +78,7 @@ class _Tested(_Struct, frozen=True):
 class _Suite(_Struct, frozen=True):
     name: str
     digest: _Commit
-    annotations: _Tested
+    annotations: _OnPlatform
 
 
 class _Tests(_Struct, frozen=True):
@@ -103,7 +101,7 @@ class _About(_Struct, frozen=True):
     component: _Component
 
 
-class _Bill(_Struct, frozen=True):
+class _Sbom(_Struct, frozen=True):
     metadata: _About
     components: tuple[_Component, ...] = ()
 
@@ -137,20 +135,22 @@ def provenance_fact(predicate: bytes, claim: Claim, *, workflow: str) -> str:
     stated = document(predicate, _Provenance, "the provenance")
     commit, origin = stated.source.digest.git_commit, stated.source.uri.partition("@")[0]
     home, builder = _home(), stated.run_details.builder.id
-    if commit != claim.revision:
-        raise Failure(f"provenance is for commit {(commit or 'none')[:12]}, and the image says {claim.revision.short}")
+    if commit != claim.release.revision:
+        raise Failure(
+            f"provenance is for commit {(commit or 'none')[:12]}, and the image says {claim.release.revision.short}"
+        )
     if origin != home and (workflow or ("https:" in origin and "https:" in home)):
         raise Failure(f"provenance is for {origin.removeprefix('git+')}, not {home.removeprefix('git+')}")
     if builder != (workflow or OWN_MACHINE):
         raise Failure(f"provenance is by {builder}, not by {workflow or OWN_MACHINE}")
-    if checkout.is_in(claim.revision, "main", shipment.root()):
-        return f"commit {claim.revision.short} on main"
-    if not workflow and checkout.is_in(claim.revision, "HEAD", shipment.root()):
-        return f"commit {claim.revision.short} on this branch"
-    raise Failure(f"commit {claim.revision.short} is not on main, as far as this clone knows", _fetch())
+    if checkout.is_in(claim.release.revision, "main", shipment.root()):
+        return f"commit {claim.release.revision.short} on main"
+    if not workflow and checkout.is_in(claim.release.revision, "HEAD", shipment.root()):
+        return f"commit {claim.release.revision.short} on this branch"
+    raise Failure(f"commit {claim.release.revision.short} is not on main, as far as this clone knows", _fetch())
 
 
-def test_result(records: Iterable[Passed], image: Built) -> dict[str, Any]:
+def test_result(records: Iterable[Tested], image: Built) -> dict[str, Any]:
     """Return the in-toto test result of the tests that `image` passed."""
     suites = [
         {
@@ -191,20 +191,20 @@ def _check_suite(suite: _Suite, claim: Claim) -> None:
     on = suite.annotations.platform
     if suite.name not in {*SUITES.values(), EMULATED}:
         raise Failure(f"tested on {on} with {suite.name}, which is no suite of this project")
-    if suite.digest.git_commit != claim.revision:
-        raise Failure(f"tested on {on} for another commit than {claim.revision.short}")
+    if suite.digest.git_commit != claim.release.revision:
+        raise Failure(f"tested on {on} for another commit than {claim.release.revision.short}")
     if suite.annotations.failed or suite.annotations.passed <= 0:
         raise Failure(f"{suite.annotations.passed} passed and {suite.annotations.failed} failed on {on}")
 
 
-def bill_fact(predicate: bytes, claim: Claim) -> str:
+def sbom_fact(predicate: bytes, claim: Claim) -> str:
     """Return what a bill of materials shows of `claim`. Raises Failure when it is for another image, or lacks parts."""
-    return f"{check_bill(predicate, claim.digest)} components"
+    return f"{check_sbom(predicate, claim.release.digest)} components"
 
 
-def check_bill(predicate: bytes, digest: Digest) -> int:
+def check_sbom(predicate: bytes, digest: Digest) -> int:
     """Return how many components a bill of materials lists. Raises Failure unless it is of the image `digest`."""
-    stated = document(predicate, _Bill, "the bill of materials")
+    stated = document(predicate, _Sbom, "the bill of materials")
     hashes = {one.content for one in stated.metadata.component.hashes if one.alg == "SHA-256"}
     if hashes != {digest.encoded}:
         raise Failure("the bill of materials is for another image")

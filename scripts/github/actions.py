@@ -5,6 +5,7 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/variables
 """
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,14 @@ def output(name: str, value: str) -> None:
     if path := os.environ.get("GITHUB_OUTPUT"):
         with Path(path).open("a", encoding="utf-8") as outputs:
             outputs.write(f"{name}={plain(value)}\n")
+
+
+def summarize(markdown: str, text: str) -> None:
+    """Add a line to the summary of a run: `markdown` as it is, then `text` in words. Elsewhere this does nothing."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        escaped = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # somebody else's words are no Markdown
+        with Path(path).open("a", encoding="utf-8") as summary:
+            summary.write(f"{markdown}{escaped}\n\n")
 
 
 def warn(text: str) -> None:

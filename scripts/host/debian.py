@@ -16,6 +16,8 @@ SUITE = "trixie"
 # Where cosign 3 is, which no release of Debian has yet.
 TESTING = "forky"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Whom programs on this machine trust, a proxy that intercepts TLS among them.
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from scripts.console import say
 from scripts.errors import Failure
-from scripts.host import debian
-from scripts.oci import platforms
+from scripts.host import debian, engine
 from scripts.process import run
 
 PROGRAMS = {"linux/amd64": "qemu-x86_64", "linux/arm64": "qemu-aarch64"}
@@ -27,7 +26,7 @@ def provide(wanted: Iterable[str]) -> None:
 
     Raises Failure, with what to install, on a system that is not Debian or Ubuntu, or without root.
     """
-    lacking = sorted(set(wanted) - platforms.runnable())
+    lacking = sorted(set(wanted) - engine.runnable())
     if not lacking:
         return
     system = debian.system()
@@ -41,7 +40,7 @@ def provide(wanted: Iterable[str]) -> None:
     _install()
     for platform in lacking:
         _register(PROGRAMS[platform])
-    if missing := set(lacking) - platforms.runnable():
+    if missing := set(lacking) - engine.runnable():
         raise Failure(f"QEMU is installed, and the engine still cannot run {', '.join(sorted(missing))}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scripts.console import say
 from scripts.errors import Failure
-from scripts.grammar import ImageReference
+from scripts.grammar import ImageReference, Platform
 from scripts.host import debian
 from scripts.process import attempt, output, run, succeeds
 
@@ -155,9 +155,9 @@ def _forget(program: str, pid_file: Path) -> None:
 
 def provide_builder(*, registry_reachable: bool) -> str:
     """Make sure that something can build into an OCI layout; return its name as `--builder` takes it."""
-    named = os.environ.get("BUILDKIT_IMAGE")
+    named = os.environ.get("SHIP_BUILDKIT_IMAGE")
     if registry_reachable or named:
-        image = ImageReference.of(named, "BUILDKIT_IMAGE") if named else BUILDKIT
+        image = ImageReference.of(named, "SHIP_BUILDKIT_IMAGE") if named else BUILDKIT
         found = attempt("docker", "buildx", "inspect", BUILDER)
         if found.returncode or f'image="{image}"' not in found.text:
             if not found.returncode:  # made for another release, or mirror
@@ -170,7 +170,7 @@ def provide_builder(*, registry_reachable: bool) -> str:
             "this engine does not use the containerd image store, so it cannot write an OCI layout, "
             "and no container registry can be reached to fetch another builder from",
             f"put {json.dumps(DAEMON_JSON)} into /etc/docker/daemon.json and restart the engine, "
-            "or name a BuildKit and a base that can be pulled: BUILDKIT_IMAGE=… PYTHON_IMAGE=… ./ship setup",
+            "or name a BuildKit and a base that can be pulled: SHIP_BUILDKIT_IMAGE=… SHIP_PYTHON_IMAGE=… ./ship setup",
         )
     return builder()
 
@@ -198,17 +198,35 @@ def one_build_at_a_time() -> Iterator[None]:
         yield
 
 
-def has_image(reference: str, platform: str | None = None) -> bool:
-    """Return whether the engine holds the image `reference`, for `platform` when one is named."""
+def has_image(reference: str, on: str | None = None) -> bool:
+    """Return whether the engine holds the image `reference`, for the platform `on` when one is named."""
     if attempt("docker", "image", "inspect", reference).returncode:
         return False
-    if platform is None:
+    if on is None:
         return True
     # inspect knows one platform of an image. Whether it can be had for another, only making a container tells.
-    made = attempt("docker", "create", "--pull", "never", "--platform", platform, reference, "true")
+    made = attempt("docker", "create", "--pull", "never", "--platform", on, reference, "true")
     if made.returncode == 0:
         output("docker", "rm", made.text)
     return made.returncode == 0
+
+
+def platform() -> Platform:
+    """Return the platform of the engine's machine."""
+    stated = output("docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}", remedy="./ship setup")
+    return Platform.of(stated, "the engine's platform")
+
+
+def runnable() -> set[str]:
+    """Return the platforms that the engine can run: its own, and those for which its kernel knows an emulator."""
+    lines = output("docker", "buildx", "inspect", "default").splitlines()
+    listed = [line.partition(":")[2].split(",") for line in lines if line.startswith("Platforms:")]
+    return {platform(), *(name.strip().rstrip("*") for names in listed for name in names)}
+
+
+def image_id(reference: str) -> str:
+    """Return what the engine knows the image `reference` by."""
+    return output("docker", "image", "inspect", "--format", "{{.Id}}", reference)
 
 
 def await_answer(url: str, container: str) -> None:

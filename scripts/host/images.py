@@ -17,9 +17,8 @@ from scripts import ROOT
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.grammar import ImageReference
-from scripts.host import debian
+from scripts.host import debian, engine
 from scripts.host.engine import builder, has_image, one_build_at_a_time
-from scripts.oci import platforms
 from scripts.process import Limit, attempt, output, run
 
 
@@ -41,7 +40,7 @@ def python(checkout: Path) -> Image:
     """Return the base image that a plain `docker build .` in `checkout` uses: its Dockerfile is what names it."""
     found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (checkout / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     return Image(
-        variable="PYTHON_IMAGE",
+        variable="SHIP_PYTHON_IMAGE",
         pinned=ImageReference.of(found[1] if found else "", "Dockerfile, in its line ARG PYTHON_IMAGE=…"),
         local=ImageReference("shipshape/python:3.13-trixie"),
         variant="minbase",
@@ -52,7 +51,7 @@ def python(checkout: Path) -> Image:
 
 PYTHON = python(ROOT)
 REGISTRY = Image(
-    variable="REGISTRY_IMAGE",
+    variable="SHIP_REGISTRY_IMAGE",
     pinned=ImageReference("registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33"),
     local=ImageReference("shipshape/registry:trixie"),
     variant="extract",
@@ -107,7 +106,7 @@ def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> ImageRef
         return name
     say(f"  no container registry can be reached: making {image.local} from Debian's packages")
     provide_mmdebstrap()
-    native = platforms.native()
+    native = engine.platform()
     if native in missing:
         _make(image)
     if other := [platform for platform in missing if platform != native]:

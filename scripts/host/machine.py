@@ -1,6 +1,6 @@
-"""`./ship test --on SUITE`: the image is built and tested on a bare machine, with the engine of another Debian release.
+"""A bare machine of another Debian release: a privileged container with Python and Git, and nothing else.
 
-The machine is a privileged container: Debian with Python and Git, and nothing else until `./ship setup` ran in it.
+`./ship setup` in it installs the Docker engine of that release.
 """
 
 import os
@@ -10,17 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from scripts import checkout, git
+from scripts import git
 from scripts.console import say
-from scripts.environments.record import require_history
-from scripts.errors import Failure
-from scripts.grammar import ImageReference, Revision, document
+from scripts.grammar import ImageReference, Revision
 from scripts.host import debian, engine, images
-from scripts.oci import diff
-from scripts.oci.layout import Layout
-from scripts.process import attempt, data, output, run
-from scripts.stages import build
-from scripts.stages.build import CA_BUNDLE, Built
+from scripts.host.debian import CA_BUNDLE
+from scripts.process import attempt, output
 
 PACKAGES = ("ca-certificates", "debian-archive-keyring", "git", "iproute2", "procps", "python3", "python3-venv")
 CHECKOUT = "/shipshape"
@@ -28,32 +23,7 @@ CHECKOUT = "/shipshape"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-def test_on(suite: str) -> str:
-    """Build and test the commit that is checked out on a machine of `suite`, and compare the digest with the one here.
-
-    Raises Failure when there are changes that are not committed, when a stage fails there, and for another digest.
-    """
-    at = checkout.commit()
-    if at.dirty:
-        raise Failure("only a commit can be tested on another machine, and there are other changes", "git commit")
-    require_history()
-    engine.provide()
-    build.build()
-    here = build.built()
-    with _machine(_image(suite)) as name:
-        inside = ("docker", "exec", "--workdir", CHECKOUT, name)
-        _clone(name, at.revision)
-        for stage in (["setup"], ["build"], ["integration", "--only", "image"]):
-            run(*inside, "./ship", *stage, remedy=f"see above what fails on {suite}")
-        there = document(data(*inside, "cat", "build/image.json"), Built, f"build/image.json on {suite}")
-        said = output(*inside, "cat", "build/setup.result")
-        if there.digest != here.digest:
-            _show_difference(name)
-            raise Failure(f"on {suite} it is {there.digest}, here {here.digest}; there: {said}")
-    return f"{there.digest}, as here: {said}"
-
-
-def _image(suite: str) -> ImageReference:
+def image(suite: str) -> ImageReference:
     """Provide what the machine starts as: Debian's own image where that can be pulled, or Debian's packages."""
     name = ImageReference(f"shipshape/machine:{suite}")
     if engine.has_image(name):
@@ -73,7 +43,7 @@ def _image(suite: str) -> ImageReference:
 
 
 @contextmanager
-def _machine(image: ImageReference) -> Iterator[str]:
+def start(image: ImageReference) -> Iterator[str]:
     """Start a machine, and remove it with all that was made on it."""
     proxies = [f"--env={name}" for name in PROXIES if name in os.environ]
     certificates = [f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"] if CA_BUNDLE.exists() else []
@@ -88,14 +58,7 @@ def _machine(image: ImageReference) -> Iterator[str]:
         attempt("docker", "rm", "--force", "--volumes", name)
 
 
-def _show_difference(name: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        output("docker", "cp", f"{name}:{CHECKOUT}/build/image", folder)
-        for line in diff.lines(diff.compare(Layout(build.IMAGE), Layout(Path(folder, "image")))):
-            say(f"  {line}")
-
-
-def _clone(name: str, revision: Revision) -> None:
+def clone(name: str, revision: Revision) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder, "commits.bundle")
         git.data("bundle", "create", "--quiet", str(bundle), "HEAD")

@@ -53,7 +53,7 @@ def mutate(path: str = "", *, write: bool = False) -> str:
     """Mutate what is in scope, or of that what is at `path` and below, and return the score.
 
     With `write`, docs/testing.md gets it, too. Raises Failure when a mutant lives without a reason in
-    surviving-mutants.toml, and when less than FLOOR percent are killed.
+    tests/surviving-mutants.toml, and when less than FLOOR percent are killed.
     """
     scope, entries = _scope(), survivors.read()
     files = chosen(scope, path)
@@ -102,7 +102,7 @@ def judged(found: Outcome, alive: Sequence[mutant.Mutant], entries: Sequence[sur
     if unknown:
         raise Failure(
             f"{score}, {len(unknown)} of them without a reason: see above",
-            "write a test that fails with it, or its reason into surviving-mutants.toml (docs/testing.md)",
+            "write a test that fails with it, or its reason into tests/surviving-mutants.toml (docs/testing.md)",
         )
     if found.score < FLOOR:
         raise Failure(f"{score}, and less than {FLOOR} % is too little", "write tests that fail with them")

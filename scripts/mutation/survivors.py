@@ -11,7 +11,7 @@ from scripts.errors import Failure
 from scripts.mutation.mutant import Mutant, Outcome
 from scripts.page import table
 
-FILE = ROOT / "surviving-mutants.toml"
+FILE = ROOT / "tests" / "surviving-mutants.toml"
 Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
 

@@ -1,5 +1,6 @@
 """What a person types to name a published image, and where that is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scripts.errors import Failure
@@ -24,11 +25,11 @@ class Located:
         return self.repositories[0].at(self.digest)
 
 
-def references(text: str) -> list[Reference]:
+def references(text: str, repositories: Iterable[Repository]) -> list[Reference]:
     """Return what `text` names, in each repository in which to look for it.
 
-    `text` is a tag (`1.4.0`, `sha-<commit>`), a digest, or `tag@digest`, in every repository that REGISTRIES names; or
-    all of that behind one repository. Raises Failure when it is none of these.
+    `text` is a tag (`1.4.0`, `sha-<commit>`), a digest, or `tag@digest`, in each of `repositories`; or all of that
+    behind one repository of its own. Raises Failure when it is none of these.
     """
     if "/" in text:
         return [Reference.of(text, "what to look for", FORMS)]
@@ -39,16 +40,16 @@ def references(text: str) -> list[Reference]:
         behind = f"@{Digest.of(text, 'what to look for', FORMS)}"
     else:
         behind = f":{Tag.of(text, 'what to look for', FORMS)}"
-    return [Reference(f"{repository}{behind}") for repository in registry.repositories()]
+    return [Reference(f"{repository}{behind}") for repository in repositories]
 
 
-def locate(text: str) -> Located:
+def locate(text: str, repositories: Iterable[Repository]) -> Located:
     """Return the one image that `text` (see `references`) names everywhere.
 
     Raises Failure when it is missing in a registry, when two have different ones, when a registry does not answer, and
     when the image is not the digest that `text` has, be it behind a tag or alone.
     """
-    asked = references(text)
+    asked = references(text, repositories)
     found = {reference: registry.digest(reference) for reference in asked}
     missing = [reference for reference, digest in found.items() if digest is None]
     if missing:

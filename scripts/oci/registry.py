@@ -5,7 +5,6 @@ registries stand for Docker Hub and GHCR; the code path is the same.
 """
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Callable
@@ -17,13 +16,9 @@ import msgspec
 from scripts import ROOT
 from scripts.errors import Failure
 from scripts.grammar import Digest, Platform, Reference, Repository, Tag, document
-from scripts.host import engine, images
 from scripts.oci.manifest import Config, Index
-from scripts.process import Ended, Limit, attempt, output, run
-from scripts.shipment import name
+from scripts.process import Ended, Limit, attempt
 
-# Port on this machine and name of the container, by the registry that it stands for.
-LOCAL = {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
 # How long a registry may take to answer a question, and to take or give an image over a slow line.
 ANSWER_SECONDS, COPY_SECONDS = 30.0, 20 * 60.0
 # How long to wait before a registry is asked again that had a fault of its own, and how skopeo words that: differently
@@ -54,26 +49,6 @@ class _Listed(msgspec.Struct):
     """What `skopeo list-tags` prints."""
 
     tags: list[str] = msgspec.field(name="Tags")
-
-
-def repositories() -> list[Repository]:
-    """Return the repositories to publish to: REGISTRIES, separated by spaces or commas, else the two local ones.
-
-    In lower case, as registries want them, whatever the owner on GitHub is called. Raises Failure when REGISTRIES is
-    set and names none, or what is none.
-    """
-    if "REGISTRIES" not in os.environ:
-        return local_repositories()
-    remedy = "unset REGISTRIES, or REGISTRIES='docker.io/me/house-price …'"
-    named = [one for one in re.split(r"[\s,]+", os.environ["REGISTRIES"].lower()) if one]
-    if not named:
-        raise Failure("REGISTRIES is set and names no repository", remedy)
-    return list(dict.fromkeys(Repository.of(one, "REGISTRIES", remedy) for one in named))
-
-
-def local_repositories() -> list[Repository]:
-    """Return the repositories in the two local registries."""
-    return [Repository(f"localhost:{port}/{name()}") for port, _ in LOCAL.values()]
 
 
 def is_local(reference: str) -> bool:
@@ -162,19 +137,6 @@ def platforms(reference: Reference) -> list[Platform]:
     return named
 
 
-def start_local() -> None:
-    """Start the two local registries, where they are not running. Their content stays when they stop."""
-    for port, container in LOCAL.values():
-        state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", container)
-        if state.text == "false":
-            output("docker", "start", container)
-        elif state.returncode:
-            run("docker", "run", "--detach", "--name", container, "--restart", "unless-stopped",
-                "--publish", f"127.0.0.1:{port}:5000", "--volume", f"{container}:/var/lib/registry",
-                images.reference(images.REGISTRY), remedy="./ship setup")  # fmt: skip
-        engine.await_answer(f"http://localhost:{port}/v2/", container)
-
-
 def _config(reference: Reference) -> Config:
     return document(_read("--config", reference), Config, f"the configuration of {reference}")
 
@@ -246,12 +208,7 @@ def _refused(refusal: str, reference: str, done: Ended) -> Failure:
 def _remedy(host: str, said: str) -> str:
     """Return what helps against what skopeo `said`; nothing where that is not known."""
     if re.search(rf"pinging container registry {re.escape(host)}: .*connection refused", said):
-        ours = host in {f"localhost:{port}" for port, _ in LOCAL.values()}
-        return (
-            "docker start shipshape-docker-hub shipshape-ghcr; where they do not exist yet: ./ship"
-            if ours
-            else f"start {host}, or mend its name"
-        )
+        return f"start {host}, or mend its name; ./ship publish starts those that it made on this machine"
     if re.search(r"unauthorized|: (errors: )?denied\b|status code from registry 40[13]", said):
         return f"docker login {host}, as somebody who may read and write there"
     if FAULT.search(said) or re.search(r"toomanyrequests|(HTTP status:|status code from registry) 429", said):

@@ -25,16 +25,15 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from scripts import BUILD
 from scripts.errors import Failure
 from scripts.grammar import Digest, Platform
+from scripts.oci import labels
 from scripts.oci.filesystem import contents
 from scripts.oci.layout import Layout
 from scripts.sbom import model_card
 from scripts.sbom.model_card import ModelCard
 from scripts.sbom.packages import DebianPackage, Installed, Interpreter, Package, PythonPackage, System, is_record
 
-BILL = BUILD / "bill.json"
 SERVICE = "opt/service/app/__main__.py"
 # A package, and the platform of the image that it is on.
 Found = tuple[str, Package]
@@ -54,24 +53,15 @@ class _Image:
 
     @property
     def licences(self) -> list[License]:
-        return _licences([self.label("licenses")])
+        return _licences([self.label(labels.LICENSES)])
 
     def label(self, name: str) -> str:
-        key = f"org.opencontainers.image.{name}"
-        if key not in self.labels:
-            raise Failure(f"the image has no label {key}", "./ship build")
-        return self.labels[key]
+        if name not in self.labels:
+            raise Failure(f"the image has no label {name}", "./ship build")
+        return self.labels[name]
 
 
-def write(layout: Layout) -> bytes:
-    """Write the bill of `layout` to `build/bill.json` and return it."""
-    text = bill(layout)
-    BILL.parent.mkdir(exist_ok=True)
-    BILL.write_bytes(text)
-    return text
-
-
-def bill(layout: Layout) -> bytes:
+def document(layout: Layout) -> bytes:
     """Return the bill of materials of all platforms of `layout`: CycloneDX 1.6, JSON.
 
     Raises Failure when the image does not say what is in it.
@@ -79,10 +69,10 @@ def bill(layout: Layout) -> bytes:
     image = _read(layout)
     bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"oci:{image.digest}"), metadata=_metadata(image))
     _fill(bom, image)
-    document = json.loads(JsonV1Dot6(bom).output_as_string())
-    [model] = [one for one in document["components"] if one["bom-ref"] == model_card.MODEL]
+    written = json.loads(JsonV1Dot6(bom).output_as_string())
+    [model] = [one for one in written["components"] if one["bom-ref"] == model_card.MODEL]
     model["modelCard"] = image.card.cyclonedx()
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(written, indent=2, ensure_ascii=False) + "\n"
     if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
         raise Failure(f"the bill of materials breaks the schema of CycloneDX 1.6: {wrong}")
     return text.encode()
@@ -93,14 +83,13 @@ def _read(layout: Layout) -> _Image:
     packages: dict[str, list[Found]] = {}
     common = []
     for platform in sorted(layout.platforms):
-        labels = layout.labels(platform)
         files = contents(layout, platform, _is_read)
         installed = Installed(files)
         for package in installed.packages:
             packages.setdefault(package.purl.to_string(), []).append((platform, package))
         if SERVICE not in files:
             raise Failure(f"the image for {platform} holds no service: /{SERVICE} is not there")
-        common.append((labels, installed.system, model_card.read(files)))
+        common.append((layout.labels(platform), installed.system, model_card.read(files)))
     if any(one != common[0] for one in common):
         raise Failure("the platforms of the image differ in labels, distribution or model", "./ship build")
     return _Image(layout.digest, layout.platforms, *common[0], dict(sorted(packages.items())))
@@ -117,17 +106,17 @@ def _metadata(image: _Image) -> BomMetaData:
     component = Component(
         type=ComponentType.CONTAINER,
         bom_ref="image",
-        name=image.label("title"),
-        version=image.label("version"),
-        description=image.label("description"),
-        purl=PackageURL("oci", name=image.label("title"), version=image.digest),
+        name=image.label(labels.TITLE),
+        version=image.label(labels.VERSION),
+        description=image.label(labels.DESCRIPTION),
+        purl=PackageURL("oci", name=image.label(labels.TITLE), version=image.digest),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image.digest.removeprefix("sha256:"))],
         licenses=image.licences,
-        properties=[Property(name="shipshape:revision", value=image.label("revision")), *manifests],
+        properties=[Property(name="shipshape:revision", value=image.label(labels.REVISION)), *manifests],
     )
     return BomMetaData(
         component=component,
-        timestamp=datetime.fromisoformat(image.label("created")),
+        timestamp=datetime.fromisoformat(image.label(labels.CREATED)),
         lifecycles=[PredefinedLifecycle(phase=LifecyclePhase.POST_BUILD)],
     )
 
@@ -209,11 +198,11 @@ def _service(image: _Image) -> Component:
     return Component(
         type=ComponentType.APPLICATION,
         bom_ref="service",
-        name=f"{image.label('title')}-service",
-        version=image.label("version"),
+        name=f"{image.label(labels.TITLE)}-service",
+        version=image.label(labels.VERSION),
         licenses=image.licences,
         evidence=ComponentEvidence(occurrences=[Occurrence(location=f"/{SERVICE.rpartition('/')[0]}")]),
-        properties=[Property(name="shipshape:revision", value=image.label("revision"))],
+        properties=[Property(name="shipshape:revision", value=image.label(labels.REVISION))],
     )
 
 

@@ -8,10 +8,12 @@ from packaging.version import InvalidVersion
 from packaging.version import Version as Ordered
 from rich.text import Text
 
+from scripts import shipment
 from scripts.check import Check, State, left_open, missing, right
 from scripts.console import Rows, console
 from scripts.errors import Failure
 from scripts.github import settings
+from scripts.host import cosign
 from scripts.oci import registry
 from scripts.process import Limit, attempt
 
@@ -25,7 +27,6 @@ TOOLS: dict[str, tuple[tuple[str, ...], str]] = {
     "skopeo": (("skopeo", "--version"), ""),
 }
 """How each tool tells its version, and the oldest that does."""
-COSIGN = "3.1"
 STYLES = {State.RIGHT: "green", State.MISSING: "bold red", State.OPEN: "yellow"}
 
 
@@ -87,28 +88,23 @@ def _ordered(text: str) -> Ordered | None:
 
 def _cosign() -> Check:
     """Return whether the cosign here can verify what it signs for as long as the image is used."""
-    try:
-        done = attempt("cosign", "bundle", "--help")
-    except Failure as absent:
-        return missing("cosign", absent.reason, SETUP)
-    # By what it can do, which came with 3.1: what a distribution builds may call itself "devel".
-    if re.search(rb"(?m)^ *upgrade ", done.stdout):
-        return right("cosign", f"{COSIGN} or newer")
-    return missing("cosign", f"older than {COSIGN}", SETUP)
+    if why := cosign.lacking():
+        return missing("cosign", why, SETUP)
+    return right("cosign", f"{cosign.OLDEST} or newer")
 
 
 def logins() -> list[Check]:
-    """Return who would publish from here, in each registry that REGISTRIES names."""
+    """Return who would publish from here, in each registry that SHIP_REGISTRIES names."""
     try:
-        repositories = registry.repositories()
+        repositories = shipment.repositories()
     except Failure as wrong:
         return [missing("registries", wrong.reason, wrong.remedy)]
-    if repositories == registry.local_repositories():
+    if repositories == shipment.local_repositories():
         return [
             left_open(
                 "registries",
-                "two on this machine, as REGISTRIES is not set",
-                'REGISTRIES="docker.io/me/house-price ghcr.io/me/house-price" ./ship doctor',
+                "two on this machine, as SHIP_REGISTRIES is not set",
+                'SHIP_REGISTRIES="docker.io/me/house-price ghcr.io/me/house-price" ./ship doctor',
             )
         ]
     hosts = dict.fromkeys(one.registry for one in repositories if not registry.is_local(one))

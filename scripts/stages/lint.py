@@ -15,7 +15,7 @@ from scripts.errors import Failure
 from scripts.process import TOOLS
 from scripts.stages.lock import LOCKS, compile_lock
 
-PYTHON = ("app", "training", "scripts", "tests", "bench")
+PYTHON = ("app", "training", "scripts", "tests")
 SHELL = ("ship", ".ci/run", "image/base.sh")
 FILES = {"WORKFLOWS": ".github/workflows/*.yml", "ACTIONS": ".github/actions/*/action.yml"}
 CHECKS: dict[str, tuple[str, ...]] = {

@@ -8,16 +8,16 @@ from scripts.process import TOOLS, output
 
 # What each lock file holds. The first holds everything of this project, and the others take their versions from it, so
 # that what is tested is what is shipped.
-ALL = "requirements-dev.txt"
+ALL = "requirements/dev.txt"
 BOOTSTRAP = ("--group", "bootstrap")
 # Clients that meet the image over HTTP only: each has the versions that it asks for, whatever the image runs on.
 CLIENTS = "tests/integration/clients/"
 LOCKS = {
     ALL: ("pyproject.toml", "--all-extras", *BOOTSTRAP),
     "requirements.txt": ("pyproject.toml", "--extra", "onnx"),
-    "requirements-joblib.txt": ("pyproject.toml", "--extra", "joblib"),
-    "requirements-training.txt": ("pyproject.toml", "--extra", "onnx", "--extra", "joblib", "--extra", "training"),
-    "requirements-uv.txt": BOOTSTRAP,
+    "requirements/joblib.txt": ("pyproject.toml", "--extra", "joblib"),
+    "requirements/training.txt": ("pyproject.toml", "--extra", "onnx", "--extra", "joblib", "--extra", "training"),
+    "requirements/uv.txt": BOOTSTRAP,
     **{f"{CLIENTS}{name}.txt": ("--group", f"client-{name}") for name in ("triton", "kserve", "mlflow")},
 }
 
@@ -27,7 +27,7 @@ def lock(*, upgrade: bool = False) -> str:
     for name in LOCKS:
         say(f"  {name}")
         compile_lock(name, ROOT / name, upgrade=upgrade)
-    peers = sorted(ROOT.glob("bench/peers/*/requirements.in"))
+    peers = sorted(ROOT.glob("scripts/bench/peers/*/requirements.in"))
     for peer in peers:
         say(f"  {peer.relative_to(ROOT)}")
         _compile(str(peer), "--python-version", "3.13", into=peer.with_suffix(".txt"), upgrade=upgrade)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from scripts.console import say
 from scripts.environments.record import ENVIRONMENTS, Record
-from scripts.environments.record_file import Release
 from scripts.errors import Failure
+from scripts.evidence.verification import Verified, verified
 from scripts.grammar import Revision, Version, shown
-from scripts.stages.verify import Verified, verified
+from scripts.oci.labels import Release
 
 COMMIT = "sha-"
 
@@ -27,7 +27,7 @@ def promote(
     record = Record(environment)
     record.require_writable()
     image, before = verified(version), record.fields.release
-    release = Release.of(image.version, image.digest, image.revision)
+    release = image.release
     if version not in {release.version, f"{COMMIT}{release.revision}"}:
         raise Failure(f"{version} is an image that says it is {release.version} of commit {release.revision}")
     if release == before:

@@ -1,75 +1,59 @@
-"""`./ship publish`: the tested digest, byte for byte, in every registry, with its evidence, and under its version.
+"""`./ship publish`: the tested digest, byte for byte, in every registry, with its evidence, under `sha-<commit>`.
 
 Order is what makes it safe to break off. Every registry is asked first, and nothing is pushed while one of them is
-down or holds the version with another digest. Then the bytes go everywhere under `sha-<commit>`, then the evidence,
-and only what `./ship verify` then trusts gets the version tags (`./ship release`). Wherever it stops, running it again
-goes on from there.
+down or holds the tag with another digest. Then the bytes go everywhere, then the evidence; version tags come later, and
+for what `./ship verify` trusts alone (`./ship release`). Wherever it stops, running it again goes on from there.
 """
 
 import json
 import os
 
-from scripts import ROOT
+from scripts import ROOT, artifacts, shipment
+from scripts.artifacts import IMAGE, Built, Published, built, scanned, tested
 from scripts.errors import Failure
-from scripts.evidence import cosign, signer
+from scripts.evidence import signer
 from scripts.evidence.attestation import attest
 from scripts.github import actions
 from scripts.grammar import Digest, Tag, Version
-from scripts.oci import registry
+from scripts.host import registries
+from scripts.host.cosign import require_cosign
+from scripts.oci import registry, tags
 from scripts.oci.layout import Layout
-from scripts.shipment import commit, version
-from scripts.stages.build import IMAGE, built
-from scripts.stages.integration import tested
-from scripts.stages.release import arrival, of_commit, place, refuse_to_move, release
-from scripts.stages.scan import scanned
 
 
 def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str:
-    """Publish what `build/image/` holds, with its evidence, and return its version and digest.
+    """Publish what `build/image/` holds, with its evidence, as `sha-<commit>`, and return that and its digest.
 
-    With `commit_only` it gets the tag `sha-<commit>` alone, for `./ship release` to find. `expected` is what was built,
-    where that was in another place: what came from there by way of a store is compared with it.
+    Unless `commit_only`, a version follows, and one that is tagged with another digest is refused before anything is
+    pushed. `expected` is what was built, where that was in another place: what came from there by way of a store is
+    compared with it.
 
     Raises Failure when the work tree is dirty or is not what was built, when the image is not `expected`, when tests or
     scan did not pass for this very digest, when this machine cannot sign, when a registry is down, when the version or
     the commit is tagged with another digest already, and when a registry does not answer with the digest afterwards.
     """
-    stated, image, at = check_publishable(), built(), commit()
-    revision, digest = at.revision, image.digest
-    if expected and digest != expected:
-        raise Failure(
-            f"{expected} was built, and {IMAGE.relative_to(ROOT)} is {digest}",
-            "somebody or something changed it on its way: build it again, and find out what did",
-        )
-    if image.revision != at.work_tree:
-        raise Failure(f"the image was built from {image.revision[:12]}, and {revision.short} is checked out", "./ship")
-    if image.version != stated:
-        raise Failure(f"the image was built as version {image.version}, and this is {stated}", "./ship")
-    Layout(IMAGE).check()
-    tested()
-    scanned()
-    repositories = registry.repositories()
-    cosign.require()
+    stated, image = check_publishable(), _checked(expected)
+    digest, name = image.digest, tags.of_commit(shipment.commit().revision)
+    repositories = shipment.repositories()
+    require_cosign()
     who = signer.signing(repositories)
-    if repositories == registry.local_repositories():
-        registry.start_local()
-    name = of_commit(revision)
-    refuse_to_move(repositories, [name] if commit_only else [name, Tag(stated)], digest, may_be_new=True)
-    tags = {repository: [name] for repository in repositories}
+    if repositories == shipment.local_repositories():
+        registries.start()
+    tags.refuse_to_move(repositories, [name] if commit_only else [name, Tag(stated)], digest, may_be_new=True)
+    given = {repository: [name] for repository in repositories}
     try:
         for repository in repositories:
             if registry.digest(repository.at(name), may_be_new=True) != digest:
                 # By its digest: however long it takes, no tag is written before it has been asked for once more.
                 registry.push(IMAGE, repository.at(digest))
-            place([repository], name, digest)
+            tags.place([repository], name, digest)
         attest(repositories, image, who)
     except Failure:
-        arrival(tags, digest)
+        tags.arrival(given, digest)
         raise
-    if not commit_only:
-        return release()
-    if not arrival(tags, digest):
+    if not tags.arrival(given, digest):
         raise Failure("a registry does not give back the digest that was pushed", "./ship publish")
+    artifacts.keep(Published(stated, digest, given))
     actions.output("repositories", json.dumps(repositories))
     return f"{name} is {digest} in {' and '.join(repositories)}"
 
@@ -77,13 +61,13 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
 def check() -> str:
     """Refuse now what publishing would be refused for after the build and the tests; return what may be published.
 
-    Raises Failure as `check_publishable` does, when REGISTRIES names no repository, and in a private repository.
+    Raises Failure as `check_publishable` does, when SHIP_REGISTRIES names no repository, and in a private repository.
     """
-    stated, repositories = check_publishable(), registry.repositories()
+    stated, repositories = check_publishable(), shipment.repositories()
     if not all(map(registry.is_local, repositories)):
         actions.require_public()
     if "GITHUB_ACTIONS" not in os.environ:  # there, a job that publishes nothing may not sign
-        cosign.require()
+        require_cosign()
         signer.signing(repositories)
     return f"{stated} may go to {' and '.join(repositories)}"
 
@@ -93,9 +77,29 @@ def check_publishable() -> Version:
 
     Raises Failure when this checkout cannot publish: uncommitted changes, or a version that is none.
     """
-    if commit().dirty:
+    if shipment.commit().dirty:
         raise Failure(
             "the work tree has uncommitted changes, so no commit would rebuild this image",
             "git commit them; ./ship test builds and tests without publishing",
         )
-    return version()
+    return shipment.version()
+
+
+def _checked(expected: Digest | None) -> Built:
+    """Return what was built. Raises Failure when it is not of this commit, not tested, not scanned, or damaged."""
+    image, at, stated = built(), shipment.commit(), shipment.version()
+    if expected and image.digest != expected:
+        raise Failure(
+            f"{expected} was built, and {IMAGE.relative_to(ROOT)} is {image.digest}",
+            "somebody or something changed it on its way: build it again, and find out what did",
+        )
+    if image.revision != at.work_tree:
+        raise Failure(
+            f"the image was built from {image.revision[:12]}, and {at.revision.short} is checked out", "./ship"
+        )
+    if image.version != stated:
+        raise Failure(f"the image was built as version {image.version}, and this is {stated}", "./ship")
+    Layout(IMAGE).check()
+    tested()
+    scanned()
+    return image

@@ -17,26 +17,23 @@ from scripts import ROOT, checkout, git, shipment
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.grammar import Column, Name, Platform, RelativePath, Revision, Token, Version, shown
-from scripts.oci import registry
+from scripts.host import engine
+from scripts.oci import labels, registry
 from scripts.oci.diff import Part, base_only, compare, headline, lines
 from scripts.oci.layout import Layout
 from scripts.oci.location import locate
-from scripts.oci.platforms import native
 from scripts.process import output, run
 
-REVISION = "org.opencontainers.image.revision"
-MODEL_FORMAT = "com.shipshape.model.format"
-PIPELINE = "com.shipshape.pipeline.revision"
 # What `scripts.shipment` reads: the label that keeps each, and its grammar.
 MODEL: dict[str, tuple[str, type[Token]]] = {
-    "DATA": ("com.shipshape.model.data", RelativePath),
-    "TARGET": ("com.shipshape.model.target", Column),
-    "NAME": ("org.opencontainers.image.title", Name),
-    "VERSION": ("org.opencontainers.image.version", Version),
+    "SHIP_TABLE": (labels.DATA, RelativePath),
+    "SHIP_TARGET": (labels.TARGET, Column),
+    "SHIP_NAME": (labels.TITLE, Name),
+    "SHIP_VERSION": (labels.VERSION, Version),
 }
 # What the rebuild sees of the environment. A base from a mirror is meant; all else could change what is built.
 KEPT = re.compile(
-    r"PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TERM|COLUMNS|NO_COLOR|XDG_\w+|LD_LIBRARY_PATH|SSH_AUTH_SOCK|PYTHON_IMAGE"
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TERM|COLUMNS|NO_COLOR|XDG_\w+|LD_LIBRARY_PATH|SSH_AUTH_SOCK|SHIP_PYTHON_IMAGE"
     r"|DOCKER_(HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|API_VERSION)|BUILDX_CONFIG|SSL_CERT_\w+"
     r"|(?i:https?|all|no)_proxy"
 )
@@ -68,7 +65,7 @@ def reproduce(reference: str = "", *, commit: str = "", last: bool = False) -> s
     if not wanted:
         return "there is no release yet, so nothing to rebuild"
     with tempfile.TemporaryDirectory(prefix="shipshape-reproduce-") as folder:
-        found = locate(wanted)
+        found = locate(wanted, shipment.repositories())
         say(f"  pulling {found.reference}")
         registry.pull(found.reference, Path(folder, "published"))
         published = Layout(Path(folder, "published"))
@@ -102,23 +99,27 @@ def _origin(image: Layout, reference: str, commit: str) -> Origin:
     Raises Failure when it says something that no image of this project does, or not the same for all its platforms.
     """
     platforms = list(image.platforms)
-    labels = image.labels(platforms[0])
-    if any(image.labels(platform) != labels for platform in platforms):
+    stated = image.labels(platforms[0])
+    if any(image.labels(platform) != stated for platform in platforms):
         raise Failure(f"the platforms of {reference} name different origins")
-    if (model_format := labels.get(MODEL_FORMAT, "")) not in {"onnx", "joblib"}:
-        raise Failure(f"its label {MODEL_FORMAT} is {shown(model_format)}, and no image of this project has that")
-    stated = not commit
-    if stated:
+    if (model_format := stated.get(labels.MODEL_FORMAT, "")) not in {"onnx", "joblib"}:
+        raise Failure(
+            f"its label {labels.MODEL_FORMAT} is {shown(model_format)}, and no image of this project has that"
+        )
+    named = not commit
+    if named:
         remedy = f"./ship reproduce {reference} --commit REV compares it with a commit of your choice"
-        commit = Revision.of(labels.get(REVISION, ""), f"{reference} names no commit, by its label {REVISION}", remedy)
+        commit = Revision.of(
+            stated.get(labels.REVISION, ""), f"{reference} names no commit, by its label {labels.REVISION}", remedy
+        )
     revision = _commit(commit, shipment.root())
-    if stated:
+    if named:
         _require_merged(revision, shipment.root())
-    if PIPELINE not in labels:
+    if labels.PIPELINE not in stated:
         return Origin(revision, model_format, platforms, None, {})
-    pipeline = _commit(Revision.of(labels[PIPELINE], f"the label {PIPELINE}"), ROOT)
+    pipeline = _commit(Revision.of(stated[labels.PIPELINE], f"the label {labels.PIPELINE}"), ROOT)
     _require_merged(pipeline, ROOT)
-    model = {name: kind.of(labels.get(label, ""), f"the label {label}") for name, (label, kind) in MODEL.items()}
+    model = {name: kind.of(stated.get(label, ""), f"the label {label}") for name, (label, kind) in MODEL.items()}
     return Origin(revision, model_format, platforms, pipeline, dict(model))
 
 
@@ -137,7 +138,9 @@ def _commit(name: str, root: Path) -> Revision:
     done = git.ask("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}", root=root)
     if done.returncode:
         fetch = "git fetch --tags origin; in a shallow clone, git fetch --tags --unshallow origin"
-        raise Failure(f"the commit {name!r} is not in {root}", f"{fetch}; of another repository, SOURCE is its clone")
+        raise Failure(
+            f"the commit {name!r} is not in {root}", f"{fetch}; of another repository, SHIP_SOURCE is its clone"
+        )
     return Revision.of(done.text.split()[-1], f"what Git takes {name!r} for")
 
 
@@ -155,11 +158,11 @@ def _rebuilt(origin: Origin, folder: Path) -> Layout:
     """Build `origin` in `folder`, without any cache."""
     environment: dict[str, str | None] = {**_environment(), **origin.model}
     if origin.pipeline:
-        environment["SOURCE"] = str(_checkout(shipment.root(), origin.revision, folder / "source"))
+        environment["SHIP_SOURCE"] = str(_checkout(shipment.root(), origin.revision, folder / "source"))
     clone = _checkout(ROOT, origin.pipeline or origin.revision, folder / "checkout")
     command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.model_format]
     # Without the option a commit builds for this machine; older ones know no other way.
-    if origin.platforms != [native()]:
+    if origin.platforms != [engine.platform()]:
         command += ["--platform", ",".join(origin.platforms)]
     run(*command, env=environment, cwd=clone, remedy="see above; ./ship setup provides builder and base image")
     return Layout(clone / "build" / "image")

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from scripts.environments.record import Record
-from scripts.environments.record_file import Release
 from scripts.errors import Failure
-from scripts.stages.verify import Verified, verified
+from scripts.evidence.verification import Verified, verified
 
 
 def rollback(environment: str, *, verified: Callable[[str], Verified] = verified) -> str:
@@ -33,7 +32,7 @@ def rollback(environment: str, *, verified: Callable[[str], Verified] = verified
             f"git checkout {earlier.commit.short} -- {record.path} && "
             f"git commit --message 'Roll back {environment} to {target.version}, not verified' -- {record.path}",
         ) from refused
-    found = Release.of(image.version, image.digest, image.revision)
+    found = image.release
     if found != target:
         raise Failure(
             f"{environment} would go back to {target} of commit {target.revision.short}, as {earlier.commit.short} has "

@@ -6,94 +6,69 @@ Exactly the packages in the bill are asked for. What could not be asked is "not 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from packageurl import PackageURL
 from rich.text import Text
 
-from scripts import BUILD
+from scripts import ROOT, artifacts
+from scripts.artifacts import IMAGE, SBOM, Scanned, built
 from scripts.console import Rows, console, say
 from scripts.errors import Failure
-from scripts.grammar import Digest, Url, document
+from scripts.grammar import Digest
 from scripts.oci.layout import Layout
 from scripts.sbom import bom
-from scripts.stages.build import IMAGE, built
 from scripts.vulnerabilities import exceptions, osv
 from scripts.vulnerabilities.exceptions import Judged
 from scripts.vulnerabilities.osv import Query
 from scripts.vulnerabilities.policy import Finding, findings
 
-RECORD = BUILD / "scan.json"
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """That nothing in the image stops its release, as far as that was checked: what `build/scan.json` says."""
-
-    digest: Digest
-    outcome: Literal["clean", "not checked"]
-    source: Url
-    at: str
-    """When it was asked, RFC 3339, UTC."""
-    checked: int
-    """Components of the bill that advisories were asked for."""
-    findings: list[dict[str, Any]]
-    """Vulnerabilities that do not stop a release, each with the reason why."""
-    allowed: list[dict[str, Any]]
-    """Vulnerabilities that would, and the exception that was granted."""
-
 
 def scan(*, allow_unchecked: bool = False) -> str:
-    """Write `build/bill.json`, ask for known vulnerabilities, and write `build/scan.json`; return the outcome.
+    """Write `build/sbom.cdx.json`, ask for known vulnerabilities, and write `build/scan.json`; return the outcome.
 
     Raises Failure when one of them stops the release. Where OSV does not answer, the outcome is "not checked"; in CI
-    that is a Failure too, unless `allow_unchecked`, or SCAN_UNCHECKED=allow, says otherwise.
+    that is a Failure too, unless `allow_unchecked`, or SHIP_SCAN_UNCHECKED=allow, says otherwise.
     """
-    RECORD.unlink(missing_ok=True)
+    artifacts.forget_scan()
     digest, layout = Digest(built().digest), Layout(IMAGE)
     layout.check()
-    components = queries(json.loads(bom.write(layout)))
+    components = queries(json.loads(_sbom(layout)))
     count = len({purl for purls in components.values() for purl in purls})
-    say(f"  {bom.BILL.relative_to(BUILD.parent)}: {count} packages, the model and its data")
+    say(f"  {SBOM.relative_to(ROOT)}: {count} packages, the model and its data")
     entries, source = exceptions.read(), osv.address()
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
         known = osv.advisories(components, osv.service(source))
     except osv.Unanswered as unanswered:
         _say_not_checked(count, source, unanswered)
-        allowed = allow_unchecked or os.environ.get("SCAN_UNCHECKED") == "allow"
+        allowed = allow_unchecked or os.environ.get("SHIP_SCAN_UNCHECKED") == "allow"
         if os.environ.get("CI") and not allowed:
             raise Failure(
                 f"{count} packages were not checked for known vulnerabilities",
-                "run it again; OSV_API=… names a mirror; ./ship scan --allow-unchecked goes on without",
+                "run it again; SHIP_OSV_API=… names a mirror; ./ship scan --allow-unchecked goes on without",
             ) from unanswered
-        _record(Scanned(digest, "not checked", source, at, 0, [], []))
+        artifacts.keep(Scanned(digest, "not checked", source, at, 0, [], []))
         return f"NOT CHECKED: {count} packages, because {source} gave no answer"
     judged = exceptions.judge(findings(known, components), entries)
     _show(judged)
     if judged.stopping:
         raise Failure(
             f"{_named(judged.stopping)}: see above",
-            "take versions with the fix, or grant an exception in scan-exceptions.toml (docs/scanning.md)",
+            "take versions with the fix, or grant an exception in scripts/vulnerabilities/exceptions.toml (docs/scanning.md)",
         )
     granted = [{**asdict(finding), "exception": _granted(entry)} for finding, entry in judged.allowed]
-    _record(Scanned(digest, "clean", source, at, count, [asdict(one) for one in judged.reported], granted))
+    artifacts.keep(Scanned(digest, "clean", source, at, count, [asdict(one) for one in judged.reported], granted))
     return f"clean: {count} packages checked, {len(judged.reported)} reported, {len(granted)} allowed"
 
 
-def scanned() -> Scanned:
-    """Return the record of the built image. Raises Failure when that one was not scanned, or not let through."""
-    digest = built().digest
-    try:
-        written = RECORD.read_bytes()
-    except OSError as missing:
-        raise Failure(f"{digest} has not been scanned", "./ship scan") from missing
-    record = document(written, Scanned, f"build/{RECORD.name}", "./ship scan")
-    if record.digest != digest:
-        raise Failure(f"{digest} has not been scanned", "./ship scan")
-    return record
+def _sbom(layout: Layout) -> bytes:
+    """Write the bill of materials of `layout` and return it."""
+    SBOM.parent.mkdir(exist_ok=True)
+    SBOM.write_bytes(document := bom.document(layout))
+    return document
 
 
 def queries(document: Mapping[str, Any]) -> dict[Query, list[str]]:
@@ -121,10 +96,6 @@ def _query(purl: PackageURL) -> Query:
         source, _, source_version = str(qualifiers.get("upstream", f"{purl.name}@{version}")).partition("@")
         return Query(f"Debian:{qualifiers['distro'].removeprefix('debian-')}", source, source_version)
     raise Failure(f"no advisories are known for {purl.to_string()}", "build on a Debian base")
-
-
-def _record(record: Scanned) -> None:
-    RECORD.write_text(json.dumps(asdict(record), indent=2) + "\n")
 
 
 def _granted(entry: exceptions.Entry) -> dict[str, str]:
@@ -155,5 +126,7 @@ def _show(judged: Judged) -> None:
 def _say_not_checked(count: int, source: str, why: osv.Unanswered) -> None:
     console.print(Text(f"  NOT CHECKED: nobody looked for known vulnerabilities of {count} packages", "bold yellow"))
     say(f"  {source} gave no usable answer: {why.reason}")
-    say("  to check them: ./ship scan where that can be reached, OSV_API=… ./ship scan with a mirror of it, or give")
-    say("  build/bill.json to any scanner that reads CycloneDX")
+    say(
+        "  to check them: ./ship scan where that can be reached, SHIP_OSV_API=… ./ship scan with a mirror of it, or give"
+    )
+    say("  build/sbom.cdx.json to any scanner that reads CycloneDX")

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 from scripts.console import say
-from scripts.evidence import cosign
 from scripts.grammar import Platform
-from scripts.host import emulation, engine, images
-from scripts.oci import platforms
+from scripts.host import cosign, emulation, engine, images
 
 
 def setup(*, wanted: Sequence[Platform] = (), emulate: bool = False) -> str:
@@ -20,7 +18,7 @@ def setup(*, wanted: Sequence[Platform] = (), emulate: bool = False) -> str:
     if emulate:
         emulation.provide(wanted)
     reachable = images.registry_reachable()
-    native = platforms.native()
+    native = engine.platform()
     needed = {images.REGISTRY: [native]}
     # The pinned builder pulls the base image itself; the engine's own needs it to be here.
     if not reachable:

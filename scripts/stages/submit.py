@@ -45,7 +45,7 @@ class Remote:
 def submit(environment: str, *, pull_request: bool = False) -> str:
     """Push what was committed to the record of `environment` to main, and return what that did.
 
-    It is pushed with DEPLOY_KEY where that is set, else with GH_TOKEN, else as whoever this is. Where main takes no
+    It is pushed with SHIP_DEPLOY_KEY where that is set, else with GH_TOKEN, else as whoever this is. Where main takes no
     push from there, or with `pull_request`, a pull request is opened. Where not even that is allowed, a warning says
     what to do, because the image itself is published and well.
 
@@ -70,8 +70,8 @@ def submit(environment: str, *, pull_request: bool = False) -> str:
 
 @contextmanager
 def _remote() -> Iterator[Remote]:
-    """Give where to push to: over SSH with DEPLOY_KEY, which a ruleset can let through, or as GH_TOKEN."""
-    key, server = os.environ.get("DEPLOY_KEY"), os.environ.get("GITHUB_SERVER_URL", f"https://{GITHUB}")
+    """Give where to push to: over SSH with SHIP_DEPLOY_KEY, which a ruleset can let through, or as GH_TOKEN."""
+    key, server = os.environ.get("SHIP_DEPLOY_KEY"), os.environ.get("GITHUB_SERVER_URL", f"https://{GITHUB}")
     if not key:
         helper = ("-c", "credential.helper=", "-c", "credential.helper=!gh auth git-credential")
         yield Remote("origin", helper if os.environ.get("GH_TOKEN") else ())

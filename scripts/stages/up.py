@@ -9,7 +9,8 @@ from typing import Annotated
 
 import msgspec
 
-from scripts import grammar
+from scripts import grammar, shipment
+from scripts.artifacts import published
 from scripts.console import say
 from scripts.environments.drift import project
 from scripts.environments.record import Record
@@ -18,7 +19,6 @@ from scripts.grammar import Port, Reference
 from scripts.host import engine
 from scripts.oci import registry
 from scripts.process import Limit, data, output, run
-from scripts.stages.release import published
 
 # None: the image that was published from here last.
 PORTS = {None: Port("5000"), "dev": Port("5010"), "test": Port("5020"), "prod": Port("5030")}
@@ -81,7 +81,7 @@ def _recorded(environment: str) -> Reference:
     if release is None:
         raise Failure(f"nothing was promoted to {environment} yet", f"./ship promote VERSION {environment}")
     unheard: list[Failure] = []
-    for repository in registry.repositories():
+    for repository in shipment.repositories():
         reference = repository.at(release.digest)
         try:
             if registry.digest(reference):
@@ -90,4 +90,6 @@ def _recorded(environment: str) -> Reference:
             unheard.append(silent)
     if unheard:
         raise Failure("; ".join(silent.reason for silent in unheard), unheard[0].remedy)
-    raise Failure(f"no registry has {release} any more", "REGISTRIES names the repositories that it was published to")
+    raise Failure(
+        f"no registry has {release} any more", "SHIP_REGISTRIES names the repositories that it was published to"
+    )

@@ -1,4 +1,4 @@
-"""The exceptions that people have granted: `scan-exceptions.toml`, reviewed like code, each with an end."""
+"""The exceptions that people have granted: `exceptions.toml` beside this, reviewed like code, each with an end."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scripts import ROOT
 from scripts.errors import Failure
 from scripts.vulnerabilities.policy import Finding
 
-FILE = ROOT / "scan-exceptions.toml"
+FILE = ROOT / "scripts" / "vulnerabilities" / "exceptions.toml"
 LONGEST = timedelta(days=90)
 Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 

@@ -100,8 +100,8 @@ class _Batch(msgspec.Struct):
 
 
 def address() -> Url:
-    """Return where OSV is asked: OSV_API for a mirror in a closed network, else the public service."""
-    return Url.of((os.environ.get("OSV_API") or PUBLIC).rstrip("/"), "OSV_API")
+    """Return where OSV is asked: SHIP_OSV_API for a mirror in a closed network, else the public service."""
+    return Url.of((os.environ.get("SHIP_OSV_API") or PUBLIC).rstrip("/"), "SHIP_OSV_API")
 
 
 def service(url: str) -> Ask:

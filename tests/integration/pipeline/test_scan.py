@@ -53,7 +53,7 @@ def record(project: Checkout) -> Any:
 
 @pytest.fixture
 def exceptions(project: Checkout) -> Iterator[Path]:
-    path = project.path / "scan-exceptions.toml"
+    path = project.path / "scripts/vulnerabilities/exceptions.toml"
     before = path.read_bytes() if path.exists() else b""
     yield path
     path.write_bytes(before)
@@ -80,7 +80,7 @@ def test_a_known_vulnerability_with_a_fix_stops(project: Checkout, osv: Osv) -> 
     assert done.returncode == 1
     assert "DEBIAN-CVE-2026-1" in done.stdout
     assert "fixed in 2:1.4-1" in done.stdout
-    assert "scan-exceptions.toml" in done.stdout
+    assert "scripts/vulnerabilities/exceptions.toml" in done.stdout
     assert record(project) is None
 
 

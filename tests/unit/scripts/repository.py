@@ -6,8 +6,8 @@ from pathlib import Path
 
 from scripts import grammar
 from scripts.environments.record import ENVIRONMENTS, Record
-from scripts.environments.record_file import Release
 from scripts.errors import Failure
+from scripts.oci.labels import Release
 from scripts.stages.verify import Verified
 
 EMPTY = "# By hand: URL=https://…\nVERSION=\nDIGEST=\nREVISION=\n"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.artifacts import Built
 from scripts.bench import report
 from scripts.bench.contenders import Contender, choose
 from scripts.bench.growth import Batch, Start
@@ -12,7 +13,6 @@ from scripts.bench.server import Golden
 from scripts.errors import Failure
 from scripts.grammar import Column, Digest, Name, RelativePath, Version, WorkTree
 from scripts.page import END
-from scripts.stages.build import Built
 
 PAGE = f"# Benchmarks\n\nWhy.\n\n{report.BEGIN}\n\nold figures\n\n{END}\n\nMore.\n"
 

@@ -14,9 +14,9 @@ import pytest
 
 from scripts.environments import drift as module
 from scripts.environments.drift import Answer, Container, Running, State, answering, project, running, started
-from scripts.environments.record_file import Release
 from scripts.errors import Failure
 from scripts.grammar import Url, Version, WorkTree, document
+from scripts.oci.labels import Release
 from scripts.process import Limit
 from tests.unit.scripts.program import HANGS, Program, said
 from tests.unit.scripts.repository import release

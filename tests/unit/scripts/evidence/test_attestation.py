@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scripts import checkout
+from scripts.artifacts import Built, Counts, Tested
 from scripts.errors import Failure
 from scripts.evidence import attestation, cosign, referrers, statements
 from scripts.evidence.cosign import SIGNATURE
@@ -30,9 +31,6 @@ from scripts.grammar import (
     WorkTree,
 )
 from scripts.sbom import bom
-from scripts.stages.build import Built
-from scripts.stages.integration import Passed
-from scripts.suite import Counts
 from tests.unit.scripts.shelf import GHCR, HUB
 
 DIGEST = Digest(f"sha256:{'1' * 64}")
@@ -54,7 +52,7 @@ PARTS: dict[str, Any] = {
     "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": DIGEST.encoded}]}},
     "components": [{"type": "library"}, {"type": "machine-learning-model"}],
 }
-PASSED = [Passed(DIGEST, AMD, "tests/integration", Counts(3, 0, 0))]
+PASSED = [Tested(DIGEST, AMD, "tests/integration", Counts(3, 0, 0))]
 KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
 WORKFLOW = Workflow(
     Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
@@ -176,7 +174,7 @@ def test_the_bill_of_another_image_is_not_attached(board: Board) -> None:
 
 
 def test_an_image_that_did_not_pass_its_tests_is_not_signed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tested() -> list[Passed]:
+    def tested() -> list[Tested]:
         raise Failure("it was not tested")
 
     monkeypatch.setattr(attestation, "tested", tested)

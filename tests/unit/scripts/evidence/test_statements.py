@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from scripts import checkout, shipment
+from scripts.artifacts import Built, Counts, Tested
 from scripts.checkout import Commit
 from scripts.errors import Failure
 from scripts.evidence import statements
 from scripts.evidence.statements import Claim
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Revision, Version, WorkTree
-from scripts.stages.build import Built
-from scripts.stages.integration import Passed
-from scripts.suite import Counts
 
 # The checkout that the table is from, which is not always this one.
 ROOT = Path(__file__).parent
@@ -233,7 +231,7 @@ def of_tests(predicate: object, claim: Claim = CLAIM) -> str:
 
 
 def result(*platforms: Platform) -> dict[str, Any]:
-    records = [Passed(DIGEST, platform, "tests/integration", Counts(7, 0, 1)) for platform in platforms or (AMD,)]
+    records = [Tested(DIGEST, platform, "tests/integration", Counts(7, 0, 1)) for platform in platforms or (AMD,)]
     return statements.test_result(records, IMAGE)
 
 

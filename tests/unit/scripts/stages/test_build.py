@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.artifacts import Built, Counts, Tested
 from scripts.errors import Failure
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Version, WorkTree
 from scripts.shipment import Source, source
 from scripts.stages import build, integration
-from scripts.stages.build import Built
-from scripts.stages.integration import Passed
-from scripts.suite import Counts
 
 AMD64 = Platform("linux/amd64")
 DIGEST = Digest(f"sha256:{1:064}")
@@ -172,7 +170,7 @@ def test_nothing_built_says_what_to_type(record: Path) -> None:
     assert not record.exists()
 
 
-PASSED = Passed(DIGEST, AMD64, "tests/integration", Counts(7, 0, 1))
+PASSED = Tested(DIGEST, AMD64, "tests/integration", Counts(7, 0, 1))
 
 
 def write_passed(record: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -19,9 +19,9 @@ import pytest
 from scripts import ROOT
 from scripts.environments import record
 from scripts.environments.record import Record
-from scripts.environments.record_file import Release
 from scripts.errors import Failure
 from scripts.grammar import Digest, Revision
+from scripts.oci.labels import Release
 from scripts.stages.promote import promote
 from scripts.stages.rollback import rollback
 from scripts.stages.up import up

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from scripts.artifacts import Built
 from scripts.checkout import Commit
 from scripts.errors import Failure
 from scripts.evidence import cosign, signer
@@ -15,7 +16,6 @@ from scripts.grammar import Column, Key, Name, Platform, RelativePath, Repositor
 from scripts.oci import registry
 from scripts.stages import publish, release
 from scripts.stages.build import IMAGE as LAYOUT
-from scripts.stages.build import Built
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 
 REVISION = Revision("c" * 40)

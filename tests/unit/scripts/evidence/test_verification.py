@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scripts import checkout, console, git
+from scripts.artifacts import Built, Counts, Tested
 from scripts.errors import Failure
 from scripts.evidence import cosign, referrers, signer, statements
 from scripts.evidence.referrers import Referrers
@@ -31,10 +32,7 @@ from scripts.grammar import (
 )
 from scripts.oci import registry
 from scripts.stages import verify
-from scripts.stages.build import Built
-from scripts.stages.integration import Passed
 from scripts.stages.verify import Kind, Verified, check_tag, finding, newer
-from scripts.suite import Counts
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 
 REVISION = Revision("a" * 40)
@@ -209,7 +207,7 @@ class Evidence:
     def say_it_all(self, who: Signer, provenance: dict[str, Any]) -> None:
         """Let `who` say in both registries what `./ship publish` attaches."""
         self.who = who
-        records = [Passed(OURS, platform, "tests/integration", Counts(7, 0, 0)) for platform in (AMD, ARM)]
+        records = [Tested(OURS, platform, "tests/integration", Counts(7, 0, 0)) for platform in (AMD, ARM)]
         predicates = {
             cosign.SIGNATURE: {},
             PROVENANCE: provenance,
