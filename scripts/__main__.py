@@ -63,8 +63,8 @@ def ship(context: click.Context, *, again: bool) -> None:
     same files and the same image is not repeated, but the scan is. Each stage can be run by its name, and is what the
     workflows on GitHub run.
 
-    ship.toml says what is shipped, and a variable overrides it. What belongs to other programs keeps its name: COSIGN_*,
-    DOCKER_*, NO_COLOR, and PORT, where ./ship up listens.
+    ship.toml says what is shipped, and a variable overrides it. What belongs to other programs keeps its name:
+    COSIGN_*, DOCKER_*, NO_COLOR, and PORT, where ./ship up listens.
     """
     variables.check()
     if context.invoked_subcommand:
@@ -279,8 +279,8 @@ def promote(version: str, environment: str, *, forward: bool) -> None:
 def submit(environment: str, *, pull_request: bool) -> None:
     """Push the promotion that was committed for ENVIRONMENT to main, or open a pull request.
 
-    For workflows: SHIP_DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own. Where main takes
-    no push, a pull request is opened.
+    For workflows: SHIP_DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own token. Where
+    main takes no push, a pull request is opened.
     """
     from scripts.stages.submit import submit as work
 
@@ -305,8 +305,8 @@ def rollback(environment: str) -> None:
 def status(*, as_json: bool, check: bool) -> None:
     """Show what each environment shall run, since when, by whom, and whether it does.
 
-    What runs is asked of the URL in the record (SHIP_API_KEY_TEST and the like, where the service wants a key), else of the
-    Docker engine of this machine.
+    What runs is asked of the URL in the record (with SHIP_API_KEY_TEST and the like, where the service wants a key),
+    else of the Docker engine of this machine.
     """
     from scripts.stages import status as work
 

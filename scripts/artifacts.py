@@ -36,10 +36,7 @@ NOTES = BUILD / "release" / "notes.md"
 RELEASED_SBOM = BUILD / "release" / "sbom.cdx.json"
 PROVENANCE = BUILD / "release" / "provenance.intoto.jsonl"
 
-_BUILT = BUILD / "image.json"
-_TESTED = BUILD / "tested"
-_SCANNED = BUILD / "scan.json"
-_PUBLISHED = BUILD / "published.json"
+_BUILT, _TESTED, _SCANNED, _PUBLISHED = "image.json", "tested", "scan.json", "published.json"
 
 # The integration tests, by what `./ship integration --only` calls them.
 SUITES = {"all": "tests/integration", "image": "tests/integration/image"}
@@ -84,7 +81,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Passed:
     """That a digest passed a suite on one platform: `build/tested/OS-ARCHITECTURE.json`."""
 
     digest: Digest
@@ -122,22 +119,22 @@ class Published:
 def built() -> Built:
     """Return what was built last. Raises Failure when nothing was, or when the layout is another image."""
     try:
-        content = _BUILT.read_bytes()
+        content = (BUILD / _BUILT).read_bytes()
     except OSError as missing:
         raise Failure("nothing is built yet", "./ship build") from missing
     record = document(content, Built, "build/image.json", "./ship build")
     if Layout(IMAGE).digest != record.digest:
-        raise Failure(f"{IMAGE} is not the image that {_BUILT.name} describes", "./ship build")
+        raise Failure(f"{IMAGE} is not the image that {_BUILT} describes", "./ship build")
     return record
 
 
-def tested() -> list[Tested]:
+def tested() -> list[Passed]:
     """Return a record for each platform of the built image. Raises Failure when this digest did not pass on one."""
     image, found = built(), []
     for platform in image.platforms:
         again = f"./ship integration on a {platform} machine, or ./ship integration --platform {platform}"
         try:
-            record = document(_tested(platform).read_bytes(), Tested, f"{_tested(platform)}", again)
+            record = document(_tested(platform).read_bytes(), Passed, f"{_tested(platform)}", again)
         except OSError:
             record = None
         if record is None or (record.digest, record.platform) != (image.digest, platform):
@@ -152,10 +149,10 @@ def scanned() -> Scanned:
     """Return the record of the built image. Raises Failure when that one was not scanned, or not let through."""
     digest = built().digest
     try:
-        written = _SCANNED.read_bytes()
+        written = (BUILD / _SCANNED).read_bytes()
     except OSError as missing:
         raise Failure(f"{digest} has not been scanned", "./ship scan") from missing
-    record = document(written, Scanned, f"build/{_SCANNED.name}", "./ship scan")
+    record = document(written, Scanned, f"build/{_SCANNED}", "./ship scan")
     if record.digest != digest:
         raise Failure(f"{digest} has not been scanned", "./ship scan")
     return record
@@ -164,26 +161,26 @@ def scanned() -> Scanned:
 def published() -> Reference:
     """Return, by digest, what was published from here last. Raises Failure when nothing was."""
     try:
-        data = _PUBLISHED.read_bytes()
+        data = (BUILD / _PUBLISHED).read_bytes()
     except OSError as missing:
         raise Failure("nothing was published from here yet", "./ship") from missing
-    record = document(data, Published, f"build/{_PUBLISHED.name}", "./ship publish")
+    record = document(data, Published, f"build/{_PUBLISHED}", "./ship publish")
     if not record.tags:
-        raise Failure(f"build/{_PUBLISHED.name} names no repository", "./ship publish")
+        raise Failure(f"build/{_PUBLISHED} names no repository", "./ship publish")
     return next(iter(record.tags)).at(record.digest)
 
 
-def keep(record: Built | Tested | Scanned | Published) -> None:
+def keep(record: Built | Passed | Scanned | Published) -> None:
     """Write `record` to its file."""
     match record:
         case Built():
-            path = _BUILT
-        case Tested():
+            path = BUILD / _BUILT
+        case Passed():
             path = _tested(record.platform)
         case Scanned():
-            path = _SCANNED
+            path = BUILD / _SCANNED
         case Published():
-            path = _PUBLISHED
+            path = BUILD / _PUBLISHED
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
@@ -195,7 +192,7 @@ def forget_tests(platform: Platform) -> None:
 
 def forget_scan() -> None:
     """Take away that anything was scanned."""
-    _SCANNED.unlink(missing_ok=True)
+    (BUILD / _SCANNED).unlink(missing_ok=True)
 
 
 def result(stage: str) -> Path:
@@ -204,4 +201,4 @@ def result(stage: str) -> Path:
 
 
 def _tested(platform: Platform) -> Path:
-    return _TESTED / f"{platform.replace('/', '-')}.json"
+    return BUILD / _TESTED / f"{platform.replace('/', '-')}.json"

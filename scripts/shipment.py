@@ -85,9 +85,7 @@ class Shipment:
 def shipment() -> Shipment:
     """Return what is shipped. Raises Failure when something of it is missing or wrong."""
     top = root()
-    named = os.path.normpath(_stated("table", RelativePath))
-    table = RelativePath.of(named, "the table", "its path inside the checkout")
-    found = Shipment(top, table, _stated("target", Column), name(), version())
+    found = Shipment(top, _stated("table", RelativePath), _stated("target", Column), name(), version())
     _check(found)
     return found
 

@@ -158,5 +158,6 @@ def _build(peer: Contender) -> None:
     base = f"PYTHON_IMAGE={images.reference(images.PYTHON)}"
     output(
         "docker", "buildx", "build", "--builder", "default", "--load", "--quiet", "--tag", peer.image,
-        "--file", "scripts/bench/peers/Dockerfile", "--build-arg", f"PEER={peer.key}", "--build-arg", base, *secret, ".",
+        "--file", "scripts/bench/peers/Dockerfile",
+        "--build-arg", f"PEER={peer.key}", "--build-arg", base, *secret, ".",
     )  # fmt: skip

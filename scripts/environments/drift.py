@@ -96,8 +96,7 @@ def project(environment: str) -> str:
 def running(environment: str, release: Release | None, url: Url | None) -> Running:
     """Return what runs in `environment` beside the `release` that is recorded.
 
-    With `url`, what `url/version` says of version and revision; SHIP_API_KEY_<ENVIRONMENT> is sent where the service wants
-    a key. Without, the digest of the compose project of `environment` on this machine.
+    With `url`, what `url/version` says of version and revision; SHIP_API_KEY_<ENVIRONMENT> is sent where it is set.
     """
     if url is None:
         return _on_this_machine(environment, release)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from scripts import checkout, git, shipment
-from scripts.artifacts import EMULATED, SUITES, Built, Tested
+from scripts.artifacts import EMULATED, SUITES, Built, Passed
 from scripts.errors import Failure
 from scripts.grammar import Digest, Platform, Revision, Uri, document
 from scripts.oci.labels import Release
@@ -150,7 +150,7 @@ def provenance_fact(predicate: bytes, claim: Claim, *, workflow: str) -> str:
     raise Failure(f"commit {claim.release.revision.short} is not on main, as far as this clone knows", _fetch())
 
 
-def test_result(records: Iterable[Tested], image: Built) -> dict[str, Any]:
+def test_result(records: Iterable[Passed], image: Built) -> dict[str, Any]:
     """Return the in-toto test result of the tests that `image` passed."""
     suites = [
         {

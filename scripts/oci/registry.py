@@ -208,7 +208,8 @@ def _refused(refusal: str, reference: str, done: Ended) -> Failure:
 def _remedy(host: str, said: str) -> str:
     """Return what helps against what skopeo `said`; nothing where that is not known."""
     if re.search(rf"pinging container registry {re.escape(host)}: .*connection refused", said):
-        return f"start {host}, or mend its name; ./ship publish starts those that it made on this machine"
+        ours = "; those that ./ship made: docker start shipshape-docker-hub shipshape-ghcr" if is_local(host) else ""
+        return f"start {host}, or mend its name{ours}"
     if re.search(r"unauthorized|: (errors: )?denied\b|status code from registry 40[13]", said):
         return f"docker login {host}, as somebody who may read and write there"
     if FAULT.search(said) or re.search(r"toomanyrequests|(HTTP status:|status code from registry) 429", said):

@@ -61,7 +61,7 @@ class _Image:
         return self.labels[name]
 
 
-def document(layout: Layout) -> bytes:
+def describe(layout: Layout) -> bytes:
     """Return the bill of materials of all platforms of `layout`: CycloneDX 1.6, JSON.
 
     Raises Failure when the image does not say what is in it.

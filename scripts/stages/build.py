@@ -33,9 +33,9 @@ def build(
     ship.toml names or this machine's. Both are replaced only when the build succeeded. Raises Failure when the base
     image is not here for a platform that it is needed for.
     """
-    what, native = shipment.shipment(), engine.platform()
+    context, what, native = _context(), shipment.shipment(), engine.platform()
     wanted = wanted or shipment.platforms() or [native]
-    context, table, loose, fresh = _context(), BUILD / "source", BUILD / "image.loose", BUILD / "image.new"
+    table, loose, fresh = BUILD / "source", BUILD / "image.loose", BUILD / "image.new"
     what.copy_to(table)
     for left_over in (loose, fresh):
         shutil.rmtree(left_over, ignore_errors=True)

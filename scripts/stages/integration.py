@@ -1,7 +1,7 @@
 """`./ship integration`: the built image, by digest, tested from outside."""
 
 from scripts import artifacts
-from scripts.artifacts import EMULATED, SUITES, Tested, built
+from scripts.artifacts import EMULATED, SUITES, Passed, built
 from scripts.errors import Failure
 from scripts.grammar import Platform
 from scripts.host import engine, images
@@ -52,6 +52,6 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
     suite = SUITES[only if what.is_example else "image"] if platform == native else EMULATED
     artifacts.forget_tests(platform)
     counts = run_suite(suite, environment)
-    artifacts.keep(Tested(image.digest, platform, suite, counts))
+    artifacts.keep(Passed(image.digest, platform, suite, counts))
     emulated = "" if platform == native else f" on an emulated {platform} ({suite})"
     return f"{counts}{emulated}, {image.digest}"

@@ -13,7 +13,7 @@ from scripts import ROOT
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.process import TOOLS
-from scripts.stages.lock import LOCKS, compile_lock
+from scripts.requirements import LOCKS, compile_lock
 
 PYTHON = ("app", "training", "scripts", "tests")
 SHELL = ("ship", ".ci/run", "image/base.sh")

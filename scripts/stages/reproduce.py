@@ -31,6 +31,14 @@ MODEL: dict[str, tuple[str, type[Token]]] = {
     "SHIP_NAME": (labels.TITLE, Name),
     "SHIP_VERSION": (labels.VERSION, Version),
 }
+# What these variables are called by commits that have no ship.toml.
+_BEFORE_SHIP_TOML = {
+    "SHIP_SOURCE": "SOURCE",
+    "SHIP_TABLE": "DATA",
+    "SHIP_TARGET": "TARGET",
+    "SHIP_NAME": "NAME",
+    "SHIP_VERSION": "VERSION",
+}
 # What the rebuild sees of the environment. A base from a mirror is meant; all else could change what is built.
 KEPT = re.compile(
     r"PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_\w+|TERM|COLUMNS|NO_COLOR|XDG_\w+|LD_LIBRARY_PATH|SSH_AUTH_SOCK|SHIP_PYTHON_IMAGE"
@@ -156,15 +164,22 @@ def _checkout(clone: Path, revision: Revision, path: Path) -> Path:
 
 def _rebuilt(origin: Origin, folder: Path) -> Layout:
     """Build `origin` in `folder`, without any cache."""
-    environment: dict[str, str | None] = {**_environment(), **origin.model}
+    model = dict(origin.model)
     if origin.pipeline:
-        environment["SHIP_SOURCE"] = str(_checkout(shipment.root(), origin.revision, folder / "source"))
+        model["SHIP_SOURCE"] = str(_checkout(shipment.root(), origin.revision, folder / "source"))
     clone = _checkout(ROOT, origin.pipeline or origin.revision, folder / "checkout")
     command = [sys.executable, "-m", "scripts", "build", "--no-cache", "--model-format", origin.model_format]
     # Without the option a commit builds for this machine; older ones know no other way.
     if origin.platforms != [engine.platform()]:
         command += ["--platform", ",".join(origin.platforms)]
-    run(*command, env=environment, cwd=clone, remedy="see above; ./ship setup provides builder and base image")
+    if not (clone / "ship.toml").exists():
+        model = {_BEFORE_SHIP_TOML[name]: value for name, value in model.items()}
+    run(
+        *command,
+        env={**_environment(), **model},
+        cwd=clone,
+        remedy="see above; ./ship setup provides builder and base image",
+    )
     return Layout(clone / "build" / "image")
 
 

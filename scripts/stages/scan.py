@@ -57,7 +57,7 @@ def scan(*, allow_unchecked: bool = False) -> str:
     if judged.stopping:
         raise Failure(
             f"{_named(judged.stopping)}: see above",
-            "take versions with the fix, or grant an exception in scripts/vulnerabilities/exceptions.toml (docs/scanning.md)",
+            "take versions with the fix, or grant an exception (docs/scanning.md)",
         )
     granted = [{**asdict(finding), "exception": _granted(entry)} for finding, entry in judged.allowed]
     artifacts.keep(Scanned(digest, "clean", source, at, count, [asdict(one) for one in judged.reported], granted))
@@ -67,7 +67,7 @@ def scan(*, allow_unchecked: bool = False) -> str:
 def _sbom(layout: Layout) -> bytes:
     """Write the bill of materials of `layout` and return it."""
     SBOM.parent.mkdir(exist_ok=True)
-    SBOM.write_bytes(document := bom.document(layout))
+    SBOM.write_bytes(document := bom.describe(layout))
     return document
 
 
@@ -126,7 +126,5 @@ def _show(judged: Judged) -> None:
 def _say_not_checked(count: int, source: str, why: osv.Unanswered) -> None:
     console.print(Text(f"  NOT CHECKED: nobody looked for known vulnerabilities of {count} packages", "bold yellow"))
     say(f"  {source} gave no usable answer: {why.reason}")
-    say(
-        "  to check them: ./ship scan where that can be reached, SHIP_OSV_API=… ./ship scan with a mirror of it, or give"
-    )
-    say("  build/sbom.cdx.json to any scanner that reads CycloneDX")
+    say("  to check them: ./ship scan where that can be reached; SHIP_OSV_API=… ./ship scan with a mirror of it;")
+    say("  or build/sbom.cdx.json, with any scanner that reads CycloneDX")

@@ -45,8 +45,8 @@ class Remote:
 def submit(environment: str, *, pull_request: bool = False) -> str:
     """Push what was committed to the record of `environment` to main, and return what that did.
 
-    It is pushed with SHIP_DEPLOY_KEY where that is set, else with GH_TOKEN, else as whoever this is. Where main takes no
-    push from there, or with `pull_request`, a pull request is opened. Where not even that is allowed, a warning says
+    It is pushed with SHIP_DEPLOY_KEY where that is set, else with GH_TOKEN, else as whoever this is. Where main takes
+    no push from there, or with `pull_request`, a pull request is opened. Where not even that is allowed, a warning says
     what to do, because the image itself is published and well.
 
     Raises Failure when something else than the record was committed, when main changed the record meanwhile, when

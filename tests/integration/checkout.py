@@ -12,7 +12,7 @@ from typing import Any
 from tests.integration.program import ROOT, run
 
 # What another model is named by: a clone makes the example, unless a test says otherwise.
-MODEL = ("SOURCE", "DATA", "TARGET", "NAME", "VERSION")
+MODEL = ("SHIP_SOURCE", "SHIP_FILE", "SHIP_TABLE", "SHIP_TARGET", "SHIP_NAME", "SHIP_VERSION")
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def started_registry(
     With an empty folder for `users`, it asks whoever comes to log in as LOGIN.
     """
     login = None
-    container = DockerContainer(os.environ["REGISTRY_IMAGE"]).with_bind_ports(5000, port)
+    container = DockerContainer(os.environ["SHIP_REGISTRY_IMAGE"]).with_bind_ports(5000, port)
     container.with_env("REGISTRY_STORAGE_DELETE_ENABLED", "true")
     if read_only:
         container.with_env("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{enabled: true}")

@@ -22,6 +22,49 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tests/unit/scripts": ("scripts", "tests.unit.scripts"),
 }
 
+# Of other people, or run inside an image: no part of the pipeline.
+FOREIGN = ("scripts/bench/peers", "scripts/bench/programs")
+
+# For each room of the pipeline the others that it imports: every arrow of docs/architecture.md, and no other. A module
+# at the top is a room by itself; `scripts` is what `scripts/__init__.py` holds.
+ARROWS = {
+    "__main__": {
+        "artifacts", "check", "console", "environments", "errors", "github", "grammar", "oci", "pipeline", "scripts",
+        "stages", "variables",
+    },
+    "stages": {
+        "artifacts", "bench", "check", "checkout", "console", "environments", "errors", "evidence", "git", "github",
+        "grammar", "host", "mutation", "oci", "process", "requirements", "sbom", "scripts", "shipment", "suite",
+        "vulnerabilities",
+    },
+    "bench": {"artifacts", "console", "errors", "host", "page", "process", "scripts"},
+    "evidence": {
+        "artifacts", "checkout", "console", "errors", "git", "grammar", "host", "oci", "process", "shipment"
+    },
+    "host": {"console", "errors", "git", "grammar", "process", "scripts", "shipment"},
+    "pipeline": {"artifacts", "checkout", "console", "errors", "grammar", "process", "scripts"},
+    "github": {"check", "checkout", "console", "errors", "grammar", "process"},
+    "shipment": {"checkout", "errors", "git", "grammar", "scripts"},
+    "suite": {"artifacts", "errors", "process", "scripts"},
+    "artifacts": {"errors", "grammar", "oci", "scripts"},
+    "checkout": {"git", "grammar", "scripts"},
+    "environments": {"console", "errors", "git", "grammar", "oci", "process", "scripts"},
+    "mutation": {"console", "errors", "git", "page", "process", "scripts"},
+    "sbom": {"errors", "grammar", "oci"},
+    "oci": {"console", "errors", "grammar", "process", "scripts"},
+    "git": {"errors", "process", "scripts"},
+    "requirements": {"process"},
+    "process": {"console", "errors", "scripts"},
+    "vulnerabilities": {"errors", "grammar", "scripts"},
+    "console": {"errors"},
+    "grammar": {"errors"},
+    "page": {"errors"},
+    "variables": {"errors"},
+    "check": set(),
+    "errors": set(),
+    "scripts": set(),
+}  # fmt: skip
+
 
 def imports(file: Path) -> Iterator[str]:
     """Give the full name of everything that a file imports, wherever in it the import stands."""
@@ -37,11 +80,31 @@ def inside(name: str, module: str) -> bool:
     return name == module or name.startswith(f"{module}.")
 
 
+def python_files(folder: str) -> list[Path]:
+    foreign = [ROOT / place for place in FOREIGN]
+    return [file for file in (ROOT / folder).rglob("*.py") if not any(map(file.is_relative_to, foreign))]
+
+
+def room(module: str) -> str:
+    """Return the room of a module of the pipeline: `oci` for `scripts.oci.layout`."""
+    return (module.split(".") + ["scripts"])[1] if module.count(".") else "scripts"
+
+
+def arrows() -> Iterator[tuple[str, str]]:
+    """Give each import within the pipeline: the module that imports, and the one that is imported."""
+    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in python_files("scripts")}
+    modules = {name.removesuffix(".__init__"): file for name, file in files.items()}
+    for module, file in modules.items():
+        for name in imports(file):
+            if inside(name, "scripts"):
+                yield module, name if name in modules else name.rpartition(".")[0]
+
+
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_a_room_imports_only_what_it_may(folder: str) -> None:
     own = folder.partition("/")[0]
     allowed = (*ALLOWED[folder], *([own] if own != "tests" else ["tests.integration"]))
-    for file in (ROOT / folder).rglob("*.py"):
+    for file in python_files(folder):
         for name in imports(file):
             if any(inside(name, room) for room in ROOMS):
                 assert any(inside(name, module) for module in allowed), f"{file} imports {name}"
@@ -88,3 +151,27 @@ def test_importing_the_contract_needs_no_web_framework() -> None:
     assert (ROOT / "app/__init__.py").read_bytes() == b""
     for file in (ROOT / "app/model").rglob("*.py"):
         assert not any(inside(name, "flask") or inside(name, "werkzeug") for name in imports(file)), file
+
+
+def test_the_rooms_of_the_pipeline_import_what_is_drawn_and_all_of_it() -> None:
+    found: dict[str, set[str]] = {room(module): set() for module, _ in arrows()} | {"check": set(), "errors": set()}
+    for module, imported in arrows():
+        if room(imported) != room(module):
+            found[room(module)].add(room(imported))
+
+    assert found | {"scripts": set()} == ARROWS
+
+
+def test_no_arrow_between_rooms_leads_back() -> None:
+    rest = dict(ARROWS)
+    while lowest := [name for name, below in rest.items() if not below & rest.keys()]:
+        for name in lowest:
+            del rest[name]
+
+    assert rest == {}
+
+
+def test_no_stage_imports_another() -> None:
+    between = [(one, other) for one, other in arrows() if {room(one), room(other)} == {"stages"}]
+
+    assert between == []

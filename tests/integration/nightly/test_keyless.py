@@ -40,7 +40,7 @@ class Release:
     project: Checkout
     sigstore: Sigstore
     where: str
-    """REGISTRIES"""
+    """SHIP_REGISTRIES"""
     said: dict[str, Any] = field(default_factory=dict)
     """Predicates by their type."""
 
@@ -50,7 +50,12 @@ class Release:
 
     def ship(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run `./ship ARGUMENTS` where it is known whose workflows and which Sigstore count."""
-        known = {"COSIGN_IDENTITY": IDENTITY, "REGISTRIES": self.where, **PUBLISH.environment, **self.sigstore.settings}
+        known = {
+            "COSIGN_IDENTITY": IDENTITY,
+            "SHIP_REGISTRIES": self.where,
+            **PUBLISH.environment,
+            **self.sigstore.settings,
+        }
         return self.project.ship(*arguments, **known | environment)
 
     def copied(self, path: Path) -> "Release":
@@ -294,15 +299,15 @@ def test_what_a_stranger_signed_is_neither_released_nor_promoted(
     push(release.project.layout, f"{where}:{commit}")
     release.say_all(f"{where}@{release.digest}", repository="them/wines")
 
-    refused(release.ship("release", REGISTRIES=where), *[CALLER] * len(KINDS))
-    refused(release.ship("promote", commit, "dev", REGISTRIES=where), *[CALLER] * len(KINDS))
+    refused(release.ship("release", SHIP_REGISTRIES=where), *[CALLER] * len(KINDS))
+    refused(release.ship("promote", commit, "dev", SHIP_REGISTRIES=where), *[CALLER] * len(KINDS))
     assert registry.tags(repository) == [commit]
     assert f"sha-{release.project.revision}" == commit
 
 
 def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Registry, repository: str) -> None:
     step = release.sigstore.github.environment(replace(PUBLISH, ref="refs/heads/try"))
-    done = release.ship("publish", "--commit-only", **{**step, "REGISTRIES": f"{registry.host}/{repository}"})
+    done = release.ship("publish", "--commit-only", **{**step, "SHIP_REGISTRIES": f"{registry.host}/{repository}"})
 
     assert done.returncode == 1
     assert "runs for refs/heads/try, and only what is signed for refs/heads/main counts" in done.stdout

@@ -20,9 +20,9 @@ STAND_IN = "shipshape/python:official-layout"
 
 @pytest.fixture(scope="module")
 def base() -> str:
-    if not os.environ["PYTHON_IMAGE"].startswith("shipshape/"):
-        pytest.skip(f"{os.environ['PYTHON_IMAGE']} is the official base: all other tests ran on it")
-    arguments = ("--build-arg", f"PYTHON_IMAGE={os.environ['PYTHON_IMAGE']}", "--provenance=false", "--load")
+    if not os.environ["SHIP_PYTHON_IMAGE"].startswith("shipshape/"):
+        pytest.skip(f"{os.environ['SHIP_PYTHON_IMAGE']} is the official base: all other tests ran on it")
+    arguments = ("--build-arg", f"PYTHON_IMAGE={os.environ['SHIP_PYTHON_IMAGE']}", "--provenance=false", "--load")
     recipe = Path(__file__).with_name("official.Dockerfile")
     run("docker", "buildx", "build", *arguments, f"--tag={STAND_IN}", f"--file={recipe}", str(recipe.parent))
     return STAND_IN
@@ -31,19 +31,19 @@ def base() -> str:
 @pytest.fixture(scope="module")
 def project(base: str, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A clone with the image on that base, scanned."""
-    project = build(clone_of_the_work_tree(tmp_path_factory.mktemp("official") / "shipshape"), PYTHON_IMAGE=base)
+    project = build(clone_of_the_work_tree(tmp_path_factory.mktemp("official") / "shipshape"), SHIP_PYTHON_IMAGE=base)
     ship(project, "scan", "--allow-unchecked")
     return project
 
 
 def ship(project: Checkout, *arguments: str, **environment: str) -> str:
-    done = project.ship(*arguments, PYTHON_IMAGE=STAND_IN, **environment)
+    done = project.ship(*arguments, SHIP_PYTHON_IMAGE=STAND_IN, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def packages(project: Checkout) -> set[str]:
-    components = json.loads((project.path / "build/bill.json").read_bytes())["components"]
+    components = json.loads((project.path / "build/sbom.cdx.json").read_bytes())["components"]
     return {str(component["name"]) for component in components}
 
 
@@ -67,7 +67,7 @@ def test_it_is_reproduced(project: Checkout, registry: Registry) -> None:
     repository = f"{registry.host}/official/house-price"
     push(project.layout, f"{repository}:{project.image['version']}")
 
-    last = ship(project, "reproduce", project.image["version"], REGISTRIES=repository).splitlines()[-1]
+    last = ship(project, "reproduce", project.image["version"], SHIP_REGISTRIES=repository).splitlines()[-1]
 
     assert f"is {project.image['digest']}, and so is what" in last
 
@@ -78,7 +78,7 @@ def test_a_base_without_a_kept_package_is_refused(base: str, project: Checkout) 
     arguments = ("--provenance=false", "--load", f"--tag={lacking}", "-")
     subprocess.run(["docker", "buildx", "build", *arguments], input=recipe.encode(), check=True, capture_output=True)
     try:
-        done = project.ship("build", PYTHON_IMAGE=lacking)
+        done = project.ship("build", SHIP_PYTHON_IMAGE=lacking)
     finally:
         run("docker", "image", "rm", lacking)
 

@@ -35,9 +35,9 @@ def project(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Che
 
 def scanned(project: Checkout) -> bytes:
     with started_osv() as osv:
-        done = project.ship("scan", OSV_API=osv.url)
+        done = project.ship("scan", SHIP_OSV_API=osv.url)
     assert done.returncode == 0, done.stdout + done.stderr
-    return (project.path / "build" / "bill.json").read_bytes()
+    return (project.path / "build" / "sbom.cdx.json").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_it_is_of_the_built_digest(bill: dict[str, Any], built: dict[str, Any]) 
 def test_the_same_image_gives_the_same_bytes(project: Checkout, text: bytes, tmp_path: Path) -> None:
     elsewhere = clone(project, tmp_path / "elsewhere")
     shutil.copytree(project.path / "build", elsewhere.path / "build")
-    (elsewhere.path / "build" / "bill.json").unlink()
+    (elsewhere.path / "build" / "sbom.cdx.json").unlink()
 
     assert scanned(elsewhere) == text
 

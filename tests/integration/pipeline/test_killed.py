@@ -38,7 +38,7 @@ def test_publish_killed_at_ten_random_moments_leaves_no_untested_version_and_goe
             print(f"turn {turn}: after {moment:.2f} s, {'killed' if hit else 'too late'}: {shown(places)}")  # noqa: T201
             killed += hit
             whole = whole if hit else min(whole, moment)  # it ended sooner than that: the machine is faster by now
-            again = project.ship("publish", REGISTRIES=registries(places))
+            again = project.ship("publish", SHIP_REGISTRIES=registries(places))
             assert again.returncode == 0, again.stdout + again.stderr
             assert_in_order(project, places)
             assert_proven(project, places)
@@ -52,7 +52,7 @@ def measured(project: Checkout) -> float:
     """Return the seconds that an undisturbed publication takes."""
     with started_registry() as first, started_registry() as second:
         started = time.monotonic()
-        done = project.ship("publish", REGISTRIES=registries((first, second)))
+        done = project.ship("publish", SHIP_REGISTRIES=registries((first, second)))
         assert done.returncode == 0, done.stdout + done.stderr
         return time.monotonic() - started
 
@@ -67,7 +67,7 @@ def kill_after(moment: float, project: Checkout, places: Sequence[Registry], *, 
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts", "publish"],
         cwd=project.path,
-        env={**os.environ, "REGISTRIES": registries(places), "KILLED_BY": mark},
+        env={**os.environ, "SHIP_REGISTRIES": registries(places), "KILLED_BY": mark},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

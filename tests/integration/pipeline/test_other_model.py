@@ -44,7 +44,7 @@ type = "category"
 categories = ["none", "old, large", "<b>été</b>"]
 missing = true
 """
-MODEL = {"DATA": "data/wines.csv", "TARGET": "quality", "NAME": "wine-quality", "VERSION": "2.3.0"}
+MODEL = {"table": "data/wines.csv", "target": "quality", "name": "wine-quality", "version": "2.3.0"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Wines:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"SOURCE": str(self.repository), **MODEL}
+        return {"SHIP_SOURCE": str(self.repository)}
 
 
 def table() -> str:
@@ -85,6 +85,8 @@ def wines(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Wines
     (repository / "data").mkdir(parents=True)
     (repository / "data/wines.csv").write_text(table(), encoding="utf-8")
     (repository / "data/wines.toml").write_text(DESCRIPTION, encoding="utf-8")
+    stated = "".join(f'{field} = "{value}"\n' for field, value in MODEL.items())
+    (repository / "ship.toml").write_text(stated)
     (repository / "data/customers.csv").write_text("name\nsomebody\n")
     run("git", "init", "--quiet", cwd=repository)
     commit(repository)
@@ -142,12 +144,7 @@ def test_the_record_says_what_went_in(wines: Wines) -> None:
     image = wines.checkout.image
 
     assert (image["revision"], image["pipeline"]) == (revision(wines.repository), revision(wines.checkout.path))
-    assert {
-        "DATA": image["data"],
-        "TARGET": image["target"],
-        "NAME": image["name"],
-        "VERSION": image["version"],
-    } == MODEL
+    assert {"table": image["data"], **{name: image[name] for name in ("target", "name", "version")}} == MODEL
 
 
 def test_nothing_but_the_table_and_its_description_enters_the_build(wines: Wines) -> None:
@@ -159,7 +156,7 @@ def test_nothing_but_the_table_and_its_description_enters_the_build(wines: Wines
 def test_it_is_rebuilt_from_clones_of_both_repositories(wines: Wines, reference: str, tmp_path: Path) -> None:
     run("git", "clone", "--quiet", str(wines.repository), str(tmp_path / "elsewhere"))
     second = clone(wines.checkout, tmp_path / "second")
-    done = second.ship("reproduce", reference, SOURCE=str(tmp_path / "elsewhere"))
+    done = second.ship("reproduce", reference, SHIP_SOURCE=str(tmp_path / "elsewhere"))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"and so is what {revision(wines.repository)} builds" in done.stdout
@@ -191,14 +188,12 @@ def test_the_tests_of_one_model_are_not_run_on_another(wines: Wines) -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"DATA": "data/beers.csv"}, "there is no table data/beers.csv"),
-        ({"DATA": ""}, "DATA is not set"),
-        ({"TARGET": ""}, "TARGET is not set"),
-        ({"TARGET": "price"}, "has no column 'price'"),
-        ({"VERSION": ""}, "VERSION is not set"),
-        ({"NAME": "Wine Quality"}, "is not a name"),
-        ({"VERSION": "$(touch pwned)"}, "is not a version"),
-        ({"SOURCE": "/"}, "is not a Git repository"),
+        ({"SHIP_TABLE": "data/beers.csv"}, "there is no table data/beers.csv"),
+        ({"SHIP_TARGET": "price"}, "has no column 'price'"),
+        ({"SHIP_FILE": "beers.toml"}, "does not state the table"),
+        ({"SHIP_NAME": "Wine Quality"}, "is not a name"),
+        ({"SHIP_VERSION": "$(touch pwned)"}, "is not a version"),
+        ({"SHIP_SOURCE": "/"}, "is not a Git repository"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_built(wines: Wines, changed: dict[str, str], reason: str) -> None:
@@ -215,7 +210,7 @@ def test_uncommitted_changes_of_either_repository_cannot_be_published(wines: Win
     shutil.copytree(wines.repository, tmp_path / "changed")
     (tmp_path / "changed" / "data/wines.csv").write_text(table() + "5,5,5,0,none,5\n", encoding="utf-8")
 
-    done = wines.checkout.ship("publish", **wines.environment | {"SOURCE": str(tmp_path / "changed")})
+    done = wines.checkout.ship("publish", **wines.environment | {"SHIP_SOURCE": str(tmp_path / "changed")})
 
     assert done.returncode == 1
     assert "uncommitted" in done.stdout

@@ -68,7 +68,7 @@ def released(built_checkout: Checkout, registry: Registry, tmp_path_factory: pyt
     checkout = Checkout(tmp_path_factory.mktemp("released") / "shipshape")
     shutil.copytree(built_checkout.path, checkout.path)
     repository = f"{registry.host}/promote/house-price"
-    variables = {"REGISTRIES": repository, "COMPOSE_PROJECT_NAME": f"promote-{uuid.uuid4().hex[:8]}"}
+    variables = {"SHIP_REGISTRIES": repository, "COMPOSE_PROJECT_NAME": f"promote-{uuid.uuid4().hex[:8]}"}
     project = Project(checkout, repository, {}, variables)
     publish(project)
     set_version(checkout, NEXT)
@@ -111,7 +111,7 @@ def publish(project: Project) -> None:
 
 
 def set_version(checkout: Checkout, version: str) -> None:
-    path = checkout.path / "pyproject.toml"
+    path = checkout.path / "ship.toml"
     lines = [
         f'version = "{version}"' if line.startswith("version =") else line for line in path.read_text().splitlines()
     ]
@@ -188,7 +188,7 @@ def test_an_unknown_version_is_refused(project: Project) -> None:
 def test_with_no_registry_a_rollback_says_how_to_go_back_by_hand(project: Project, port: int) -> None:
     for version in (project.first, NEXT):
         project.promote(version, "dev")
-    down = replace(project, variables={**project.variables, "REGISTRIES": f"localhost:{port}/x"})
+    down = replace(project, variables={**project.variables, "SHIP_REGISTRIES": f"localhost:{port}/x"})
 
     said = down.ship("rollback", "dev", status=1)
 
@@ -287,8 +287,8 @@ def test_what_is_not_the_service_gives_no_answer(project: Project, strange: str,
 def test_a_service_with_keys_gets_the_one_of_its_environment(project: Project, strange: str) -> None:
     set_url(project, "prod", f"{strange}/locked")
 
-    assert project.runs("prod") == ("no answer", f"{strange}/locked says 401: set API_KEY_PROD")
-    project.variables["API_KEY_PROD"] = "secret"
+    assert project.runs("prod") == ("no answer", f"{strange}/locked says 401: set SHIP_API_KEY_PROD")
+    project.variables["SHIP_API_KEY_PROD"] = "secret"
     assert project.runs("prod") == ("other", "7.7.7 from commit 012345678901")
 
 

@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def publish(project: Checkout, repository: str, *hosts: str) -> "subprocess.CompletedProcess[str]":
-    return project.ship("publish", REGISTRIES=" ".join(f"{host}/{repository}" for host in hosts))
+    return project.ship("publish", SHIP_REGISTRIES=" ".join(f"{host}/{repository}" for host in hosts))
 
 
 def all_tags(project: Checkout) -> list[str]:
@@ -178,7 +178,7 @@ def test_a_version_that_appears_after_it_was_looked_for_is_not_overwritten(
 def test_the_digest_of_a_tag_is_that_of_the_bytes(project: Checkout, registry: Registry, repository: str) -> None:
     """The same JSON with a line end behind it is another manifest, of which nobody said anything."""
     where = f"{registry.host}/{repository}"
-    assert project.ship("publish", "--commit-only", REGISTRIES=where).returncode == 0
+    assert project.ship("publish", "--commit-only", SHIP_REGISTRIES=where).returncode == 0
     original = registry.content(repository, f"sha-{project.revision}")
     changed = registry.put_manifest(repository, "1.0.0", original + b"\r\n")
     done = project.ship("verify", f"{where}:1.0.0")
@@ -254,7 +254,7 @@ def test_a_commit_is_published_without_a_version_and_released_later_without_a_bu
     project: Checkout, registry: Registry, second_registry: Registry, repository: str, own_key: Path, tmp_path: Path
 ) -> None:
     places = (registry, second_registry)
-    where = {"REGISTRIES": " ".join(f"{place.host}/{repository}" for place in places)}
+    where = {"SHIP_REGISTRIES": " ".join(f"{place.host}/{repository}" for place in places)}
 
     done = project.ship("publish", "--commit-only", **where)
     assert done.returncode == 0, done.stdout
@@ -272,7 +272,7 @@ def test_a_commit_is_published_without_a_version_and_released_later_without_a_bu
         assert {place.digest(repository, tag) for tag in tags} == {digest}
     notes = (project.path / "build" / "release" / "notes.md").read_text()
     assert f"{registry.host}/{repository}:1.0.0@{digest}" in notes
-    assert json.loads((project.path / "build" / "release" / "bill.cdx.json").read_bytes())["bomFormat"] == "CycloneDX"
+    assert json.loads((project.path / "build" / "release" / "sbom.cdx.json").read_bytes())["bomFormat"] == "CycloneDX"
     trust = ("--key", str(Key(own_key).public), "--insecure-ignore-tlog=true", "--type", "slsaprovenance1")
     bundle = project.path / "build" / "release" / "provenance.intoto.jsonl"
     assert bundle.read_bytes().count(b"\n") == 1
@@ -281,7 +281,7 @@ def test_a_commit_is_published_without_a_version_and_released_later_without_a_bu
 
 def test_another_digest_than_was_built_is_not_published(project: Checkout, registry: Registry, repository: str) -> None:
     other = "sha256:" + "0" * 64
-    done = project.ship("publish", "--commit-only", "--digest", other, REGISTRIES=f"{registry.host}/{repository}")
+    done = project.ship("publish", "--commit-only", "--digest", other, SHIP_REGISTRIES=f"{registry.host}/{repository}")
 
     assert done.returncode == 1
     assert f"{other} was built, and build/image is {project.image['digest']}" in done.stdout
@@ -292,8 +292,8 @@ def test_a_version_that_is_not_this_project_s_cannot_be_released(
     project: Checkout, registry: Registry, repository: str
 ) -> None:
     where = f"{registry.host}/{repository}"
-    assert project.ship("publish", "--commit-only", REGISTRIES=where).returncode == 0
-    done = project.ship("release", "v1.0.1", REGISTRIES=where)
+    assert project.ship("publish", "--commit-only", SHIP_REGISTRIES=where).returncode == 0
+    done = project.ship("release", "v1.0.1", SHIP_REGISTRIES=where)
 
     assert done.returncode == 1
     assert "this commit is version 1.0.0" in done.stdout
@@ -302,7 +302,7 @@ def test_a_version_that_is_not_this_project_s_cannot_be_released(
 
 def test_what_has_no_evidence_cannot_be_released(project: Checkout, registry: Registry, repository: str) -> None:
     push(project.layout, f"{registry.host}/{repository}:sha-{project.revision}")
-    done = project.ship("release", REGISTRIES=f"{registry.host}/{repository}")
+    done = project.ship("release", SHIP_REGISTRIES=f"{registry.host}/{repository}")
 
     assert done.returncode == 1
     assert "not to be trusted" in done.stdout

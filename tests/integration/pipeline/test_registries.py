@@ -146,7 +146,7 @@ def published(
         push(newer, f"{kinds.behind[PAGED].host}/{repository(PAGED)}:{tag}")
     everywhere, said = " ".join(kinds.where(name) for name in kinds.started), {}
     for command in (["publish", "--commit-only"], ["release", "v1.0.0"], ["verify", "1.0.0"]):
-        done = project.ship(*command, REGISTRIES=everywhere)
+        done = project.ship(*command, SHIP_REGISTRIES=everywhere)
         assert done.returncode == 0, done.stdout + done.stderr
         said[command[0]] = done.stdout
     return Published(project, said)
@@ -163,7 +163,7 @@ def test_the_digest_arrives_under_its_tags(published: Published, kinds: Kinds, n
 @pytest.mark.parametrize("name", NAMES)
 def test_the_image_can_be_had_for_a_rebuild(published: Published, kinds: Kinds, name: str) -> None:
     """What is rebuilt then is the same whatever the registry, and takes its time: test_reproduce.py."""
-    done = published.project.ship("reproduce", "1.0.0", "--commit", "nowhere", REGISTRIES=kinds.where(name))
+    done = published.project.ship("reproduce", "1.0.0", "--commit", "nowhere", SHIP_REGISTRIES=kinds.where(name))
 
     assert done.returncode == 1
     assert f"pulling {kinds.where(name)}@{published.digest}" in done.stdout
@@ -201,7 +201,7 @@ def test_without_a_login_it_says_how_to_log_in(
     published: Published, kinds: Kinds, tmp_path: Path, command: list[str]
 ) -> None:
     place = kinds["with-a-login"]
-    done = published.project.ship(*command, REGISTRIES=f"{place.host}/nobody/x", DOCKER_CONFIG=str(tmp_path))
+    done = published.project.ship(*command, SHIP_REGISTRIES=f"{place.host}/nobody/x", DOCKER_CONFIG=str(tmp_path))
 
     assert done.returncode == 1
     assert f"{place.host} cannot be asked about {place.host}/nobody/x:" in done.stdout
@@ -212,7 +212,7 @@ def test_without_a_login_it_says_how_to_log_in(
 @pytest.mark.parametrize("command", [["publish"], ["verify", "1.0.0"], ["release"], ["reproduce", "1.0.0"]])
 def test_a_registry_that_fails_for_good_is_named(published: Published, registry: Registry, command: list[str]) -> None:
     with in_front_of(registry, lambda _: Answer(500, b"Internal Server Error")) as broken:
-        done = published.project.ship(*command, REGISTRIES=f"{broken.host}/broken/x")
+        done = published.project.ship(*command, SHIP_REGISTRIES=f"{broken.host}/broken/x")
 
     assert done.returncode == 1
     assert f"{broken.host} cannot be asked about {broken.host}/broken/x:" in done.stdout

@@ -38,7 +38,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def registries(built_checkout: Checkout, registry: Registry, second_registry: Registry) -> str:
-    """REGISTRIES: two that hold the built image under its version."""
+    """SHIP_REGISTRIES: two that hold the built image under its version."""
     places = [f"{place.host}/{REPOSITORY}" for place in (registry, second_registry)]
     for place in places:
         push(built_checkout.layout, f"{place}:{built_checkout.image['version']}")
@@ -100,7 +100,7 @@ def test_another_clone_on_another_host_builds_the_published_digest(
     version, digest = built_checkout.image["version"], built_checkout.image["digest"]
 
     leaking = {**HOSTILE, "GIT_DIR": str(other.path / ".git"), "TMPDIR": str(scratch)}  # as in a Git hook
-    done = on_another_host(other, "reproduce", version, REGISTRIES=registries, **leaking)
+    done = on_another_host(other, "reproduce", version, SHIP_REGISTRIES=registries, **leaking)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[0] in {"elsewhere", os.uname().nodename}
@@ -118,7 +118,7 @@ def test_a_commit_that_changed_one_byte_is_told_by_the_file(
     change_one_letter(other)
     commit(other)
 
-    done = other.ship("reproduce", built_checkout.image["version"], "--commit", "HEAD", REGISTRIES=registries)
+    done = other.ship("reproduce", built_checkout.image["version"], "--commit", "HEAD", SHIP_REGISTRIES=registries)
 
     size = (other.path / CHANGED).stat().st_size
     changed = f"opt/service/{CHANGED}: content ({size} → {size} bytes), and its .pyc"
@@ -194,7 +194,7 @@ def test_an_interrupted_rebuild_leaves_nothing(other: Checkout, registries: str,
     with subprocess.Popen(
         [sys.executable, "-m", "scripts", "reproduce"],
         cwd=other.path,
-        env={**os.environ, "REGISTRIES": registries, "TMPDIR": str(scratch)},
+        env={**os.environ, "SHIP_REGISTRIES": registries, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as stage:
@@ -219,7 +219,7 @@ def test_what_one_registry_lacks_is_not_compared(
     places = [f"{place.host}/apart/house-price" for place in (registry, second_registry)]
     push(built_checkout.layout, f"{places[0]}:1.0.0")
 
-    done = built_checkout.ship("reproduce", "1.0.0", REGISTRIES=" ".join(places))
+    done = built_checkout.ship("reproduce", "1.0.0", SHIP_REGISTRIES=" ".join(places))
 
     assert done.returncode == 1
     assert f"there is no {places[1]}:1.0.0" in done.stdout
@@ -227,7 +227,7 @@ def test_what_one_registry_lacks_is_not_compared(
 
 def test_what_was_never_published_is_said_so(built_checkout: Checkout, registries: str) -> None:
     for unknown in ("9.9.9", "sha-" + "0" * 40, "sha256:" + "0" * 64):
-        done = built_checkout.ship("reproduce", unknown, REGISTRIES=registries)
+        done = built_checkout.ship("reproduce", unknown, SHIP_REGISTRIES=registries)
 
         assert done.returncode == 1
         assert "there is no localhost:" in done.stdout
@@ -242,7 +242,7 @@ def test_a_commit_that_is_not_in_this_clone_says_how_to_get_it(
     run("git", "add", "--all", cwd=other.path)
     commit(other)
 
-    done = other.ship("reproduce", str(built_checkout.image["digest"]), REGISTRIES=registries)
+    done = other.ship("reproduce", str(built_checkout.image["digest"]), SHIP_REGISTRIES=registries)
 
     assert done.returncode == 1
     assert f"the commit '{built_checkout.image['revision']}' is not in {other.path}" in done.stdout

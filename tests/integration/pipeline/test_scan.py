@@ -42,8 +42,8 @@ def project(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Che
 
 
 def scan(project: Checkout, url: str, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    environment = {"CI": "", "SCAN_UNCHECKED": "", **environment}
-    return project.ship("scan", *options, OSV_API=url, **environment)
+    environment = {"CI": "", "SHIP_SCAN_UNCHECKED": "", **environment}
+    return project.ship("scan", *options, SHIP_OSV_API=url, **environment)
 
 
 def record(project: Checkout) -> Any:
@@ -61,7 +61,7 @@ def exceptions(project: Checkout) -> Iterator[Path]:
 
 def test_an_image_without_known_vulnerabilities_is_clean(project: Checkout, osv: Osv) -> None:
     done = scan(project, osv.url)
-    bill = json.loads((project.path / "build" / "bill.json").read_bytes())
+    bill = json.loads((project.path / "build" / "sbom.cdx.json").read_bytes())
     found = record(project)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -103,7 +103,7 @@ def test_a_mirror_that_is_no_url_is_said_and_is_no_missing_answer(project: Check
     done = scan(project, "osv.example.org")
 
     assert done.returncode == 1
-    assert "OSV_API: 'osv.example.org' is not an address" in done.stdout
+    assert "SHIP_OSV_API: 'osv.example.org' is not an address" in done.stdout
     assert record(project) is None
 
 
@@ -165,5 +165,5 @@ def test_in_ci_an_unanswered_scan_fails_unless_asked_otherwise(project: Checkout
     assert record(project) is None
 
     assert scan(project, nobody, "--allow-unchecked", CI="true").returncode == 0
-    assert scan(project, nobody, CI="true", SCAN_UNCHECKED="allow").returncode == 0
+    assert scan(project, nobody, CI="true", SHIP_SCAN_UNCHECKED="allow").returncode == 0
     assert record(project)["outcome"] == "not checked"

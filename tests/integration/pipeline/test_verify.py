@@ -27,7 +27,7 @@ class Release:
     project: Checkout
     key: Key
     where: str
-    """REGISTRIES"""
+    """SHIP_REGISTRIES"""
     said: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Predicates by their type."""
 
@@ -48,7 +48,7 @@ def release(
     shutil.copytree(built_checkout.path, project.path)
     project.count_as_tested()
     where = f"{registry.host}/evidence/house-price {second_registry.host}/evidence/house-price"
-    done = project.ship("publish", REGISTRIES=where)
+    done = project.ship("publish", SHIP_REGISTRIES=where)
     assert done.returncode == 0, done.stdout
     release = Release(project, Key(own_key), where)
     for kind in (BILL, PROVENANCE, TESTS):
@@ -65,7 +65,7 @@ def bare(release: Release, registry: Registry, repository: str) -> str:
 
 
 def verify(project: Checkout, reference: str, where: str = "") -> "subprocess.CompletedProcess[str]":
-    return project.ship("verify", reference, **({"REGISTRIES": where} if where else {}))
+    return project.ship("verify", reference, **({"SHIP_REGISTRIES": where} if where else {}))
 
 
 def say(release: Release, reference: str, key: Key | None = None, **changed: dict[str, Any] | None) -> None:
@@ -374,7 +374,7 @@ def test_publishing_again_attaches_what_was_deleted_and_keeps_what_others_attach
     shutil.copytree(release.project.path, project.path)
     repository = "deleted/house-price"
     where = f"{registry.host}/{repository} {second_registry.host}/{repository}"
-    assert project.ship("publish", REGISTRIES=where).returncode == 0
+    assert project.ship("publish", SHIP_REGISTRIES=where).returncode == 0
     [theirs] = second_registry.attach(repository, release.digest, b"a note of somebody else")
     before = second_registry.referrers(repository, release.digest)
     gone = [
@@ -386,7 +386,7 @@ def test_publishing_again_attaches_what_was_deleted_and_keeps_what_others_attach
     unread = "(3 of its referrers could not be read)"  # with the note, which is none
     reasons = (f"no test result by the key {release.key.public} {unread}", "no bill of materials by the key")
     refused(verify(project, "1.0.0", where), *reasons)
-    again = project.ship("publish", REGISTRIES=where)
+    again = project.ship("publish", SHIP_REGISTRIES=where)
     assert again.returncode == 0, again.stdout
     assert "2 referrers that are gone: taken out" in again.stdout
     assert verify(project, "1.0.0", where).returncode == 0

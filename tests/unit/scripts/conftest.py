@@ -4,7 +4,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from scripts import console
+from scripts import console, variables
 from scripts.environments import record
 from tests.unit.scripts.fake_cosign import FakeCosign
 from tests.unit.scripts.repository import Repository
@@ -44,7 +44,7 @@ def git(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def example(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins with the example, whatever model this `./ship unit` was typed for."""
-    for variable in ("SOURCE", "DATA", "TARGET", "NAME", "VERSION"):
+    for variable in variables.SHIPMENT:
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from scripts import grammar
 from scripts.environments.record import ENVIRONMENTS, Record
 from scripts.errors import Failure
+from scripts.evidence.verification import Verified
 from scripts.oci.labels import Release
-from scripts.stages.verify import Verified
 
 EMPTY = "# By hand: URL=https://…\nVERSION=\nDIGEST=\nREVISION=\n"
 REPOSITORIES = (grammar.Repository("docker.io/me/x"), grammar.Repository("ghcr.io/me/x"))
@@ -18,7 +18,9 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
 def release(version: str) -> Release:
     """Return the image of `version`, with a digest and a revision that no other version has."""
     number = version.replace(".", "0")
-    return Release.of(version, f"sha256:{number:0>64}", f"{number:0>40}")
+    return Release(
+        grammar.Version(version), grammar.Digest(f"sha256:{number:0>64}"), grammar.Revision(f"{number:0>40}")
+    )
 
 
 def text(version: str, **other: str) -> str:
@@ -32,7 +34,7 @@ def verified(reference: str) -> Verified:
     """Find the images of VERSIONS right, by tag, digest or commit, and no other."""
     for image in map(release, VERSIONS):
         if reference in {image.version, image.digest, f"sha-{image.revision}"}:
-            return Verified(grammar.Digest(image.digest), image.version, image.revision, REPOSITORIES, bill={})
+            return Verified(image, REPOSITORIES, sbom={})
     raise Failure(f"{reference} is in no registry")
 
 

@@ -35,7 +35,7 @@ class Shelf:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> "Shelf":
         for name in ("digest", "tags", "tag", "push"):
             monkeypatch.setattr(registry, name, getattr(self, name))
-        monkeypatch.setenv("REGISTRIES", f"{HUB} {GHCR}")
+        monkeypatch.setenv("SHIP_REGISTRIES", f"{HUB} {GHCR}")
         return self
 
     def put(self, repository: Repository, name: str, digest: Digest) -> None:

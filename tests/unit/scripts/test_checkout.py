@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from scripts import checkout
-from scripts.errors import Failure
 from scripts.grammar import Revision
 
 
@@ -95,28 +94,6 @@ def test_a_commit_is_in_a_branch_here_or_at_origin(root: Path) -> None:
     assert not checkout.is_in(Revision("0" * 40), "HEAD")
     git("update-ref", "refs/remotes/origin/main", second)
     assert checkout.is_in(second, "main")
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("[project]\nversion = 1.0.0\n", "no version can be read from pyproject.toml"),
-        ("[project]\n", "no version can be read from pyproject.toml: 'version'"),
-        ("project = 1\n", "no version can be read from pyproject.toml"),
-        ("[project]\nversion = 1.0\n", "the version in pyproject.toml: 1.0 is not a version"),
-        ('[project]\nversion = "01.0.0"\n', "the version in pyproject.toml: '01.0.0' is not a version"),
-        ('[project]\nversion = "$(touch pwned)"\n', "the version in pyproject.toml: '$(touch pwned)' is not a version"),
-        ("\xff", "no version can be read from pyproject.toml"),
-    ],
-)
-def test_a_version_that_is_none_is_refused_and_shown_how(root: Path, content: str, reason: str) -> None:
-    (root / "pyproject.toml").write_bytes(content.encode("latin-1"))
-
-    with pytest.raises(Failure) as failed:
-        checkout.version()
-
-    assert failed.value.reason.startswith(reason)
-    assert failed.value.remedy == 'version = "1.0.0", with quotes, in the section [project]'
 
 
 def test_no_setting_hides_that_files_differ_from_the_commit(root: Path) -> None:

@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     """A repository of the pipeline alone, with one commit."""
     root = tmp_path / "project"
     shutil.copytree(ROOT / "scripts", root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Dockerfile", "pyproject.toml", ".gitignore"):
+    for name in ("Dockerfile", "pyproject.toml", "ship.toml", ".gitignore"):
         shutil.copy(ROOT / name, root)
     git(root, "init", "--quiet")
     git(root, "add", "--all")
@@ -61,7 +61,7 @@ def test_help_names_every_stage() -> None:
 
     assert done.returncode == 0
     assert all(f"  {stage} " in done.stdout for stage in STAGES)
-    assert "REGISTRIES" in done.stdout
+    assert "SHIP_REGISTRIES" in done.stdout
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -254,12 +254,12 @@ def test_a_platform_that_is_not_supported_is_wrong_usage(stage: str) -> None:
 
 
 def test_a_version_that_is_none_is_refused_before_anything_is_done(project: Path) -> None:
-    (project / "pyproject.toml").write_text("[project]\nversion = 1.0.0\n")
+    (project / "ship.toml").write_text("version = 1.0.0\n")
     git(project, "commit", "--quiet", "--all", "--message", "a version")
     done = ship(root=project)
 
     assert done.returncode == 1
-    assert "why: no version can be read from pyproject.toml" in done.stdout
+    assert "why: ship.toml is not what it should be" in done.stdout
     assert "next: " in done.stdout
     assert "Traceback" not in done.stderr
 

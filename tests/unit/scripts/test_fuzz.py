@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts import __main__ as command_line
+from scripts import artifacts
+from scripts.artifacts import Built
 from scripts.environments import record_file
 from scripts.errors import Failure
 from scripts.evidence import cosign, referrers, statements
@@ -39,10 +41,10 @@ from scripts.grammar import (
     document,
 )
 from scripts.oci import registry
+from scripts.oci.labels import Release
 from scripts.oci.layout import Layout
 from scripts.oci.location import references
 from scripts.process import Ended
-from scripts.stages import build
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 # What a program, a shell, a terminal or a reader of lines would act on.
@@ -114,7 +116,7 @@ CONFIG = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"x": "y"
 @given(changed(IMAGE))
 def test_the_record_of_a_build(content: bytes) -> None:
     try:
-        image = document(content, build.Built, "build/image.json")
+        image = document(content, Built, "build/image.json")
     except Failure:
         return
     assert all(map(Digest.matches, [image.digest, *image.platforms.values()]))
@@ -273,12 +275,13 @@ def test_what_a_bundle_says_that_it_is(content: bytes) -> None:
         assert cosign.refusal(said, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
 
 
-CLAIM = Claim(Digest(DIGEST), Version("1.0.0"), Revision("a" * 40), frozenset({Platform("linux/amd64")}))
+RELEASE = Release(Version("1.0.0"), Digest(DIGEST), Revision("a" * 40))
+CLAIM = Claim(RELEASE, frozenset({Platform("linux/amd64")}))
 SUITE = {"name": "tests/integration", "digest": {"gitCommit": "a" * 40},
          "annotations": {"platform": "linux/amd64", "passed": 1, "failed": 0}}  # fmt: skip
 TESTS = {"result": "PASSED", "configuration": [SUITE]}
-BILL = {
-    "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": CLAIM.digest.encoded}]}},
+SBOM = {
+    "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": RELEASE.digest.encoded}]}},
     "components": [{"type": "library"}, {"type": "machine-learning-model"}],
 }
 
@@ -289,20 +292,20 @@ def test_a_test_result(content: bytes) -> None:
         statements.test_fact(content, CLAIM)
         suite = json.loads(content)["configuration"][0]
         assert suite["annotations"]["passed"] > 0 == suite["annotations"]["failed"]
-        assert suite["digest"]["gitCommit"] == CLAIM.revision
+        assert suite["digest"]["gitCommit"] == RELEASE.revision
 
 
-@given(changed(BILL))
+@given(changed(SBOM))
 def test_a_bill_of_materials(content: bytes) -> None:
     with contextlib.suppress(Failure):
-        statements.bill_fact(content, CLAIM)
-        assert CLAIM.digest.encoded in json.dumps(json.loads(content)["metadata"])
+        statements.sbom_fact(content, CLAIM)
+        assert RELEASE.digest.encoded in json.dumps(json.loads(content)["metadata"])
 
 
 @given(TEXTS | st.builds("{}{}{}".format, TEXTS, st.sampled_from([":", "@", "/"]), TEXTS))
 def test_a_reference(text: str) -> None:
     with contextlib.suppress(Failure):
-        for reference in references(text):
+        for reference in references(text, [HUB]):
             assert Repository.matches(reference.repository)
             assert reference.tag or reference.digest
             assert text.isprintable()
@@ -316,7 +319,7 @@ def test_a_reference(text: str) -> None:
 def test_what_is_typed_behind_ship(tmp_path_factory: pytest.TempPathFactory, command: list[str], text: str) -> None:
     """No registry has what is asked for, and no engine runs."""
     with answered(b"", "no such thing"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command_line, "BUILD", tmp_path_factory.mktemp("build"))
+        patch.setattr(artifacts, "BUILD", tmp_path_factory.mktemp("build"))
         patch.setenv("PATH", "/nowhere")
         patch.setattr(sys, "argv", ["./ship", *command, text])
         printed = io.StringIO()

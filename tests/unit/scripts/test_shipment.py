@@ -1,6 +1,5 @@
-"""Whose model is built, as the environment says it."""
+"""What is shipped, as ship.toml and the variables say it."""
 
-import platform
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import Failure
-from scripts.oci import registry
-from scripts.shipment import commit, name, source, version
+from scripts.grammar import Column, Name, RelativePath, Version
+from scripts.shipment import Shipment, commit, local_repositories, platforms, repositories, shipment
 
 Environment = Callable[..., None]
+EXAMPLE = 'name = "house-price"\nversion = "1.0.0"\ntable = "training/data/houses.csv"\ntarget = "price"\n'
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -36,7 +36,7 @@ def repository(root: Path, files: dict[str, str]) -> Path:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of this project, as far as it matters here."""
     files = {
-        "pyproject.toml": '[project]\nversion = "1.0.0"\n',
+        "ship.toml": EXAMPLE,
         "training/data/houses.csv": "area,price\n80,100\n",
         "training/data/houses.toml": "",
         "more.csv": "x,y\n",
@@ -64,11 +64,11 @@ def environment(wines: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 
     def set_all(**changed: str | None) -> None:
         usual = {
-            "SOURCE": str(wines),
-            "DATA": "data/wines.csv",
-            "TARGET": "quality",
-            "NAME": "wine",
-            "VERSION": "2.3.0",
+            "SHIP_SOURCE": str(wines),
+            "SHIP_TABLE": "data/wines.csv",
+            "SHIP_TARGET": "quality",
+            "SHIP_NAME": "wine",
+            "SHIP_VERSION": "2.3.0",
         }
         for variable, value in (usual | changed).items():
             if value is None:
@@ -81,99 +81,102 @@ def environment(wines: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_nothing_said_is_the_example_of_this_checkout(environment: Environment, checkout: Path, value: None) -> None:
-    environment(SOURCE=value, DATA=value, TARGET=value, NAME=value, VERSION=value)
-    found = source()
+    environment(SHIP_SOURCE=value, SHIP_TABLE=value, SHIP_TARGET=value, SHIP_NAME=value, SHIP_VERSION=value)
+    found = shipment()
 
     assert found.is_example
-    assert found.table == checkout / "training/data/houses.csv"
+    assert found.path == checkout / "training/data/houses.csv"
     assert (found.target, found.name, found.version) == ("price", "house-price", "1.0.0")
 
 
 def test_everything_said_is_a_table_of_another_repository(environment: Environment, wines: Path) -> None:
     environment()
-    found = source()
+    found = shipment()
 
     assert not found.is_example
-    assert found.table == wines / "data/wines.csv"
+    assert found.path == wines / "data/wines.csv"
     assert (found.target, found.name, found.version) == ("quality", "wine", "2.3.0")
     assert commit().revision == git(wines, "rev-parse", "HEAD")
-    assert registry.local_repositories() == ["localhost:5001/wine", "localhost:5002/wine"]
+    assert local_repositories() == ["localhost:5001/wine", "localhost:5002/wine"]
 
 
 def test_a_table_of_the_example_s_name_elsewhere_is_not_the_example(environment: Environment) -> None:
-    environment(DATA="training/data/houses.csv", TARGET="price")
+    environment(SHIP_TABLE="training/data/houses.csv", SHIP_TARGET="price")
 
-    assert not source().is_example
+    assert not shipment().is_example
 
 
 def test_another_table_of_this_checkout_has_its_version(environment: Environment, checkout: Path) -> None:
-    environment(SOURCE=None, DATA="more.csv", TARGET="y", VERSION=None)
+    environment(SHIP_SOURCE=None, SHIP_TABLE="more.csv", SHIP_TARGET="y", SHIP_VERSION=None)
 
-    assert (source().version, source().is_example) == ("1.0.0", False)
+    assert (shipment().version, shipment().is_example) == ("1.0.0", False)
     assert commit().revision == git(checkout, "rev-parse", "HEAD")
 
 
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"SOURCE": "/nowhere"}, "no such directory"),
-        ({"SOURCE": "/"}, "is not a Git repository"),
-        ({"DATA": None}, "DATA is not set"),
-        ({"DATA": "data/beers.csv"}, "no table data/beers.csv"),
-        ({"DATA": "data"}, "no table data "),
-        ({"DATA": "../shipshape/more.csv", "TARGET": "y"}, "DATA: '../shipshape/more.csv' is not the path"),
-        ({"DATA": "--upload-pack=touch pwned"}, "DATA: '--upload-pack=touch pwned' is not the path"),
-        ({"TARGET": "quality\x1b[2J"}, r"TARGET: 'quality\x1b[2J' is not the name of a column"),
-        ({"TARGET": None}, "TARGET is not set"),
-        ({"TARGET": "price"}, "no column 'price'"),
-        ({"SOURCE": None, "DATA": "more.csv", "TARGET": None}, "TARGET is not set"),
-        ({"VERSION": None}, "VERSION is not set"),
-        ({"VERSION": "2.3"}, "VERSION: '2.3' is not a version"),
-        ({"VERSION": "$(touch pwned)"}, "VERSION: '$(touch pwned)' is not a version"),
-        ({"NAME": "Wine Quality"}, "NAME: 'Wine Quality' is not a name"),
-        ({"NAME": "me/wine"}, "NAME: 'me/wine' is not a name"),
+        ({"SHIP_SOURCE": "/nowhere"}, "no such directory"),
+        ({"SHIP_SOURCE": "/"}, "is not a Git repository"),
+        ({"SHIP_TABLE": None}, "does not state the table"),
+        ({"SHIP_TABLE": "data/beers.csv"}, "no table data/beers.csv"),
+        ({"SHIP_TABLE": "data"}, "no table data "),
+        (
+            {"SHIP_TABLE": "../shipshape/more.csv", "SHIP_TARGET": "y"},
+            "SHIP_TABLE: '../shipshape/more.csv' is not the path",
+        ),
+        ({"SHIP_TABLE": "--upload-pack=touch pwned"}, "SHIP_TABLE: '--upload-pack=touch pwned' is not the path"),
+        ({"SHIP_TARGET": "quality\x1b[2J"}, r"SHIP_TARGET: 'quality\x1b[2J' is not the name of a column"),
+        ({"SHIP_TARGET": None}, "does not state the target"),
+        ({"SHIP_TARGET": "price"}, "no column 'price'"),
+        ({"SHIP_SOURCE": None, "SHIP_TABLE": "more.csv", "SHIP_TARGET": None}, "no column 'price'"),
+        ({"SHIP_VERSION": None}, "does not state the version"),
+        ({"SHIP_VERSION": "2.3"}, "SHIP_VERSION: '2.3' is not a version"),
+        ({"SHIP_VERSION": "$(touch pwned)"}, "SHIP_VERSION: '$(touch pwned)' is not a version"),
+        ({"SHIP_NAME": "Wine Quality"}, "SHIP_NAME: 'Wine Quality' is not a name"),
+        ({"SHIP_NAME": "me/wine"}, "SHIP_NAME: 'me/wine' is not a name"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(environment: Environment, changed: dict[str, str], reason: str) -> None:
     environment(**changed)
 
     with pytest.raises(Failure) as failed:
-        source()
+        shipment()
 
     assert reason in failed.value.reason
     assert failed.value.remedy
 
 
 def test_a_missing_target_lists_the_columns(environment: Environment) -> None:
-    environment(DATA="bare.csv", TARGET="grade")
+    environment(SHIP_TABLE="bare.csv", SHIP_TARGET="grade")
 
     with pytest.raises(Failure, match="grade") as failed:
-        source()
+        shipment()
 
-    assert failed.value.remedy == "TARGET is one of acidity, total, quality"
+    assert failed.value.remedy == "the target is one of acidity, total, quality"
 
 
 def test_a_folder_of_a_repository_is_not_a_source(environment: Environment, wines: Path) -> None:
-    environment(SOURCE=str(wines / "data"), DATA="wines.csv")
+    environment(SHIP_SOURCE=str(wines / "data"), SHIP_TABLE="wines.csv")
 
     with pytest.raises(Failure, match="a folder of the Git repository"):
-        source()
+        shipment()
 
 
 def test_a_table_that_git_ignores_is_in_no_commit(environment: Environment, wines: Path) -> None:
     (wines / "now.tmp.csv").write_text("x,quality\n")
-    environment(DATA="now.tmp.csv")
+    environment(SHIP_TABLE="now.tmp.csv")
 
     with pytest.raises(Failure, match="Git ignores"):
-        source()
+        shipment()
 
 
 def test_a_link_to_a_table_elsewhere_is_in_no_commit(environment: Environment, wines: Path, checkout: Path) -> None:
     (wines / "linked.csv").symlink_to(checkout / "more.csv")
-    environment(DATA="linked.csv", TARGET="y")
+    environment(SHIP_TABLE="linked.csv", SHIP_TARGET="y")
 
     with pytest.raises(Failure, match="lies outside"):
-        source()
+        shipment()
 
 
 @pytest.mark.parametrize("changed", ["wines", "shipshape"])
@@ -193,7 +196,7 @@ def test_the_build_is_given_the_table_and_its_description_alone(
     environment()
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "stale.csv").touch()
-    source().copy_to(tmp_path / "context")
+    shipment().copy_to(tmp_path / "context")
 
     files = [path for path in (tmp_path / "context").rglob("*") if path.is_file()]
     assert sorted(path.relative_to(tmp_path / "context").as_posix() for path in files) == [
@@ -204,31 +207,106 @@ def test_the_build_is_given_the_table_and_its_description_alone(
 
 
 def test_a_table_may_lie_alone(environment: Environment, tmp_path: Path) -> None:
-    environment(DATA="./bare.csv")
-    source().copy_to(tmp_path / "context")
+    environment(SHIP_TABLE="bare.csv")
+    shipment().copy_to(tmp_path / "context")
 
     assert [path.name for path in (tmp_path / "context").iterdir()] == ["bare.csv"]
-    assert source().data == "bare.csv"
 
 
-def test_the_machine_s_own_name_is_not_the_model_s(environment: Environment) -> None:
-    environment(NAME=platform.node())
+def test_a_record_that_was_sourced_says_nothing_of_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`. deploy/environments/test.env` sets VERSION, which is what runs there, not what is built."""
+    monkeypatch.setenv("VERSION", "3.0.0")
 
-    assert name() == "house-price"
+    assert shipment().version == "1.0.0"
 
 
-@pytest.mark.parametrize("data", [None, "more.csv"])
-def test_a_version_without_a_source_is_not_read(environment: Environment, data: str | None) -> None:
-    """It is there after an environment's record was sourced, and says what runs, not what is built."""
-    environment(SOURCE=None, DATA=data, TARGET="y" if data else None, NAME=None, VERSION="3.0.0")
+def stated(wines: Path, text: str) -> None:
+    (wines / "ship.toml").write_text(text)
+    git(wines, "add", "ship.toml")
+    git(wines, "commit", "--quiet", "--message", "ship.toml")
 
-    assert (version(), source().version) == ("1.0.0", "1.0.0")
+
+WINE = 'name = "wine"\nversion = "2.3.0"\ntable = "data/wines.csv"\ntarget = "quality"\n'
+
+
+def test_a_file_says_what_another_repository_ships(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = 'registries = ["ghcr.io/me/wine", "ghcr.io/me/wine"]\nplatforms = ["linux/arm64"]\n'
+    stated(wines, WINE + more)
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+
+    assert shipment() == Shipment(
+        wines, RelativePath("data/wines.csv"), Column("quality"), Name("wine"), Version("2.3.0")
+    )
+    assert (repositories(), platforms()) == (["ghcr.io/me/wine"], ["linux/arm64"])
+
+
+def test_a_variable_takes_the_place_of_a_line(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated(wines, WINE + 'platforms = ["linux/arm64"]\n')
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+    monkeypatch.setenv("SHIP_VERSION", "2.4.0")
+    monkeypatch.setenv("SHIP_PLATFORMS", "linux/amd64, linux/arm64")
+
+    assert (shipment().name, shipment().version) == ("wine", "2.4.0")
+    assert platforms() == ["linux/amd64", "linux/arm64"]
+
+
+def test_a_repository_with_two_models_has_a_file_for_each(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated(wines, WINE)
+    (wines / "bare.toml").write_text('name = "bare"\nversion = "0.1.0"\ntable = "bare.csv"\ntarget = "quality"\n')
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+    monkeypatch.setenv("SHIP_FILE", "bare.toml")
+
+    assert (shipment().name, shipment().table) == ("bare", "bare.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name = wine", "ship.toml is not what it should be"),
+        ('nmae = "wine"', "unknown field `nmae`"),
+        ('version = "1.0"', "is not a version"),
+        ("version = 1.0", "1.0 is not a version"),
+        ('table = "../wines.csv"', "is not the path"),
+        ('registries = "ghcr.io/me/wine"', "Expected `array`"),
+        ('registries = ["me/wine"]', "is not a repository"),
+        ('platforms = ["linux"]', "is not a platform"),
+        ("\xff", "ship.toml is not what it should be"),
+    ],
+)
+def test_a_file_that_says_nonsense_is_refused(
+    wines: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+) -> None:
+    (wines / "ship.toml").write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+
+    with pytest.raises(Failure, match=reason) as refused:
+        shipment()
+    assert refused.value.remedy
+
+
+def test_the_file_is_the_one_in_the_commit(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git was told not to look, so it would name the commit that says something else."""
+    stated(wines, WINE)
+    git(wines, "update-index", "--assume-unchanged", "ship.toml")
+    (wines / "ship.toml").write_text(WINE.replace("2.3.0", "9.9.9"))
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+
+    assert not commit().dirty
+    assert shipment().version == "2.3.0"
+
+
+def test_what_is_not_committed_yet_counts_while_something_differs(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated(wines, WINE)
+    (wines / "ship.toml").write_text(WINE.replace("2.3.0", "2.4.0"))
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+
+    assert (commit().dirty, shipment().version) == (True, "2.4.0")
 
 
 @pytest.mark.parametrize("hidden", ["assumed unchanged", "other line ends"])
 def test_the_table_is_the_one_in_the_commit(environment: Environment, wines: Path, tmp_path: Path, hidden: str) -> None:
     """Git says that nothing changed, and the work tree holds other bytes."""
-    environment(DATA="bare.csv")
+    environment(SHIP_TABLE="bare.csv")
     if hidden == "assumed unchanged":
         git(wines, "update-index", "--assume-unchanged", "bare.csv")
         (wines / "bare.csv").write_text("acidity,quality\n9,9\n")
@@ -238,7 +316,7 @@ def test_the_table_is_the_one_in_the_commit(environment: Environment, wines: Pat
         git(wines, "checkout", "--", "bare.csv")
         assert b"\r\n" in (wines / "bare.csv").read_bytes()
     assert not commit().dirty
-    source().copy_to(tmp_path / "context")
+    shipment().copy_to(tmp_path / "context")
 
     assert [path.name for path in (tmp_path / "context").iterdir()] == ["bare.csv"]
     assert (tmp_path / "context/bare.csv").read_bytes() == '\ufeff\n"acidity, total",quality\n'.encode()
@@ -251,10 +329,10 @@ def test_a_table_that_the_commit_does_not_have(environment: Environment, wines: 
     (wines / "later.csv").write_text("x,quality\n")
     git(wines, "add", "--force", "--intent-to-add", "later.csv")
     git(wines, "update-index", "--assume-unchanged", "later.csv")
-    environment(DATA="later.csv")
+    environment(SHIP_TABLE="later.csv")
 
     with pytest.raises(Failure) as failed:
-        source().copy_to(tmp_path / "context")
+        shipment().copy_to(tmp_path / "context")
 
     assert failed.value.reason == "the commit does not have later.csv"
 
@@ -265,7 +343,42 @@ def test_an_uncommitted_table_is_built_from_the_work_tree(
     """Such an image says that it is of no commit."""
     environment()
     (wines / "data/wines.csv").write_text("acidity,quality\n1,2\n")
-    source().copy_to(tmp_path / "context")
+    shipment().copy_to(tmp_path / "context")
 
     assert commit().dirty
     assert (tmp_path / "context/data/wines.csv").read_text() == "acidity,quality\n1,2\n"
+
+
+def test_without_registries_two_local_ones_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHIP_REGISTRIES", raising=False)
+
+    assert repositories() == ["localhost:5001/house-price", "localhost:5002/house-price"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "docker.io/me/x ghcr.io/Me/x",
+        " docker.io/me/x,\n ghcr.io/me/x ",
+        "docker.io/me/x ghcr.io/me/x docker.io/me/x",
+    ],
+)
+def test_registries_are_separated_by_spaces_or_commas_and_in_lower_case(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("SHIP_REGISTRIES", named)
+
+    assert repositories() == ["docker.io/me/x", "ghcr.io/me/x"]
+
+
+@pytest.mark.parametrize(
+    "named", ["", " ", ",", "me/x", "docker.io", "docker.io/me/x:1.0.0", "--help", "docker.io/me/x docker.io/$(id)"]
+)
+def test_registries_that_name_no_repository_are_a_mistake_not_the_local_ones(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("SHIP_REGISTRIES", named)
+
+    with pytest.raises(Failure, match="SHIP_REGISTRIES") as refused:
+        repositories()
+    assert "docker.io/me/house-price" in refused.value.remedy

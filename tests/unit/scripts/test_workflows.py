@@ -8,8 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from scripts import ROOT
+from scripts.artifacts import PROVENANCE
 from scripts.environments.record import ENVIRONMENTS
-from scripts.stages import release
 
 Workflows: TypeAlias = dict[str, dict[str, Any]]
 # A status function keeps a job from being skipped because another was; success() is what holds without one.
@@ -193,7 +193,7 @@ def test_a_release_page_says_whether_it_is_the_latest_and_carries_the_provenance
     assert '--latest="$LATEST" --draft=false' in step["run"]
     assert step["env"]["LATEST"] == "${{ needs.tags.outputs.latest }}"
     assert jobs["tags"]["outputs"]["latest"] == "${{ steps.release.outputs.latest }}"
-    assert f"release/{release.PROVENANCE.name}" in step["run"]
+    assert f"release/{PROVENANCE.name}" in step["run"]
 
 
 def test_what_can_be_promoted_by_hand_is_every_environment(workflows: Workflows) -> None:

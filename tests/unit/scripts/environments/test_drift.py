@@ -215,7 +215,7 @@ SAID = json.dumps({"version": IMAGE.version, "revision": IMAGE.revision, "model"
 
 
 def test_a_service_is_asked_with_the_key_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("API_KEY_TEST", "secret")
+    monkeypatch.setenv("SHIP_API_KEY_TEST", "secret")
     with server(SAID) as (url, keys):
         assert running("test", IMAGE, url) == HERE
         assert running("prod", IMAGE, url) == HERE
@@ -229,7 +229,7 @@ def test_a_url_may_have_a_path_and_a_slash_at_its_end() -> None:
             assert running("test", IMAGE, Url(f"{url}{path}")) == HERE
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "401: set API_KEY_TEST"), (403, "403"), (500, "500")])
+@pytest.mark.parametrize(("status", "words"), [(401, "401: set SHIP_API_KEY_TEST"), (403, "403"), (500, "500")])
 def test_a_service_that_wants_a_key_says_which_one(status: int, words: str) -> None:
     with server(b"", status=status) as (url, _):
         assert running("test", IMAGE, url) == Running(State.SILENT, f"{url} says {words}")
@@ -250,11 +250,13 @@ def test_a_question_that_nobody_answers_is_given_up(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("key", ["sec\nret", "sec ret", "sécret"])
 def test_a_key_that_cannot_be_sent_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("API_KEY_TEST", key)
+    monkeypatch.setenv("SHIP_API_KEY_TEST", key)
 
     found = running("test", IMAGE, Url("http://127.0.0.1:1"))
 
-    assert found == Running(State.SILENT, "API_KEY_TEST is no key: it has a space, or a character that is not ASCII")
+    assert found == Running(
+        State.SILENT, "SHIP_API_KEY_TEST is no key: it has a space, or a character that is not ASCII"
+    )
 
 
 @pytest.mark.parametrize(
@@ -299,9 +301,9 @@ def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_key_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("API_KEY_PROD", "secret")
+    monkeypatch.setenv("SHIP_API_KEY_PROD", "secret")
     found = running("prod", None, Url("http://prod.example.com"))
 
     assert found.state is State.SILENT
-    assert found.detail.startswith("API_KEY_PROD is not sent to http://prod.example.com in the clear")
+    assert found.detail.startswith("SHIP_API_KEY_PROD is not sent to http://prod.example.com in the clear")
     assert "secret" not in found.detail

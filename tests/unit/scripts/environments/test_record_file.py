@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scripts import ROOT
-from scripts.environments.record_file import FIELDS, OF_A_RELEASE, Fields, Release, parse, taken_back, with_release
+from scripts.environments.record_file import FIELDS, OF_A_RELEASE, Fields, parse, taken_back, with_release
 from scripts.errors import Failure
 from tests.unit.scripts.repository import release, text
 
@@ -151,12 +151,6 @@ def test_no_page_reads_a_record_into_the_shell_of_its_reader() -> None:
 
     assert len(sourcing) == 3
     assert all("( . deploy/environments/" in line for line in sourcing)
-
-
-def test_what_a_record_could_not_hold_is_no_release() -> None:
-    for wrong in (("1.0", IMAGE.digest, IMAGE.revision), ("1.0.0", "x", IMAGE.revision), ("1.0.0", IMAGE.digest, "x")):
-        with pytest.raises(Failure, match=r"of the image: .* is not a"):
-            Release.of(*wrong)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from scripts import checkout
-from scripts.artifacts import Built, Counts, Tested
+from scripts.artifacts import Built, Counts, Passed
 from scripts.errors import Failure
 from scripts.evidence import attestation, cosign, referrers, statements
 from scripts.evidence.cosign import SIGNATURE
 from scripts.evidence.referrers import Referrers
 from scripts.evidence.signer import KeyPair, Signer, Workflow
-from scripts.evidence.statements import BILL, PROVENANCE, TESTS
+from scripts.evidence.statements import PROVENANCE, SBOM, TESTS
 from scripts.grammar import (
     Caller,
     Column,
@@ -30,7 +30,6 @@ from scripts.grammar import (
     Version,
     WorkTree,
 )
-from scripts.sbom import bom
 from tests.unit.scripts.shelf import GHCR, HUB
 
 DIGEST = Digest(f"sha256:{'1' * 64}")
@@ -52,7 +51,7 @@ PARTS: dict[str, Any] = {
     "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": DIGEST.encoded}]}},
     "components": [{"type": "library"}, {"type": "machine-learning-model"}],
 }
-PASSED = [Tested(DIGEST, AMD, "tests/integration", Counts(3, 0, 0))]
+PASSED = [Passed(DIGEST, AMD, "tests/integration", Counts(3, 0, 0))]
 KEY = KeyPair(Key("ours.key"), Key("ours.pub"))
 WORKFLOW = Workflow(
     Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
@@ -113,9 +112,9 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
     monkeypatch.setattr(referrers, "read", board.read)
     monkeypatch.setattr(referrers, "mend", board.mend)
     monkeypatch.setattr(attestation, "tested", lambda: PASSED)
-    monkeypatch.setattr(bom, "BILL", tmp_path / "bill.json")
+    monkeypatch.setattr(attestation, "SBOM", tmp_path / "sbom.cdx.json")
     monkeypatch.setattr(checkout, "repository", lambda _root=None: "https://github.com/me/x")
-    bom.BILL.write_text(json.dumps(PARTS))
+    (tmp_path / "sbom.cdx.json").write_text(json.dumps(PARTS))
     return board
 
 
@@ -124,10 +123,10 @@ def test_a_key_attaches_all_there_is_in_every_registry_and_signs_last(
 ) -> None:
     attestation.attest(BOTH, IMAGE, KEY)
 
-    kinds = (BILL, TESTS, PROVENANCE, SIGNATURE)
+    kinds = (SBOM, TESTS, PROVENANCE, SIGNATURE)
     assert board.events == [f"{kind} {repository}" for repository in BOTH for kind in kinds]
     for repository in BOTH:
-        assert board.hung[repository, BILL] == json.dumps(PARTS).encode()
+        assert board.hung[repository, SBOM] == json.dumps(PARTS).encode()
         assert json.loads(board.hung[repository, TESTS]) == statements.test_result(PASSED, IMAGE)
         assert json.loads(board.hung[repository, PROVENANCE]) == statements.provenance(IMAGE)
     said = [line.strip() for line in capsys.readouterr().out.splitlines()]
@@ -139,7 +138,7 @@ def test_on_github_the_provenance_is_left_to_another_file(board: Board) -> None:
     board.who = WORKFLOW
     attestation.attest(BOTH, IMAGE, WORKFLOW)
 
-    assert [kind for _, kind in board.hung] == [BILL, TESTS, SIGNATURE] * 2
+    assert [kind for _, kind in board.hung] == [SBOM, TESTS, SIGNATURE] * 2
 
 
 def test_what_is_there_is_left_as_it_is(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,14 +153,14 @@ def test_what_is_there_is_left_as_it_is(board: Board, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("→") == 2
 
 
-def test_nothing_is_attached_that_the_scan_did_not_write(board: Board) -> None:
-    bom.BILL.unlink()
-    with pytest.raises(Failure, match=r"bill\.json cannot be read: No such file or directory") as missing:
+def test_nothing_is_attached_that_the_scan_did_not_write(tmp_path: Path, board: Board) -> None:
+    (tmp_path / "sbom.cdx.json").unlink()
+    with pytest.raises(Failure, match=r"sbom\.cdx\.json cannot be read: No such file or directory") as missing:
         attestation.attest(BOTH, IMAGE, KEY)
     assert missing.value.remedy == "./ship scan"
 
-    bom.BILL.write_text(json.dumps({**PARTS, "components": []}))
-    with pytest.raises(Failure, match=r"bill\.json: the bill of materials lists no library") as partial:
+    (tmp_path / "sbom.cdx.json").write_text(json.dumps({**PARTS, "components": []}))
+    with pytest.raises(Failure, match=r"sbom\.cdx\.json: the bill of materials lists no library") as partial:
         attestation.attest(BOTH, IMAGE, KEY)
     assert partial.value.remedy == "./ship scan"
     assert board.hung == {}
@@ -174,7 +173,7 @@ def test_the_bill_of_another_image_is_not_attached(board: Board) -> None:
 
 
 def test_an_image_that_did_not_pass_its_tests_is_not_signed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tested() -> list[Tested]:
+    def tested() -> list[Passed]:
         raise Failure("it was not tested")
 
     monkeypatch.setattr(attestation, "tested", tested)
@@ -183,7 +182,7 @@ def test_an_image_that_did_not_pass_its_tests_is_not_signed(board: Board, monkey
     assert board.hung == {}
 
 
-@pytest.mark.parametrize("kind", [BILL, SIGNATURE])
+@pytest.mark.parametrize("kind", [SBOM, SIGNATURE])
 def test_a_list_with_a_gap_is_mended_and_written_again(board: Board, kind: str) -> None:
     board.holes.add(GHCR)
 
@@ -199,7 +198,7 @@ def test_a_list_with_a_gap_is_mended_and_written_again(board: Board, kind: str) 
     assert board.events.index(f"mend {GHCR}") == board.events.index(f"{kind} {GHCR}") - 1
 
 
-@pytest.mark.parametrize("kind", [BILL, SIGNATURE])
+@pytest.mark.parametrize("kind", [SBOM, SIGNATURE])
 def test_a_registry_that_refuses_for_another_reason_is_not_asked_again(board: Board, kind: str) -> None:
     asked: list[str] = []
 

@@ -12,8 +12,6 @@ from scripts.evidence.cosign import SIGNATURE
 from scripts.evidence.referrers import Referrers
 from scripts.evidence.signer import KeyPair, Workflow
 from scripts.grammar import Caller, Digest, FilePath, Identity, Key, Repository, Url
-from scripts.host import debian
-from scripts.host.debian import System
 from scripts.process import Ended, Limit
 from tests.unit.scripts.fake_cosign import FakeCosign
 
@@ -103,7 +101,7 @@ def test_a_statement_is_attached_with_its_type_and_its_bytes(fake_cosign: FakeCo
 
 
 def test_a_key_attests_as_it_signs(fake_cosign: FakeCosign) -> None:
-    cosign.attest(GHCR, DIGEST, KEY, statements.BILL, b"{}")
+    cosign.attest(GHCR, DIGEST, KEY, statements.SBOM, b"{}")
 
     [call] = fake_cosign.calls
     assert call.arguments[:2] == ["attest", "--key=ours.key"]
@@ -152,7 +150,7 @@ def test_what_a_trusted_signer_said_is_what_cosign_finds_right(
 
 def test_only_what_says_that_it_is_of_the_type_is_checked(fake_cosign: FakeCosign) -> None:
     asked = said(
-        bundle(statements.BILL), bundle(statements.TESTS), b"junk", b"{}", b'{"dsseEnvelope": {"payload": "e30="}}'
+        bundle(statements.SBOM), bundle(statements.TESTS), b"junk", b"{}", b'{"dsseEnvelope": {"payload": "e30="}}'
     )
     cosign.statements(asked, KEY, statements.TESTS)
 
@@ -162,7 +160,7 @@ def test_only_what_says_that_it_is_of_the_type_is_checked(fake_cosign: FakeCosig
     assert len(blobs) == 2, "the bundle and the manifest that lists it"
 
 
-@pytest.mark.parametrize("asked", [said(), said(bundle(statements.BILL)), said(b"junk"), said(b"{}")])
+@pytest.mark.parametrize("asked", [said(), said(bundle(statements.SBOM)), said(b"junk"), said(b"{}")])
 def test_where_nothing_is_of_the_type_cosign_is_not_asked(fake_cosign: FakeCosign, asked: Referrers) -> None:
     assert cosign.statements(asked, KEY, statements.TESTS) == []
     assert cosign.refusal(asked, KEY, statements.TESTS) == ""
@@ -227,83 +225,6 @@ def test_an_image_is_signed_by_a_signature_and_by_no_other_statement(fake_cosign
     fake_cosign.answers(found(envelope(SIGNATURE)))
 
     assert cosign.signed(said(bundle(SIGNATURE)), KEY)
-    assert not cosign.signed(said(bundle(statements.BILL)), KEY)
+    assert not cosign.signed(said(bundle(statements.SBOM)), KEY)
     [call] = fake_cosign.calls
     assert "--type=https://sigstore.dev/cosign/sign/v1" in call.arguments
-
-
-HELP = b"Available Commands:\n%s      Create a Sigstore protobuf bundle\n"
-NEW, OLD = HELP % b"  upgrade     Upgrade a Sigstore protobuf bundle\n  create", HELP % b"  create"
-
-
-def test_a_cosign_that_is_new_enough_is_taken_and_an_older_one_named(fake_cosign: FakeCosign) -> None:
-    fake_cosign.answers(NEW)
-    cosign.require()
-    assert cosign.provide() == "cosign"
-    assert [call.arguments for call in fake_cosign.calls] == [["bundle", "--help"]] * 2
-
-    fake_cosign.answers(OLD)
-    with pytest.raises(
-        Failure, match=r"the cosign that is here is older than 3\.1, and this needs 3\.1 or newer"
-    ) as old:
-        cosign.require()
-    assert old.value.remedy == f"./ship setup, or {cosign.MANUAL}"
-
-
-def test_without_cosign_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-
-    with pytest.raises(Failure, match=r"cosign is not installed, and this needs 3\.1 or newer"):
-        cosign.require()
-
-
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign) -> list[object]:
-    """What is installed on this Debian, whose cosign is old."""
-    calls: list[object] = []
-
-    def install(packages: list[str], **options: object) -> None:
-        calls.append((packages, options))
-
-    fake_cosign.answers(OLD)
-    monkeypatch.setattr(debian, "install", install)
-    monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder)
-    monkeypatch.setattr(debian, "system", lambda: System("Debian", has_apt=True, is_root=True))
-    return calls
-
-
-def test_debian_gets_the_cosign_of_its_testing_suite(installed: list[object]) -> None:
-    assert cosign.provide() == "cosign"
-    assert installed == [([], {"borrowed": ["cosign"], "suite": debian.TESTING})]
-
-
-@pytest.mark.parametrize(("has_apt", "is_root"), [(False, True), (True, False)])
-def test_where_nothing_can_be_installed_the_manual_is_named(
-    installed: list[object], monkeypatch: pytest.MonkeyPatch, *, has_apt: bool, is_root: bool
-) -> None:
-    monkeypatch.setattr(debian, "system", lambda: System("Other", has_apt=has_apt, is_root=is_root))
-
-    said = "the cosign that is here is older than 3.1, and publishing and verifying need 3.1 or newer"
-    assert cosign.provide() == f"{said}: {cosign.MANUAL}"
-    assert installed == []
-
-
-def test_without_debian_s_keys_nothing_is_installed(
-    installed: list[object], monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign
-) -> None:
-    monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder / "none")
-
-    assert cosign.provide().endswith(cosign.MANUAL)
-    assert installed == []
-
-
-def test_setting_up_goes_on_where_the_installation_fails(
-    installed: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def install(_packages: object, **_options: object) -> None:
-        raise Failure("no mirror answers")
-
-    monkeypatch.setattr(debian, "install", install)
-
-    assert cosign.provide().endswith("need 3.1 or newer: no mirror answers")
-    assert installed == []

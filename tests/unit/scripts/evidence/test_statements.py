@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from scripts import checkout, shipment
-from scripts.artifacts import Built, Counts, Tested
+from scripts.artifacts import Built, Counts, Passed
 from scripts.checkout import Commit
 from scripts.errors import Failure
 from scripts.evidence import statements
 from scripts.evidence.statements import Claim
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Revision, Version, WorkTree
+from scripts.oci.labels import Release
 
 # The checkout that the table is from, which is not always this one.
 ROOT = Path(__file__).parent
@@ -36,8 +37,8 @@ IMAGE = Built(
     RelativePath("training/data/houses.csv"),
     Column("price"),
 )
-CLAIM = Claim(DIGEST, Version("1.0.0"), REVISION, frozenset({AMD}))
-BOTH = Claim(DIGEST, Version("1.0.0"), REVISION, frozenset({AMD, ARM}))
+RELEASE = Release(Version("1.0.0"), DIGEST, REVISION)
+CLAIM, BOTH = Claim(RELEASE, frozenset({AMD})), Claim(RELEASE, frozenset({AMD, ARM}))
 
 
 @pytest.fixture(autouse=True)
@@ -231,7 +232,7 @@ def of_tests(predicate: object, claim: Claim = CLAIM) -> str:
 
 
 def result(*platforms: Platform) -> dict[str, Any]:
-    records = [Tested(DIGEST, platform, "tests/integration", Counts(7, 0, 1)) for platform in platforms or (AMD,)]
+    records = [Passed(DIGEST, platform, "tests/integration", Counts(7, 0, 1)) for platform in platforms or (AMD,)]
     return statements.test_result(records, IMAGE)
 
 
@@ -305,15 +306,15 @@ def bill(*kinds: str, digest: str = DIGEST) -> dict[str, Any]:
     return {"metadata": {"component": component}, "components": [{"type": kind} for kind in kinds]}
 
 
-def bill_fact(predicate: object) -> str:
-    return statements.bill_fact(json.dumps(predicate).encode(), CLAIM)
+def sbom_fact(predicate: object) -> str:
+    return statements.sbom_fact(json.dumps(predicate).encode(), CLAIM)
 
 
 WHOLE = bill("library", "machine-learning-model")
 
 
 def test_a_bill_with_packages_and_the_model() -> None:
-    assert bill_fact(WHOLE) == "2 components"
+    assert sbom_fact(WHOLE) == "2 components"
 
 
 @pytest.mark.parametrize(
@@ -337,7 +338,7 @@ def test_a_bill_with_packages_and_the_model() -> None:
 )
 def test_a_bill_that_is_for_another_image_or_lacks_parts(predicate: dict[str, Any], reason: str) -> None:
     with pytest.raises(Failure, match=reason):
-        bill_fact(predicate)
+        sbom_fact(predicate)
 
 
 def test_an_origin_that_provenance_cannot_name_is_refused_before_anything_is_attached(

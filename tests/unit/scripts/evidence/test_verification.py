@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from scripts import checkout, console, git
-from scripts.artifacts import Built, Counts, Tested
+from scripts.artifacts import Built, Counts, Passed
 from scripts.errors import Failure
-from scripts.evidence import cosign, referrers, signer, statements
+from scripts.evidence import cosign, referrers, signer, statements, verification
 from scripts.evidence.referrers import Referrers
 from scripts.evidence.signer import KeyPair, Signer, Workflow
-from scripts.evidence.statements import BILL, PROVENANCE, TESTS, Claim
+from scripts.evidence.statements import PROVENANCE, SBOM, TESTS, Claim
+from scripts.evidence.verification import Kind, Verified, finding
 from scripts.grammar import (
     Caller,
     Column,
@@ -31,8 +32,8 @@ from scripts.grammar import (
     WorkTree,
 )
 from scripts.oci import registry
+from scripts.oci.labels import Release
 from scripts.stages import verify
-from scripts.stages.verify import Kind, Verified, check_tag, finding, newer
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 
 REVISION = Revision("a" * 40)
@@ -46,76 +47,12 @@ KINDS = {
     "signature": cosign.SIGNATURE,
     "provenance": PROVENANCE,
     "test result": TESTS,
-    "bill of materials": BILL,
+    "bill of materials": SBOM,
 }
 
 
 def claim(version: str) -> Claim:
-    return Claim(DIGEST, Version(version), REVISION, frozenset({AMD}))
-
-
-@pytest.mark.parametrize(
-    ("tag", "version"),
-    [
-        ("1.0.3", "1.0.3"),
-        ("1.0.3rc1", "1.0.3rc1"),
-        ("1.0", "1.0.3"),
-        ("1", "1.0.3"),
-        ("latest", "1.0.3"),
-        ("latest", "0.9.9"),
-        ("0.9", "0.9.9"),
-        ("10", "10.0.0"),
-        (f"sha-{REVISION}", "1.0.3rc1"),
-        ("", "1.0.3rc1"),
-        ("tried-by-ada", "1.0.3rc1"),
-    ],
-)
-def test_a_tag_that_points_to_what_it_says(tag: str, version: str) -> None:
-    check_tag(Tag(tag) if tag else None, claim(version))
-
-
-@pytest.mark.parametrize(
-    ("tag", "version", "reason"),
-    [
-        ("1.0.0", "1.0.3", "1.0.0 points to an image that says it is version 1.0.3"),
-        ("1.0.0", "1.0.0rc1", "says it is version 1.0.0rc1"),
-        ("1.0", "0.9.9", "1.0 points to an image that says it is version 0.9.9"),
-        ("1.0", "1.1.0", "says it is version 1.1.0"),
-        ("1.0", "11.0.0", "says it is version 11.0.0"),
-        ("1", "10.0.0", "says it is version 10.0.0"),
-        ("1", "0.1.0", "says it is version 0.1.0"),
-        ("1.0", "1.0.3rc1", "1.0.3rc1, which is no release"),
-        ("1", "1.0.3b2", "1.0.3b2, which is no release"),
-        ("latest", "2.0.0a1", "2.0.0a1, which is no release"),
-        ("v1.0.3", "1.0.3", "v1.0.3 reads like a version"),
-        ("01.0.3", "1.0.3", "reads like a version"),
-        ("1.0.3-rc1", "1.0.3", "reads like a version"),
-        ("1.0.3.0", "1.0.3", "reads like a version"),
-        ("LATEST", "1.0.3", "reads like a version"),
-        (f"SHA-{REVISION}", "1.0.3", "reads like a version or a commit"),
-        (f"sha-{'b' * 40}", "1.0.3", f"says it is of commit {REVISION}"),
-        (f"sha-{REVISION[:-1]}", "1.0.3", "says it is of commit"),
-        ("sha-", "1.0.3", "says it is of commit"),
-    ],
-)
-def test_a_tag_that_points_to_something_else(tag: str, version: str, reason: str) -> None:
-    with pytest.raises(Failure, match=reason):
-        check_tag(Tag(tag), claim(version))
-
-
-@pytest.mark.parametrize(
-    ("tag", "tags", "later"),
-    [
-        ("1.0", ["1.0.3", "1.0.10", "1.0.9"], "1.0.10"),
-        ("1.0", ["1.0.3", "1.1.0", "10.0.0", "1.0.4rc1", "1.0", "latest", "sha-1.0.9", "01.0.9"], ""),
-        ("1", ["1.0.3", "1.1.0", "2.0.0", "10.0.0"], "1.1.0"),
-        ("latest", ["1.0.3", "2.0.0", "10.0.0"], "10.0.0"),
-        ("latest", ["0.9.0"], ""),
-        ("latest", [], ""),
-    ],
-)
-def test_a_release_that_an_alias_stayed_behind(tag: str, tags: list[str], later: str) -> None:
-    assert newer(tag, Version("1.0.3"), tags) == later
+    return Claim(Release(Version(version), DIGEST, REVISION), frozenset({AMD}))
 
 
 @pytest.fixture
@@ -165,7 +102,7 @@ def test_what_was_said_is_a_fact_where_all_of_it_is_true(said: list[bytes]) -> N
 
 
 def test_four_kinds_of_evidence_are_wanted_and_provenance_is_the_builder_s() -> None:
-    of_github, of_key = (verify.kinds(who, claim("1.0.0")) for who in (GITHUB, KEY))
+    of_github, of_key = (verification.kinds(who, claim("1.0.0")) for who in (GITHUB, KEY))
 
     assert [(kind.subject, kind.type) for kind in of_github] == list(KINDS.items())
     assert [kind.who for kind in of_github] == [GITHUB, BUILDER, GITHUB, GITHUB]
@@ -186,7 +123,7 @@ IMAGE = Built(
     data=RelativePath("x.csv"),
     target=Column("y"),
 )
-BILL_OF_MATERIALS = {
+DOCUMENT = {
     "metadata": {"component": {"type": "container", "hashes": [{"alg": "SHA-256", "content": OURS.encoded}]}},
     "components": [{"type": "library"}, {"type": "machine-learning-model"}],
 }
@@ -207,12 +144,12 @@ class Evidence:
     def say_it_all(self, who: Signer, provenance: dict[str, Any]) -> None:
         """Let `who` say in both registries what `./ship publish` attaches."""
         self.who = who
-        records = [Tested(OURS, platform, "tests/integration", Counts(7, 0, 0)) for platform in (AMD, ARM)]
+        records = [Passed(OURS, platform, "tests/integration", Counts(7, 0, 0)) for platform in (AMD, ARM)]
         predicates = {
             cosign.SIGNATURE: {},
             PROVENANCE: provenance,
             TESTS: statements.test_result(records, IMAGE),
-            BILL: BILL_OF_MATERIALS,
+            SBOM: DOCUMENT,
         }
         for repository in (HUB, GHCR):
             for kind, predicate in predicates.items():
@@ -249,7 +186,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Evidence:
             there.shelf.put(repository, name, OURS)
     monkeypatch.setattr(registry, "labels", lambda reference: there.of(reference, there.labels))
     monkeypatch.setattr(registry, "platforms", lambda reference: there.of(reference, there.platforms))
-    monkeypatch.setattr(cosign, "require", lambda: None)
+    monkeypatch.setattr(verification, "require_cosign", lambda: None)
     monkeypatch.setattr(signer, "verifying", there.verifier)
     monkeypatch.setattr(referrers, "read", there.referrers)
     monkeypatch.setattr(cosign, "statements", there.statements)
@@ -257,7 +194,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Evidence:
 
 
 def test_an_image_whose_evidence_is_complete_and_true_everywhere_is_what_it_says(there: Evidence) -> None:
-    assert verify.verified("1.0.3") == Verified(OURS, Version("1.0.3"), REVISION, (HUB, GHCR), BILL_OF_MATERIALS)
+    assert verification.verified("1.0.3") == Verified(Release(Version("1.0.3"), OURS, REVISION), (HUB, GHCR), DOCUMENT)
     assert set(there.read) == {(HUB, OURS), (GHCR, OURS)}
     assert verify.verify("latest") == f"latest is {OURS}, version 1.0.3 of commit {REVISION.short}"
 
@@ -268,7 +205,7 @@ def test_what_is_shown_of_an_image(
     monkeypatch.setattr(console.console, "width", 400)
     del there.said[GHCR, KEY, cosign.SIGNATURE]
     with pytest.raises(Failure):
-        verify.verified("1.0.3")
+        verify.verify("1.0.3")
     out = capsys.readouterr().out
 
     cells = [line.replace("┃", "│").split("│")[1:-1] for line in out.splitlines()]
@@ -295,7 +232,7 @@ def test_evidence_that_is_missing_in_one_registry_is_named(
     del there.said[place, KEY, kind]
 
     with pytest.raises(Failure) as refused:
-        verify.verified("1.0.3")
+        verification.verified("1.0.3")
     assert refused.value.reason == f"1.0.3 is not to be trusted: {place}: no {subject} by the key ours.pub"
     assert refused.value.remedy == ""
 
@@ -309,7 +246,7 @@ def test_every_fault_is_told_and_the_first_remedy_that_there_is(
     del there.said[GHCR, KEY, TESTS]
 
     with pytest.raises(Failure) as refused:
-        verify.verified("1.0.3")
+        verification.verified("1.0.3")
     elsewhere = f"commit {REVISION.short} is not on main, as far as this clone knows"
     assert refused.value.reason == "1.0.3 is not to be trusted: " + "; ".join([
         f"{HUB}: no signature by the key ours.pub", f"{HUB}: {elsewhere}",
@@ -344,7 +281,7 @@ def test_evidence_for_something_else_than_the_image_says_is_none(
     monkeypatch.setattr(there, "of", lambda _reference, what: what)
 
     with pytest.raises(Failure) as refused:
-        verify.verified("1.0.3")
+        verification.verified("1.0.3")
     for reason in reasons:
         refused.match(reason)
     assert refused.value.reason.count("; ") == 2 * len(reasons) - 1
@@ -359,8 +296,10 @@ def test_an_image_that_does_not_say_what_it_is_cannot_be_verified(
     if value is not None:
         there.labels[f"org.opencontainers.image.{name}"] = value
 
-    with pytest.raises(Failure, match=f"the label {name} of {HUB}@{OURS}: {value or ''!r} is not a "):
-        verify.verified("1.0.3")
+    with pytest.raises(
+        Failure, match=f"the label org.opencontainers.image.{name} of {HUB}@{OURS}: {value or ''!r} is not a "
+    ):
+        verification.verified("1.0.3")
     assert there.read == []
 
 
@@ -369,7 +308,7 @@ def test_a_tag_of_something_else_is_refused_before_its_evidence_is_read(there: E
         there.shelf.put(repository, "2.0.0", OURS)
 
     with pytest.raises(Failure, match=r"2\.0\.0 points to an image that says it is version 1\.0\.3"):
-        verify.verified("2.0.0")
+        verification.verified("2.0.0")
     assert there.read == []
 
 
@@ -382,11 +321,11 @@ def by_github(builder: str) -> dict[str, Any]:
 def test_where_a_workflow_is_trusted_its_builder_has_built(there: Evidence) -> None:
     there.said.clear()
     there.say_it_all(GITHUB, by_github(BUILDER.identity))
-    assert verify.verified("1.0.3").digest == OURS
+    assert verification.verified("1.0.3").release.digest == OURS
 
     there.say_it_all(GITHUB, by_github(GITHUB.identity))
     with pytest.raises(Failure, match=r"provenance is by \S+publish\.yml@\S+, not by \S+image\.yml@refs/heads/main"):
-        verify.verified("1.0.3")
+        verification.verified("1.0.3")
 
 
 @pytest.mark.parametrize("name", ["1.0", "latest"])
@@ -395,7 +334,7 @@ def test_an_alias_that_stayed_behind_is_said_for_the_registry_where_it_did(
 ) -> None:
     there.shelf.put(GHCR, "1.0.7", THEIRS)
 
-    assert verify.verified(name).digest == OURS
+    assert verify.verify(name).startswith(f"{name} is {OURS}")
     said = [line for line in capsys.readouterr().out.splitlines() if " is there, " in line]
     assert said == [f"  {GHCR}: 1.0.7 is there, and {name} is still 1.0.3"]
 
@@ -405,7 +344,7 @@ def test_what_is_newer_than_what_never_moves_is_not_looked_for(there: Evidence, 
     for repository in (HUB, GHCR):
         there.shelf.held[repository.at(OURS)] = OURS
 
-    assert verify.verified(name).digest == OURS
+    assert verify.verify(name).startswith(f"{name} is {OURS}")
     assert not [event for event in there.shelf.events if event.startswith("list")]
 
 
@@ -420,7 +359,7 @@ def test_what_cannot_be_known_of_newer_releases_is_said_and_nothing_is_refused(
 
     monkeypatch.setattr(registry, "tags", tags)
 
-    assert verify.verified("latest").digest == OURS
+    assert verify.verify("latest").startswith(f"latest is {OURS}")
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"  {HUB}: whether a newer release is there is not known: docker.io gives no list",
         f"  {GHCR}: 2.0.0 is there, and latest is still 1.0.3",
@@ -436,9 +375,9 @@ def test_faults_are_shown_in_red_and_facts_in_green(there: Evidence, monkeypatch
         row(self, *cells)
 
     monkeypatch.setattr(console.Rows, "row", noted)
-    del there.said[HUB, KEY, BILL]
+    del there.said[HUB, KEY, SBOM]
     with pytest.raises(Failure):
-        verify.verified("1.0.3")
+        verify.verify("1.0.3")
 
     assert styles["valid"] == "green"
     assert styles["no bill of materials by the key ours.pub"] == "bold red"

@@ -63,7 +63,7 @@ def test_a_builder_of_another_buildkit_is_made_anew(
         programs / "docker",
         f"""[ "$2" = inspect ] && [ "$3" != --bootstrap ] && {{ {said}; exit; }}; echo "$*" >>{programs}/log""",
     )
-    monkeypatch.setenv("BUILDKIT_IMAGE", "mirror.example/buildkit:1")
+    monkeypatch.setenv("SHIP_BUILDKIT_IMAGE", "mirror.example/buildkit:1")
 
     engine.provide_builder(registry_reachable=False)
 

@@ -8,6 +8,7 @@ from scripts.oci import registry
 from scripts.oci.location import locate, references
 
 HUB, GHCR = Repository("docker.io/me/x"), Repository("ghcr.io/me/x")
+BOTH = (HUB, GHCR)
 ONE, TWO = Digest(f"sha256:{1:064}"), Digest(f"sha256:{2:064}")
 
 
@@ -15,7 +16,6 @@ ONE, TWO = Digest(f"sha256:{1:064}"), Digest(f"sha256:{2:064}")
 def registries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Digest]:
     """Two repositories, and what is in them."""
     there: dict[str, Digest] = {}
-    monkeypatch.setenv("REGISTRIES", f"{HUB} {GHCR}")
     monkeypatch.setattr(registry, "digest", lambda asked: there.get(f"{asked.repository}:{asked.tag}", asked.digest))
     return there
 
@@ -31,7 +31,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Digest]:
     ],
 )
 def test_a_tag_or_a_digest_is_looked_for_everywhere_and_a_full_reference_there(text: str, found: list[str]) -> None:
-    assert references(text) == found
+    assert references(text, BOTH) == found
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_tag_or_a_digest_is_looked_for_everywhere_and_a_full_reference_there(t
 )
 def test_what_names_no_image_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(Failure, match=r"what to look for: .* is not a") as refused:
-        references(text)
+        references(text, BOTH)
 
     assert "name a tag" in refused.value.remedy
 
@@ -97,11 +97,11 @@ def test_a_registry_is_localhost_or_has_a_dot_or_a_port(name: str) -> None:
 def test_one_image_everywhere(registries: dict[str, Digest]) -> None:
     registries.update({f"{HUB}:1.4.0": ONE, f"{GHCR}:1.4.0": ONE})
 
-    found = locate("1.4.0")
+    found = locate("1.4.0", BOTH)
 
     assert (found.repositories, found.digest, found.tag) == ((HUB, GHCR), ONE, "1.4.0")
     assert found.reference == f"{HUB}@{ONE}"
-    assert locate(ONE).tag is None
+    assert locate(ONE, BOTH).tag is None
 
 
 @pytest.mark.parametrize("text", ["9.9.9", f"9.9.9@{ONE}"])
@@ -109,10 +109,10 @@ def test_a_tag_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, text: str) -> No
     monkeypatch.setattr(registry, "digest", lambda asked: None if asked.tag else asked.digest)
 
     with pytest.raises(Failure, match=r"there is no docker.io/me/x:9\.9\.9.* and no ghcr.io/me/x:9\.9\.9") as missing:
-        locate(text)
+        locate(text, BOTH)
     assert missing.value.remedy == "./ship publish"
     with pytest.raises(Failure, match=r"there is no docker.io/them/x:9\.9\.9") as missing:
-        locate(f"docker.io/them/x:{text}")
+        locate(f"docker.io/them/x:{text}", BOTH)
     assert missing.value.remedy == "", "nobody here can publish it"
 
 
@@ -120,14 +120,14 @@ def test_a_tag_that_one_registry_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "digest", lambda asked: ONE if asked.repository == HUB else None)
 
     with pytest.raises(Failure, match=r"there is no ghcr.io/me/x:1\.4\.0$"):
-        locate("1.4.0")
+        locate("1.4.0", BOTH)
 
 
 def test_registries_that_disagree(registries: dict[str, Digest]) -> None:
     registries.update({f"{HUB}:1.4.0": ONE, f"{GHCR}:1.4.0": TWO})
 
     with pytest.raises(Failure, match=f"disagree: {HUB}:1.4.0 is {ONE}; {GHCR}:1.4.0 is {TWO}"):
-        locate("1.4.0")
+        locate("1.4.0", BOTH)
 
 
 @pytest.mark.parametrize("text", [f"1.4.0@{TWO}", f"{HUB}:1.4.0@{TWO}"])
@@ -135,11 +135,11 @@ def test_a_tag_and_a_digest_have_to_agree(registries: dict[str, Digest], text: s
     registries.update({f"{HUB}:1.4.0": ONE, f"{GHCR}:1.4.0": ONE})
 
     with pytest.raises(Failure, match=f"{HUB}:1.4.0@{TWO} does not exist: what is there is {ONE}"):
-        locate(text)
+        locate(text, BOTH)
 
 
 def test_a_registry_that_gives_something_else_for_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "digest", lambda _: TWO)
 
     with pytest.raises(Failure, match=f"{HUB}@{ONE} does not exist: what is there is {TWO}"):
-        locate(ONE)
+        locate(ONE, BOTH)

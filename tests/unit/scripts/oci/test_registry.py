@@ -182,26 +182,20 @@ def test_credentials_that_cannot_be_had_say_nothing_of_what_is_there(
     assert refused.value.remedy == ""
 
 
-def test_a_registry_of_this_machine_that_is_down_is_started_by_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_is_down_is_named_and_on_this_machine_how_to_start_it() -> None:
     with socket.create_server(("localhost", 0)) as held:
         port = held.getsockname()[1]
-    down = Repository(f"localhost:{port}/x").at(Tag("1.0.0"))
 
     with pytest.raises(Failure, match="connection refused") as refused:
-        registry.digest(down)
-    assert refused.value.remedy == f"start localhost:{port}, or mend its name"
-
-    monkeypatch.setattr(registry, "LOCAL", {"Docker Hub": (port, "shipshape-docker-hub")})
-    with pytest.raises(Failure, match="connection refused") as refused:
-        registry.digest(down)
-    assert refused.value.remedy.startswith("docker start shipshape-docker-hub shipshape-ghcr")
+        registry.digest(Repository(f"localhost:{port}/x").at(Tag("1.0.0")))
+    assert refused.value.remedy == (
+        f"start localhost:{port}, or mend its name; "
+        "those that ./ship made: docker start shipshape-docker-hub shipshape-ghcr"
+    )
 
 
-def test_a_registry_that_is_up_and_sends_somewhere_else_is_not_started(
-    there: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_registry_that_is_up_and_sends_somewhere_else_is_not_started(there: Registry) -> None:
     there.says["GET .*/manifests/.*"] = Reply(302, headers={"Location": "http://127.0.0.1:1/"})
-    monkeypatch.setattr(registry, "LOCAL", {"Docker Hub": (int(there.host.split(":")[1]), "shipshape-docker-hub")})
 
     with pytest.raises(Failure, match="connection refused") as refused:
         registry.digest(tagged(there))

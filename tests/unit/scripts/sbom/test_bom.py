@@ -12,7 +12,7 @@ import pytest
 
 from scripts.errors import Failure
 from scripts.oci.layout import Layout
-from scripts.sbom.bom import bill
+from scripts.sbom.bom import describe
 
 Files = dict[str, bytes]
 MODEL = b"the fitted model"
@@ -116,7 +116,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def document(layout: Layout) -> dict[str, Any]:
-    return dict(json.loads(bill(layout)))
+    return dict(json.loads(describe(layout)))
 
 
 def component(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -154,8 +154,8 @@ def test_the_image_is_named_by_its_digest_and_its_labels(make: Make) -> None:
 
 def test_the_same_image_gives_the_same_bytes_and_another_one_another_serial_number(make: Make) -> None:
     first = make(FLASK)
-    text = bill(first)
-    assert bill(first) == text
+    text = describe(first)
+    assert describe(first) == text
 
     assert document(make(CLICK))["serialNumber"] != json.loads(text)["serialNumber"]
 
@@ -203,7 +203,7 @@ def test_the_model_comes_with_its_data_its_metrics_and_its_gate(make: Make) -> N
 )
 def test_a_model_that_is_not_the_one_on_its_card_has_no_bill(make: Make, changed: Files) -> None:
     with pytest.raises(Failure, match="card"):
-        bill(make(changed))
+        describe(make(changed))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_platforms_with_different_models_have_no_bill(make: Make) -> None:
     other = {"model/card.json": json.dumps({**CARD, "version": "1.0.1"}).encode()}
 
     with pytest.raises(Failure, match="differ"):
-        bill(make(arm64=[other]))
+        describe(make(arm64=[other]))
 
 
 def test_what_dpkg_installed_is_named_once(make: Make) -> None:
@@ -304,4 +304,4 @@ def test_an_interpreter_that_says_its_version_at_the_end_of_a_path(make: Make) -
 
 def test_an_interpreter_that_does_not_say_its_version_has_no_bill(make: Make) -> None:
     with pytest.raises(Failure, match=r"/usr/local/bin/python3\.13 .* does not say"):
-        bill(make({"usr/local/lib/.wh.libpython3.13.so.1.0": b""}))
+        describe(make({"usr/local/lib/.wh.libpython3.13.so.1.0": b""}))

@@ -336,7 +336,7 @@ def test_the_workflows_use_no_variable_or_secret_that_is_not_looked_at() -> None
     for path in (ROOT / ".github").rglob("*.yml"):
         used |= set(re.findall(r"(?:vars|secrets)\.([A-Z_]+)\b", path.read_text(encoding="utf-8")))
 
-    optional = {"GITHUB_TOKEN", "PLATFORMS", "OSV_API", "SCAN_UNCHECKED"}
+    optional = {"GITHUB_TOKEN", "PLATFORMS", "SHIP_OSV_API", "SHIP_SCAN_UNCHECKED"}
     assert used - optional <= {
         settings.HUB_REPOSITORY, settings.HUB_USER, settings.HUB_TOKEN, settings.GHCR_REPOSITORY, settings.DEPLOY_KEY
     }  # fmt: skip
@@ -386,7 +386,7 @@ def test_tools_that_are_missing_or_too_old_are_named(tool: Tool) -> None:
         ("buildx", State.MISSING, "0.12.1, and 0.13 or newer is needed", "./ship setup"),
         ("compose", State.OPEN, "of no known version: 2", "2 or newer is needed"),
         ("skopeo", State.MISSING, "skopeo is not installed", "./ship setup"),
-        ("cosign", State.MISSING, "older than 3.1", "./ship setup"),
+        ("cosign", State.MISSING, "the cosign that is here is older than 3.1", "./ship setup"),
     ]
 
 
@@ -400,13 +400,13 @@ def test_an_engine_that_never_answers_is_named(tool: Tool, monkeypatch: pytest.M
 
 
 def test_without_registries_of_one_s_own_nobody_has_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REGISTRIES", raising=False)
+    monkeypatch.delenv("SHIP_REGISTRIES", raising=False)
     assert [one.state for one in doctor.logins()] == [State.OPEN]
 
-    monkeypatch.setenv("REGISTRIES", "localhost:5003/x")
+    monkeypatch.setenv("SHIP_REGISTRIES", "localhost:5003/x")
     assert [one.state for one in doctor.logins()] == [State.RIGHT]
 
-    monkeypatch.setenv("REGISTRIES", "x")
+    monkeypatch.setenv("SHIP_REGISTRIES", "x")
     assert [one.state for one in doctor.logins()] == [State.MISSING]
 
 
@@ -414,7 +414,7 @@ def test_without_registries_of_one_s_own_nobody_has_to_log_in(monkeypatch: pytes
 def test_a_login_is_needed_for_each_registry_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     (tmp_path / "auth.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": "YWRhOnNlY3JldA=="}}}))
-    monkeypatch.setenv("REGISTRIES", "docker.io/me/x ghcr.io/me/x ghcr.io/me/y localhost:5001/x")
+    monkeypatch.setenv("SHIP_REGISTRIES", "docker.io/me/x ghcr.io/me/x ghcr.io/me/y localhost:5001/x")
 
     assert doctor.logins() == [
         Check("login to docker.io", State.MISSING, "none is stored for this user", "docker login docker.io"),

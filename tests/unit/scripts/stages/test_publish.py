@@ -7,15 +7,17 @@ from types import ModuleType
 
 import pytest
 
+from scripts import artifacts, shipment
+from scripts.artifacts import IMAGE as LAYOUT
 from scripts.artifacts import Built
 from scripts.checkout import Commit
 from scripts.errors import Failure
-from scripts.evidence import cosign, signer
+from scripts.evidence import signer
 from scripts.evidence.signer import KeyPair, Signer
 from scripts.grammar import Column, Key, Name, Platform, RelativePath, Repository, Revision, Tag, Version, WorkTree
-from scripts.oci import registry
-from scripts.stages import publish, release
-from scripts.stages.build import IMAGE as LAYOUT
+from scripts.host import registries
+from scripts.oci import tags
+from scripts.stages import publish
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 
 REVISION = Revision("c" * 40)
@@ -46,7 +48,7 @@ class Layout:
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """Empty registries, and a checkout with an image that is built, tested, scanned and not published."""
     shelf = Shelf().install(monkeypatch)
 
@@ -54,25 +56,21 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
         assert (image.digest, who) == (OURS, KEY)
         shelf.events.append(f"attest {' '.join(repositories)}")
 
-    def released() -> str:
-        shelf.events.append("release")
-        return "released"
-
-    monkeypatch.setattr(publish, "version", lambda: VERSION)
-    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0))
+    monkeypatch.setattr(artifacts, "BUILD", tmp_path)
+    monkeypatch.setattr(shipment, "version", lambda: VERSION)
+    monkeypatch.setattr(shipment, "commit", lambda: Commit(REVISION, 0))
     monkeypatch.setattr(publish, "built", lambda: IMAGE)
     monkeypatch.setattr(publish, "Layout", Layout)
     monkeypatch.setattr(publish, "tested", list)
     monkeypatch.setattr(publish, "scanned", list)
     monkeypatch.setattr(publish, "attest", attest)
-    monkeypatch.setattr(cosign, "require", lambda: None)
+    monkeypatch.setattr(publish, "require_cosign", lambda: None)
     monkeypatch.setattr(signer, "signing", lambda _repositories: KEY)
-    monkeypatch.setattr(publish, "release", released)
     return shelf
 
 
-def test_the_bytes_go_everywhere_with_their_tag_then_the_evidence_then_the_version(shelf: Shelf) -> None:
-    assert publish.publish() == "released"
+def test_the_bytes_go_everywhere_with_their_tag_and_then_the_evidence(shelf: Shelf) -> None:
+    assert publish.publish() == f"{COMMIT} is {OURS} in {HUB} and {GHCR}"
 
     done = [event for event in shelf.events if not event.startswith("ask")]
     assert done == [
@@ -81,7 +79,6 @@ def test_the_bytes_go_everywhere_with_their_tag_then_the_evidence_then_the_versi
         f"push {GHCR}@{OURS}",
         f"tag {GHCR}:{COMMIT}",
         f"attest {HUB} {GHCR}",
-        "release",
     ]
     assert shelf.events.index(f"ask {GHCR}:1.0.0") < shelf.events.index(f"push {HUB}@{OURS}")
     assert set(shelf.layouts) == {LAYOUT}
@@ -91,7 +88,6 @@ def test_a_commit_alone_is_no_release_and_no_version_is_asked_for(shelf: Shelf) 
     shelf.put(HUB, "1.0.0", THEIRS)
 
     assert publish.publish(commit_only=True) == f"{COMMIT} is {OURS} in {HUB} and {GHCR}"
-    assert "release" not in shelf.events
     assert f"ask {HUB}:1.0.0" not in shelf.events
 
 
@@ -101,7 +97,7 @@ def test_what_is_there_is_not_pushed_again(shelf: Shelf) -> None:
     publish.publish()
 
     assert shelf.written == []
-    assert shelf.events[-2:] == [f"attest {HUB} {GHCR}", "release"]
+    assert f"attest {HUB} {GHCR}" in shelf.events
 
 
 def no(reason: str) -> Callable[..., None]:
@@ -111,7 +107,7 @@ def no(reason: str) -> Callable[..., None]:
     return fail
 
 
-@pytest.mark.parametrize("check", ["built", "tested", "scanned", "version"])
+@pytest.mark.parametrize("check", ["built", "tested", "scanned"])
 def test_what_is_not_built_tested_and_scanned_is_not_pushed(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
@@ -150,7 +146,7 @@ def test_the_image_of_something_else_is_not_pushed(
 
 
 def test_uncommitted_changes_are_not_published(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0, dirty=True))
+    monkeypatch.setattr(shipment, "commit", lambda: Commit(REVISION, 0, dirty=True))
 
     with pytest.raises(Failure) as refused:
         publish.publish()
@@ -191,7 +187,7 @@ def test_a_commit_that_is_tagged_meanwhile_is_not_overwritten(
 def test_a_repository_that_the_first_push_makes_may_be_denied_until_then(shelf: Shelf) -> None:
     shelf.denied = {HUB, GHCR}
 
-    assert publish.publish() == "released"
+    assert publish.publish().startswith(COMMIT)
     assert {*shelf.names(HUB), *shelf.names(GHCR)} == {COMMIT}
 
 
@@ -203,15 +199,15 @@ def test_a_registry_that_is_down_keeps_everything_back(shelf: Shelf) -> None:
     assert shelf.written == []
 
 
+@pytest.mark.usefixtures("shelf")
 def test_what_got_where_is_shown_when_signing_fails(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(publish, "attest", no("only GitHub can sign"))
 
     with pytest.raises(Failure, match="only GitHub can sign"):
         publish.publish()
     assert capsys.readouterr().out.count("same") == 2
-    assert "release" not in shelf.events
 
 
 def test_a_tag_that_somebody_moved_at_last_is_found_out(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,17 +227,17 @@ def test_the_local_registries_are_started_where_they_are_what_is_published_to(
     started: bool,  # noqa: FBT001
 ) -> None:
     if named:
-        monkeypatch.setenv("REGISTRIES", named)
+        monkeypatch.setenv("SHIP_REGISTRIES", named)
     else:
-        monkeypatch.delenv("REGISTRIES")
-    monkeypatch.setattr(registry, "start_local", lambda: shelf.events.append("start"))
+        monkeypatch.delenv("SHIP_REGISTRIES")
+    monkeypatch.setattr(registries, "start", lambda: shelf.events.append("start"))
     publish.publish()
 
     assert (shelf.events[0] == "start") is started
 
 
 def test_the_tag_of_a_commit() -> None:
-    assert release.of_commit(REVISION) == f"sha-{REVISION}"
+    assert tags.of_commit(REVISION) == f"sha-{REVISION}"
 
 
 def test_what_was_built_is_published(shelf: Shelf) -> None:
@@ -260,7 +256,7 @@ def test_later_jobs_are_told_where_it_was_published(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
-    monkeypatch.setenv("REGISTRIES", f"{HUB}  {GHCR.upper()}")
+    monkeypatch.setenv("SHIP_REGISTRIES", f"{HUB}  {GHCR.upper()}")
     publish.publish(commit_only=True)
 
     assert (tmp_path / "output").read_text() == f'repositories=["{HUB}", "{GHCR}"]\n'
@@ -284,7 +280,7 @@ def test_a_private_repository_is_refused_before_the_build(shelf: Shelf) -> None:
 
 @pytest.mark.usefixtures("private")
 def test_registries_on_this_machine_take_what_is_private(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REGISTRIES", "localhost:5001/x")
+    monkeypatch.setenv("SHIP_REGISTRIES", "localhost:5001/x")
 
     assert publish.check() == "1.0.0 may go to localhost:5001/x"
     assert shelf.events == []
@@ -299,27 +295,27 @@ def test_the_check_publishes_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("named", ["", "me/x"])
 def test_the_check_refuses_what_is_no_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
-    monkeypatch.setenv("REGISTRIES", named)
+    monkeypatch.setenv("SHIP_REGISTRIES", named)
 
-    with pytest.raises(Failure, match="REGISTRIES"):
+    with pytest.raises(Failure, match="SHIP_REGISTRIES"):
         publish.check()
     assert shelf.events == []
 
 
 def test_the_check_refuses_uncommitted_changes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "commit", lambda: Commit(REVISION, 0, dirty=True))
+    monkeypatch.setattr(shipment, "commit", lambda: Commit(REVISION, 0, dirty=True))
 
     with pytest.raises(Failure, match="uncommitted changes"):
         publish.check()
     assert shelf.events == []
 
 
-@pytest.mark.parametrize(("module", "name"), [(cosign, "require"), (signer, "signing")])
+@pytest.mark.parametrize(("module", "name"), [(publish, "require_cosign"), (signer, "signing")])
 def test_what_cannot_be_signed_is_not_pushed(
     shelf: Shelf, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*asked: object) -> None:
-        assert asked == (() if name == "require" else ([HUB, GHCR],))
+        assert asked == (() if name == "require_cosign" else ([HUB, GHCR],))
         raise Failure("this machine cannot sign")
 
     monkeypatch.setattr(module, name, refuse)

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from scripts import BUILD, console, shipment
+from scripts import BUILD, artifacts, console, shipment
+from scripts.artifacts import published
 from scripts.checkout import Commit
 from scripts.errors import Failure
 from scripts.evidence import cosign, referrers, signer, statements
 from scripts.evidence.referrers import Referrers
 from scripts.evidence.signer import KeyPair, Signer
+from scripts.evidence.verification import Verified
 from scripts.grammar import Key, Repository, Revision, Tag, Version
 from scripts.oci import registry
+from scripts.oci.labels import Release
+from scripts.oci.tags import arrival, place
 from scripts.stages import release
-from scripts.stages.release import arrival, following, place, published
-from scripts.stages.verify import Verified
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 from tests.unit.scripts.table import cells
 
@@ -29,8 +31,9 @@ VERSIONS = ["1.0.0", "1.0", "1", "latest"]
 def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
     monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
-    for name in ("RECORD", "NOTES", "BILL", "PROVENANCE"):
-        monkeypatch.setattr(release, name, tmp_path / "build" / getattr(release, name).relative_to(BUILD))
+    monkeypatch.setattr(artifacts, "BUILD", tmp_path / "build")
+    for name in ("NOTES", "RELEASED_SBOM", "PROVENANCE"):
+        monkeypatch.setattr(release, name, tmp_path / "build" / getattr(artifacts, name).relative_to(BUILD))
     monkeypatch.setattr(shipment, "version", lambda: Version("1.0.0"))
     monkeypatch.setattr(shipment, "commit", lambda: Commit(REVISION, 0))
     monkeypatch.setattr(shipment, "root", lambda: tmp_path)
@@ -48,7 +51,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
 KEY = KeyPair(None, Key("cosign.pub"))
 # What hangs beside the image, and the kind of each as far as it is by who is trusted.
 BUNDLES = {
-    b'{"one": 1}': statements.BILL,
+    b'{"one": 1}': statements.SBOM,
     b'{"two": 2}\n': statements.PROVENANCE,
     b'{"forged": 3}': "",
     b'{"four": 4}': statements.PROVENANCE,
@@ -63,7 +66,7 @@ def predicates(said: Referrers, who: Signer, kind: str) -> list[bytes]:
 
 def proven(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     """Let `./ship verify` find that the image of the commit says it is `version`."""
-    image = Verified(OURS, Version(version), REVISION, (HUB, GHCR), bill={"bomFormat": "CycloneDX"})
+    image = Verified(Release(Version(version), OURS, REVISION), (HUB, GHCR), sbom={"bomFormat": "CycloneDX"})
     monkeypatch.setattr(release, "verified", lambda name: {COMMIT: image}[name])
 
 
@@ -78,78 +81,17 @@ def once(event: str, work: Callable[[], None]) -> Callable[[str], None]:
     return then
 
 
-@pytest.mark.parametrize(
-    ("released", "there", "moved"),
-    [
-        ("1.0.0", [], ["1.0", "1", "latest"]),
-        ("1.0.0", ["1.0.0", "1.0", "1", "latest", "sha-abc"], ["1.0", "1", "latest"]),
-        ("1.2.1", ["1.2.0"], ["1.2", "1", "latest"]),
-        ("1.2.1", ["1.3.0"], ["1.2"]),
-        ("1.2.1", ["2.0.0"], ["1.2", "1"]),
-        ("1.2.1", ["1.2.2"], []),
-        ("1.10.0", ["1.9.0"], ["1.10", "1", "latest"]),
-        ("1.0.0", ["2.0.0rc1", "not.a.version"], ["1.0", "1", "latest"]),
-        ("1.0.0", ["01.2.3", "2.0", "2.0.0-1", "v2.0.0", "2.0.0.0"], ["1.0", "1", "latest"]),
-        ("1.0.0", ["1.0.0rc2", "1.0.1rc1"], ["1.0", "1", "latest"]),
-    ],
-)
-def test_moving_tags_only_move_forward(released: str, there: list[str], moved: list[str]) -> None:
-    found = following(Version(released), map(Tag, there))
-
-    assert [tag for tag, keeper in found.items() if not keeper] == moved
-    assert list(found) == [released.rpartition(".")[0], released.partition(".")[0], "latest"]
-
-
-def test_the_newest_release_is_what_keeps_a_tag() -> None:
-    there = [Tag(name) for name in ("1.2.3", "1.10.0", "99.0.0", "1.9.0")]
-
-    assert following(Version("1.2.1"), there) == {"1.2": "1.2.3", "1": "1.10.0", "latest": "99.0.0"}
-
-
-def test_without_registries_two_local_ones_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REGISTRIES", raising=False)
-
-    assert registry.repositories() == ["localhost:5001/house-price", "localhost:5002/house-price"]
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        "docker.io/me/x ghcr.io/Me/x",
-        " docker.io/me/x,\n ghcr.io/me/x ",
-        "docker.io/me/x ghcr.io/me/x docker.io/me/x",
-    ],
-)
-def test_registries_are_separated_by_spaces_or_commas_and_in_lower_case(
-    monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
-    monkeypatch.setenv("REGISTRIES", named)
-
-    assert registry.repositories() == ["docker.io/me/x", "ghcr.io/me/x"]
-
-
-@pytest.mark.parametrize(
-    "named", ["", " ", ",", "me/x", "docker.io", "docker.io/me/x:1.0.0", "--help", "docker.io/me/x docker.io/$(id)"]
-)
-def test_registries_that_name_no_repository_are_a_mistake_not_the_local_ones(
-    monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
-    monkeypatch.setenv("REGISTRIES", named)
-
-    with pytest.raises(Failure, match="REGISTRIES") as refused:
-        registry.repositories()
-    assert "docker.io/me/house-price" in refused.value.remedy
-
-
-def test_a_release_has_its_version_and_what_follows_it_in_every_registry(shelf: Shelf) -> None:
+def test_a_release_has_its_version_and_what_follows_it_in_every_registry(shelf: Shelf, tmp_path: Path) -> None:
     assert release.release("v1.0.0") == f"1.0.0 is {OURS} in {HUB} and {GHCR}"
 
     for repository in (HUB, GHCR):
         assert shelf.names(repository) == [COMMIT, *VERSIONS]
     assert shelf.written[:2] == [f"{HUB}:1.0.0", f"{GHCR}:1.0.0"], "the version everywhere, before anything moves"
     assert published() == f"{HUB}@{OURS}"
-    assert json.loads(release.RECORD.read_bytes())["tags"] == {one: [COMMIT, *VERSIONS] for one in (HUB, GHCR)}
-    assert json.loads(release.BILL.read_bytes()) == {"bomFormat": "CycloneDX"}
+    assert json.loads((tmp_path / "build/published.json").read_bytes())["tags"] == {
+        one: [COMMIT, *VERSIONS] for one in (HUB, GHCR)
+    }
+    assert json.loads((tmp_path / "build/release/sbom.cdx.json").read_bytes()) == {"bomFormat": "CycloneDX"}
 
 
 def test_releasing_again_writes_nothing_and_asks_for_each_list_once(shelf: Shelf) -> None:
@@ -227,12 +169,12 @@ def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
     ]
 
 
-def test_a_version_that_is_overwritten_in_the_last_moment_is_found_out(shelf: Shelf) -> None:
+def test_a_version_that_is_overwritten_in_the_last_moment_is_found_out(shelf: Shelf, tmp_path: Path) -> None:
     shelf.then = once(f"tag {HUB}:1.0.0", lambda: shelf.put(HUB, "1.0.0", THEIRS))
 
     with pytest.raises(Failure, match="does not give back the digest"):
         release.release()
-    assert not release.RECORD.exists()
+    assert not (tmp_path / "build/published.json").exists()
 
 
 def test_a_newer_release_that_comes_with_the_version_keeps_what_moves(shelf: Shelf) -> None:
@@ -321,19 +263,19 @@ def test_a_version_is_not_written_where_it_is_not_known_whether_it_is_taken(shel
 def test_notes_tell_what_changed_and_how_to_pull(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "CHANGELOG.md").write_bytes(b"## [1.1.0]\nlater\n## [1.0.0] - 2026\nfirst \xff\n## [0.9.0]\nbefore\n")
     release.release()
-    notes = release.NOTES.read_text(encoding="utf-8")
+    notes = (tmp_path / "build/release/notes.md").read_text(encoding="utf-8")
 
     assert notes.startswith("first \ufffd\n\n### The image")
     assert all(f"docker pull {place}:1.0.0@{OURS}\n" in notes for place in (HUB, GHCR))
-    assert f'REGISTRIES="{HUB} {GHCR}" ./ship verify 1.0.0' in notes
+    assert f'SHIP_REGISTRIES="{HUB} {GHCR}" ./ship verify 1.0.0' in notes
     assert shelf.names(HUB)
 
 
-def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf) -> None:
+def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf, tmp_path: Path) -> None:
     release.release()
 
-    assert release.PROVENANCE.read_bytes() == b'{"two": 2}\n{"four": 4}\n'
-    assert "`provenance.intoto.jsonl`" in release.NOTES.read_text()
+    assert (tmp_path / "build/release/provenance.intoto.jsonl").read_bytes() == b'{"two": 2}\n{"four": 4}\n'
+    assert "`provenance.intoto.jsonl`" in (tmp_path / "build/release/notes.md").read_text()
     assert shelf.names(HUB)
 
 
@@ -370,7 +312,7 @@ def test_notes_without_an_entry_say_so(shelf: Shelf, tmp_path: Path, content: st
         (tmp_path / "CHANGELOG.md").write_text(content)
     release.release()
 
-    assert release.NOTES.read_text().startswith("No entry in CHANGELOG.md.\n")
+    assert (tmp_path / "build/release/notes.md").read_text().startswith("No entry in CHANGELOG.md.\n")
     assert shelf.names(HUB)
 
 
@@ -454,9 +396,9 @@ TRUE = {"version": "1.0.0", "digest": OURS, "tags": {HUB: ["1.0.0"]}}
         b"[" * 100_000,
     ],
 )
-def test_a_damaged_record_is_one_sentence(shelf: Shelf, content: bytes) -> None:
-    release.RECORD.parent.mkdir()
-    release.RECORD.write_bytes(content)
+def test_a_damaged_record_is_one_sentence(shelf: Shelf, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "build/published.json").parent.mkdir()
+    (tmp_path / "build/published.json").write_bytes(content)
 
     with pytest.raises(Failure, match=r"build/published\.json") as refused:
         published()

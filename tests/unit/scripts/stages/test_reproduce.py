@@ -13,10 +13,11 @@ from tests.unit.scripts.repository import Repository
 def here(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clone at version 9.9.9, in which whatever is looked up is in no registry."""
 
-    def nowhere(wanted: str) -> None:
+    def nowhere(wanted: str, _repositories: object) -> None:
         raise Failure(f"there is no {wanted}")
 
     monkeypatch.setattr(shipment, "root", lambda: repository.path)
+    monkeypatch.setattr(shipment, "repositories", list)
     monkeypatch.setattr(shipment, "version", lambda: Version("9.9.9"))
     monkeypatch.setattr(reproduce, "locate", nowhere)
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts import pipeline
+from scripts import artifacts, pipeline
 from scripts.errors import Failure
-from scripts.stages import scan
 from scripts.stages.scan import queries
 from scripts.vulnerabilities import exceptions
 from scripts.vulnerabilities.osv import CPYTHON, Advisory, Affected, Event, Package, Query, Range, Severity
@@ -223,9 +222,9 @@ RECORD: dict[str, object] = {
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the record of a scan is, while the image DIGEST is built."""
-    for stage in (scan, pipeline):
-        monkeypatch.setattr(stage, "built", lambda: SimpleNamespace(digest=DIGEST))
-    monkeypatch.setattr(scan, "RECORD", tmp_path / "scan.json")
+    for module in (artifacts, pipeline):
+        monkeypatch.setattr(module, "built", lambda: SimpleNamespace(digest=DIGEST))
+    monkeypatch.setattr(artifacts, "BUILD", tmp_path)
     return tmp_path / "scan.json"
 
 
@@ -233,16 +232,16 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_record_of_the_built_image_lets_it_through(outcome: str, written: Path) -> None:
     written.write_text(json.dumps({**RECORD, "outcome": outcome}))
 
-    assert (scan.scanned().digest, scan.scanned().outcome) == (DIGEST, outcome)
+    assert (artifacts.scanned().digest, artifacts.scanned().outcome) == (DIGEST, outcome)
 
 
 def test_without_a_record_of_the_built_image_it_has_not_been_scanned(written: Path) -> None:
     with pytest.raises(Failure, match=f"{DIGEST} has not been scanned"):
-        scan.scanned()
+        artifacts.scanned()
 
     written.write_text(json.dumps({**RECORD, "digest": OTHER}))
     with pytest.raises(Failure, match=f"{DIGEST} has not been scanned"):
-        scan.scanned()
+        artifacts.scanned()
 
 
 @pytest.mark.parametrize(
@@ -266,7 +265,7 @@ def test_a_damaged_record_is_none(content: bytes, written: Path) -> None:
     written.write_bytes(content)
 
     with pytest.raises(Failure, match=r"scan\.json is not what it should be") as damaged:
-        scan.scanned()
+        artifacts.scanned()
     assert damaged.value.remedy == "./ship scan"
 
 

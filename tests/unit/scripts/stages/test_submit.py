@@ -25,7 +25,7 @@ done
 @pytest.fixture
 def hub(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """What stands for the repository on GitHub: bare, and where `repository` is from."""
-    for variable in ("DEPLOY_KEY", "GH_TOKEN", "GITHUB_ACTIONS", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
+    for variable in ("SHIP_DEPLOY_KEY", "GH_TOKEN", "GITHUB_ACTIONS", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(submitting, "ROOT", repository.path)
     hub = Repository(tmp_path / "me" / "x.git")
@@ -248,7 +248,7 @@ echo "$@" >>{seen}
 cd {hub.path.parents[1]} && eval "$(echo "$before" | sed "s: '/: ':")"
 """
     program(tmp_path / "bin", "ssh", script, monkeypatch)
-    monkeypatch.setenv("DEPLOY_KEY", "-----BEGIN KEY-----")
+    monkeypatch.setenv("SHIP_DEPLOY_KEY", "-----BEGIN KEY-----")
     monkeypatch.setenv("GITHUB_REPOSITORY", "me/x")
     promote("1.0.0", "dev", verified=verified)
 

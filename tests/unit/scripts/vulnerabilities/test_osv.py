@@ -117,10 +117,10 @@ def test_pages_without_end_are_left() -> None:
 
 
 def test_a_mirror_is_asked_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OSV_API", raising=False)
+    monkeypatch.delenv("SHIP_OSV_API", raising=False)
     assert address() == PUBLIC
     for url in ("http://127.0.0.1:9", "https://osv.example.internal/osv/", "http://[::1]:8080"):
-        monkeypatch.setenv("OSV_API", url)
+        monkeypatch.setenv("SHIP_OSV_API", url)
         assert address() == url.rstrip("/")
 
 
@@ -128,7 +128,7 @@ def test_a_mirror_is_asked_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -
     "url", ["osv.example.org", "ftp://osv.example.org", "https://me:secret@osv.example.org", "https://a b", "https://"]
 )
 def test_a_mirror_that_is_no_url_is_no_missing_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OSV_API", url)
+    monkeypatch.setenv("SHIP_OSV_API", url)
 
     with pytest.raises(Failure, match="OSV_API: ") as wrong:
         address()
