@@ -1,9 +1,13 @@
 """The release that the labels of an image say it is."""
 
+import re
+
 import pytest
 
+from scripts import ROOT
 from scripts.errors import Failure
 from scripts.grammar import Digest, Revision, Version
+from scripts.oci import labels
 from scripts.oci.labels import REVISION, VERSION, Release
 
 DIGEST = Digest(f"sha256:{1:064}")
@@ -20,3 +24,10 @@ def test_a_release_is_what_the_labels_say() -> None:
 def test_labels_that_name_no_release_are_refused(changed: dict[str, str]) -> None:
     with pytest.raises(Failure, match=r"the label org\.opencontainers\.image\.\w+ of x: .* is not a"):
         Release.labelled(DIGEST, LABELS | changed, "x")
+
+
+def test_the_labels_that_are_read_are_those_that_the_build_writes() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8") + (ROOT / "docker-bake.hcl").read_text("utf-8")
+    written = set(re.findall(r"(?:org\.opencontainers\.image|com\.shipshape)\.[a-z.]+", text))
+
+    assert written == {value for name, value in vars(labels).items() if name.isupper()}

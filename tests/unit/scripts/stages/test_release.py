@@ -151,6 +151,17 @@ def test_a_version_that_is_taken_in_one_registry_is_written_in_none(shelf: Shelf
     assert shelf.written == []
 
 
+def test_where_the_version_is_taken_the_commit_may_stay_unreleased(shelf: Shelf) -> None:
+    """As at the end of `./ship`, after the commit was published."""
+    shelf.put(GHCR, "1.0.0", THEIRS)
+
+    said = release.release(unless_taken=True)
+
+    assert said.startswith(f"not released: {GHCR}:1.0.0 is {THEIRS} already, and this image is {OURS}")
+    assert f"It is published as {COMMIT}; raise the version in ship.toml" in said
+    assert shelf.written == []
+
+
 def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
     shelf: Shelf, capsys: pytest.CaptureFixture[str]
 ) -> None:

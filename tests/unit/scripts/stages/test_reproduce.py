@@ -1,11 +1,15 @@
-"""Which release is rebuilt when none is named."""
+"""Which release is rebuilt when none is named, and what its rebuild is told."""
+
+from pathlib import Path
 
 import pytest
 
 from scripts import shipment
 from scripts.errors import Failure
-from scripts.grammar import Version
+from scripts.grammar import Platform, Revision, Version
+from scripts.host import engine
 from scripts.stages import reproduce
+from scripts.stages.reproduce import Origin
 from tests.unit.scripts.repository import Repository
 
 
@@ -55,3 +59,34 @@ def test_one_that_is_named_and_the_version_of_this_checkout_come_first(
 
     with pytest.raises(Failure, match=f"^there is no {reference or '9.9.9'}$"):
         reproduce.reproduce(reference, last=last)
+
+
+@pytest.mark.parametrize(
+    ("has_file", "stated"),
+    [
+        (True, {"SHIP_TABLE": "wines.csv", "SHIP_VERSION": "1.4.0", "SHIP_SOURCE": "source"}),
+        (False, {"DATA": "wines.csv", "VERSION": "1.4.0", "SOURCE": "source"}),
+    ],
+)
+def test_a_commit_of_the_pipeline_is_told_the_model_by_the_names_that_it_knows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_file: bool,  # noqa: FBT001
+    stated: dict[str, str],
+) -> None:
+    (tmp_path / "checkout").mkdir()
+    if has_file:
+        (tmp_path / "checkout/ship.toml").touch()
+    runs: list[dict[str, str | None]] = []
+    monkeypatch.setattr(reproduce, "_checkout", lambda _clone, _revision, path: path)
+    monkeypatch.setattr(reproduce, "run", lambda *_, env, **__: runs.append(env))
+    monkeypatch.setattr(engine, "platform", lambda: Platform("linux/amd64"))
+    revision = Revision("a" * 40)
+    model = {"SHIP_TABLE": "wines.csv", "SHIP_VERSION": "1.4.0"}
+
+    reproduce._rebuilt(Origin(revision, "onnx", [Platform("linux/amd64")], revision, model), tmp_path)
+
+    [env] = runs
+    assert {name: value for name, value in env.items() if value} == {
+        name: value if value != "source" else str(tmp_path / "source") for name, value in stated.items()
+    }
