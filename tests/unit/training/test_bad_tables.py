@@ -1,4 +1,4 @@
-"""What is wrong with a table is said in a sentence that names the place, with exit status 2."""
+"""An invalid table is refused in a sentence that names the place, with exit status 2."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ categories = ["flat", "house"]
 
 
 def changed(line: int, text: str) -> str:
-    """Give the good table with one line of the file, counted from 1, replaced."""
+    """Return the valid table with one line of the file, counted from 1, replaced."""
     lines = GOOD.splitlines(keepends=True)
     return "".join([*lines[: line - 1], text + "\n", *lines[line:]])
 
@@ -51,11 +51,11 @@ def refusal(tmp_path: Path, content: str | bytes, *, description: str = "", targ
         pytest.param(HEADER, ["has 0 rows", "at least 50"], id="header only"),
         pytest.param(HEADER + LINES[0], ["has 1 rows", "at least 50"], id="one row"),
         pytest.param(GOOD.encode() + b"50,f\xe9,1\n", ["line 62", "not UTF-8"], id="not UTF-8"),
-        pytest.param(GOOD.replace("kind", "size"), ["column 'size'", "twice"], id="a column twice"),
+        pytest.param(GOOD.replace("kind", "size"), ["two columns 'size'", "rename"], id="a column twice"),
         pytest.param(GOOD.replace("kind", " "), ["column 2 has no name"], id="a column without a name"),
         pytest.param(GOOD.replace("price", "cost"), ["no column 'price'", "size, kind, cost"], id="missing target"),
         pytest.param(
-            "price\n" + "".join(f"{row}\n" for row in range(60)), ["no column beside", "'price'"], id="no features"
+            "price\n" + "".join(f"{row}\n" for row in range(60)), ["no column besides", "'price'"], id="no features"
         ),
         pytest.param(
             changed(9, "50,flat,"), ["line 9", "'price'", "an empty cell", "a finite number"], id="target gap"
@@ -88,7 +88,7 @@ def refusal(tmp_path: Path, content: str | bytes, *, description: str = "", targ
         ),
     ],
 )
-def test_bad_table(content: str | bytes, words: list[str], tmp_path: Path) -> None:
+def test_an_invalid_table_is_refused(content: str | bytes, words: list[str], tmp_path: Path) -> None:
     message = refusal(tmp_path, content)
 
     assert all(word in message for word in words), message
@@ -110,7 +110,7 @@ def test_bad_table(content: str | bytes, words: list[str], tmp_path: Path) -> No
         ),
     ],
 )
-def test_table_against_its_description(content: str, words: list[str], tmp_path: Path) -> None:
+def test_a_table_that_contradicts_its_description_is_refused(content: str, words: list[str], tmp_path: Path) -> None:
     message = refusal(tmp_path, content, description=DESCRIPTION)
 
     assert all(word in message for word in words), message
@@ -127,13 +127,13 @@ def test_table_against_its_description(content: str, words: list[str], tmp_path:
         pytest.param(DESCRIPTION.replace("price", "cost"), ["'cost'", "'price'"], id="another target"),
     ],
 )
-def test_bad_description(description: str, words: list[str], tmp_path: Path) -> None:
+def test_an_invalid_description_is_refused(description: str, words: list[str], tmp_path: Path) -> None:
     message = refusal(tmp_path, GOOD, description=description)
 
     assert all(word in message for word in words), message
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["--data", str(tmp_path / "no.csv"), "--target", "a", "--out", str(tmp_path / "m")]
     )
@@ -142,7 +142,7 @@ def test_missing_file(tmp_path: Path) -> None:
     assert "no.csv cannot be read: No such file or directory" in result.stderr
 
 
-def test_no_target(tmp_path: Path) -> None:
+def test_a_missing_target_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--data", "homes.csv", "--out", str(tmp_path / "m")])
 
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""Rows count whatever protocol they came by."""
+"""Predicted rows are counted in every protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def predicted(client: FlaskClient) -> float:
 @pytest.mark.parametrize(
     "path", ["/predict", "/v1/models/house-price:predict", "/invocations", "/v2/models/house-price/infer"]
 )
-def test_two_rows_count_two(path: str, client: FlaskClient, row: dict[str, object]) -> None:
+def test_rows_of_every_protocol_are_counted(path: str, client: FlaskClient, row: dict[str, object]) -> None:
     columns = [
         {"name": name, "shape": [2], "datatype": "BYTES" if isinstance(value, str) else "FP64", "data": [value] * 2}
         for name, value in row.items()
@@ -25,7 +25,7 @@ def test_two_rows_count_two(path: str, client: FlaskClient, row: dict[str, objec
     assert predicted(client) == 2
 
 
-def test_csv_rows_count_too(client: FlaskClient, row: dict[str, object]) -> None:
+def test_rows_in_csv_are_counted(client: FlaskClient, row: dict[str, object]) -> None:
     table = ",".join(row) + "\n" + f"{','.join(map(str, row.values()))}\n" * 3
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
 

@@ -35,7 +35,7 @@ def prices(card: Card) -> Any:
 
 @pytest.fixture
 def columns(card: Card) -> Tensors:
-    """The golden rows, one tensor a feature, in JSON."""
+    """The golden rows in JSON, one tensor for each feature."""
     count = len(card.golden)
     return [
         {
@@ -50,12 +50,12 @@ def columns(card: Card) -> Tensors:
 
 @pytest.fixture
 def matrix(card: Card) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The golden rows as the model reads them."""
+    """The golden rows, encoded."""
     return Schema(card.features).encode([golden.features for golden in card.golden])
 
 
 def binary(tensors: Tensors, **request: object) -> dict[str, Any]:
-    """Give the arguments of a request whose tensors' data follows the JSON, as Triton's client sends it."""
+    """Make the arguments of a request with binary tensors after the JSON, as Triton's client sends it."""
     inputs, raw = [], b""
     for tensor in tensors:
         piece = packed(tensor["data"]) if tensor["datatype"] == "BYTES" else numbers(tensor)
@@ -89,7 +89,7 @@ def error(reply: TestResponse, status: int = 400) -> str:
     return str(reply.json["error"])
 
 
-def test_columns_in_json(client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_columns_can_be_json(client: FlaskClient, columns: Tensors, prices: Any) -> None:
     reply = client.post(INFER, json={"id": "42", "inputs": columns, "parameters": {"any": 1}})
 
     count = len(columns[0]["data"])
@@ -101,7 +101,7 @@ def test_columns_in_json(client: FlaskClient, columns: Tensors, prices: Any) -> 
     }
 
 
-def test_columns_of_shape_n_1_nested_or_flat(client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_columns_of_shape_n_1_can_be_nested_or_flat(client: FlaskClient, columns: Tensors, prices: Any) -> None:
     count = len(columns[0]["data"])
     columns = [{**tensor, "shape": [count, 1]} for tensor in columns]
     nested = [{**tensor, "data": [[value] for value in tensor["data"]]} for tensor in columns]
@@ -113,7 +113,7 @@ def test_columns_of_shape_n_1_nested_or_flat(client: FlaskClient, columns: Tenso
         assert reply.json["id"]
 
 
-def test_columns_in_binary_and_the_answer_too(client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_columns_and_the_output_can_be_binary(client: FlaskClient, columns: Tensors, prices: Any) -> None:
     reply = client.post(INFER, **binary(columns, parameters={"binary_data_output": True}))
 
     length = int(reply.headers[LENGTH])
@@ -134,7 +134,7 @@ def test_columns_in_binary_and_the_answer_too(client: FlaskClient, columns: Tens
     ("default", "output", "wanted"),
     [(None, None, False), (True, None, True), (True, False, False), (None, True, True), (False, None, False)],
 )
-def test_an_output_is_binary_when_asked_for(
+def test_an_output_is_binary_on_request(
     client: FlaskClient,
     columns: Tensors,
     *,
@@ -151,7 +151,7 @@ def test_an_output_is_binary_when_asked_for(
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP32"])
-def test_the_encoded_matrix(
+def test_an_encoded_matrix_is_predicted(
     datatype: str, client: FlaskClient, matrix: np.ndarray[Any, np.dtype[np.float64]], prices: Any
 ) -> None:
     data = [None if math.isnan(value) else value for value in matrix.ravel().tolist()]
@@ -164,7 +164,7 @@ def test_the_encoded_matrix(
         assert reply.json["outputs"][0]["data"] == wanted
 
 
-def test_a_json_matrix_may_be_nested_and_nan_is_missing(
+def test_a_json_matrix_can_be_nested_and_nan_is_missing(
     client: FlaskClient, matrix: np.ndarray[Any, np.dtype[np.float64]], prices: Any
 ) -> None:
     tensor = {"name": "x", "shape": list(matrix.shape), "datatype": "FP64", "data": matrix.tolist()}
@@ -178,7 +178,7 @@ def test_a_json_matrix_may_be_nested_and_nan_is_missing(
 
 
 @pytest.mark.parametrize("datatype", ["INT8", "INT64", "UINT8", "UINT64", "FP16", "FP32"])
-def test_whole_numbers_of_every_type(datatype: str, client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_every_number_type_is_accepted(datatype: str, client: FlaskClient, columns: Tensors, prices: Any) -> None:
     rooms = next(tensor["data"] for tensor in columns if tensor["name"] == "rooms")
     tensors = changed(columns, "rooms", datatype=datatype, data=[int(count) for count in rooms])
 
@@ -188,7 +188,7 @@ def test_whole_numbers_of_every_type(datatype: str, client: FlaskClient, columns
         assert reply.json["outputs"][0]["data"] == prices
 
 
-def test_an_input_that_may_be_missing_may_be_left_out(client: FlaskClient, columns: Tensors) -> None:
+def test_an_input_that_may_be_missing_can_be_omitted(client: FlaskClient, columns: Tensors) -> None:
     left_out = [tensor for tensor in columns if tensor["name"] != "energy"]
     empty = changed(columns, "energy", data=[None] * len(columns[0]["data"]))
 
@@ -198,7 +198,7 @@ def test_an_input_that_may_be_missing_may_be_left_out(client: FlaskClient, colum
     assert replies[0].json == replies[1].json
 
 
-def test_metadata(client: FlaskClient, card: Card) -> None:
+def test_metadata_describe_the_server_and_the_model(client: FlaskClient, card: Card) -> None:
     server = {"name": "house-price", "version": "1.4.0", "extensions": ["binary_tensor_data"]}
     model = client.get(MODEL).json
 
@@ -213,7 +213,7 @@ def test_metadata(client: FlaskClient, card: Card) -> None:
     assert model["outputs"] == [{"name": "price", "datatype": "FP64", "shape": [-1]}]
 
 
-def test_readiness_follows_the_drain(client: FlaskClient, drain: Drain, columns: Tensors) -> None:
+def test_while_draining_it_is_not_ready_but_still_answers(client: FlaskClient, drain: Drain, columns: Tensors) -> None:
     paths = ("/v2/health/ready", f"{MODEL}/ready", f"{MODEL}/versions/1.0.0/ready")
     assert [client.get(path).status_code for path in ("/v2/health/live", *paths)] == [200] * 4
     assert client.get("/v2/health/ready").json == {"live": True, "ready": True}
@@ -295,7 +295,7 @@ def test_a_bad_value_is_named_by_row_and_tensor(
         ("rooms", 2.5, 'row 0, "rooms": found 2.5'),
     ],
 )
-def test_a_matrix_is_checked_as_rows_are(
+def test_the_values_of_a_matrix_are_checked(
     place: str, value: float, words: str, client: FlaskClient, card: Card, matrix: np.ndarray[Any, Any]
 ) -> None:
     matrix[0, [feature.name for feature in card.features].index(place)] = value
@@ -311,7 +311,7 @@ def test_a_matrix_is_checked_as_rows_are(
         ({"shape": [10]}, "shape [10], wanted numbers"),
         ({"datatype": "BYTES"}, 'of datatype "BYTES"'),
         ({"data": [0] * 9}, 'found 9 values in the input "features", wanted 10 for the shape [1, 10]'),
-        ({"data": [[0] * 9, 1]}, "data nested otherwise"),
+        ({"data": [[0] * 9, 1]}, "data nested differently"),
         ({"data": ["0"] * 10}, 'row 0: found "0" in the input "features"'),
         ({"shape": [-1, 10]}, "wanted -10 for the shape"),
         ({"shape": [0, 10], "data": []}, "found no rows"),
@@ -336,12 +336,12 @@ def test_a_matrix_that_does_not_fit_is_named(members: dict[str, Any], words: str
         ({"inputs": [], "id": 3}, "Expected `str | null`"),
     ],
 )
-def test_a_request_that_is_none(request_: dict[str, object], words: str, client: FlaskClient) -> None:
+def test_a_malformed_request_is_named(request_: dict[str, object], words: str, client: FlaskClient) -> None:
     assert words in error(client.post(INFER, json=request_))
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1.5", "²", "9" * 5_000, "99999"])
-def test_a_header_length_that_is_none(length: str, client: FlaskClient) -> None:
+def test_an_invalid_header_length_is_named(length: str, client: FlaskClient) -> None:
     environ = {"HTTP_INFERENCE_HEADER_CONTENT_LENGTH": length}
 
     assert LENGTH in error(client.post(INFER, data=b"{}", environ_overrides=environ))
@@ -360,7 +360,9 @@ def test_a_header_length_that_is_none(length: str, client: FlaskClient) -> None:
         ({"parameters": {"binary_data_size": 0}}, b"", '"area": found 0 bytes'),
     ],
 )
-def test_binary_data_that_does_not_add_up(tensor: dict[str, Any], raw: bytes, words: str, client: FlaskClient) -> None:
+def test_binary_data_of_the_wrong_size_is_named(
+    tensor: dict[str, Any], raw: bytes, words: str, client: FlaskClient
+) -> None:
     header = json.dumps({"inputs": [{"name": "area", "shape": [1], "datatype": "FP64", **tensor}]}).encode()
 
     assert words in error(client.post(INFER, data=header + raw, headers={LENGTH: str(len(header))}))
@@ -369,14 +371,14 @@ def test_binary_data_that_does_not_add_up(tensor: dict[str, Any], raw: bytes, wo
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"abc", "found binary data that breaks off"),
-        (struct.pack("<I", 4) + b"abc", "found binary data that breaks off"),
-        (struct.pack("<I", 2**32 - 1), "found binary data that breaks off"),
+        (b"abc", "found truncated binary data"),
+        (struct.pack("<I", 4) + b"abc", "found truncated binary data"),
+        (struct.pack("<I", 2**32 - 1), "found truncated binary data"),
         (packed(["Berlin", "Berlin"]), "found 2 texts, wanted 1"),
         (b"", "found 0 texts, wanted 1"),
     ],
 )
-def test_binary_texts_that_do_not_add_up(raw: bytes, words: str, client: FlaskClient) -> None:
+def test_binary_texts_of_the_wrong_size_are_named(raw: bytes, words: str, client: FlaskClient) -> None:
     tensor = {"name": "city", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(raw)}}
     header = json.dumps({"inputs": [tensor]}).encode()
 
@@ -390,7 +392,7 @@ def test_binary_text_that_is_not_utf_8_is_a_bad_value(client: FlaskClient, colum
     assert 'row 0, "city": found "\ufffd' in error(client.post(INFER, **request))
 
 
-def test_strange_ids_come_back_safely(client: FlaskClient, columns: Tensors) -> None:
+def test_unusual_ids_are_safe_to_send_back(client: FlaskClient, columns: Tensors) -> None:
     for identifier, echoed in (("", ""), ("é\u0000", "é\u0000"), ("\ud800", "?")):
         reply = client.post(INFER, data=json.dumps({"id": identifier, "inputs": columns}))
         assert reply.json
@@ -398,16 +400,16 @@ def test_strange_ids_come_back_safely(client: FlaskClient, columns: Tensors) -> 
 
 
 @pytest.mark.parametrize("form", ["columns", "matrix"])
-def test_limits(form: str, client: FlaskClient, columns: Tensors) -> None:
+def test_more_rows_or_bytes_than_the_limit_are_a_413(form: str, client: FlaskClient, columns: Tensors) -> None:
     tensors: Tensors = [{"name": "features", "shape": [101, 10], "datatype": "INT8", "data": [0] * 1010}]
     if form == "columns":
         tensors = [{**tensor, "shape": [101], "data": tensor["data"][:1] * 101} for tensor in columns]
 
-    assert "101 rows, at most 100" in error(client.post(INFER, json={"inputs": tensors}), 413)
+    assert "101 rows are more than 100" in error(client.post(INFER, json={"inputs": tensors}), 413)
     assert "longer than 100000 bytes" in error(client.post(INFER, data=b" " * 100_001), 413)
 
 
-def test_thousands_of_faults_are_bounded(client: FlaskClient) -> None:
+def test_the_length_of_an_error_is_limited(client: FlaskClient) -> None:
     tensor = {"name": "x" * 40, "shape": [], "datatype": "", "data": []}
 
     text = error(client.post(INFER, json={"inputs": [tensor] * 900}))
@@ -427,5 +429,7 @@ def test_thousands_of_faults_are_bounded(client: FlaskClient) -> None:
         ("POST", "/v2", 405),
     ],
 )
-def test_other_paths_and_methods_have_the_shape_too(client: FlaskClient, method: str, path: str, status: int) -> None:
+def test_unknown_paths_and_methods_have_the_shape_of_the_protocol(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
     error(client.open(path, method=method), status)

@@ -22,7 +22,7 @@ def vertex(settings: Settings, predictor: Predictor, drain: Drain, health: str, 
     ("health", "predict"),
     [(DEFAULT, f"{DEFAULT}:predict"), ("/both", "/both"), ("/health", "/predict"), ("/healthz", "/invocations")],
 )
-def test_it_answers_on_the_paths_that_the_platform_names(
+def test_it_answers_on_the_paths_of_the_platform(
     health: str, predict: str, settings: Settings, predictor: Predictor, drain: Drain, card: Card
 ) -> None:
     client = vertex(settings, predictor, drain, health, predict)
@@ -38,12 +38,12 @@ def test_it_answers_on_the_paths_that_the_platform_names(
     assert 'row 0, "city": found "Atlantis"' in bad.json["error"]
 
 
-def test_health_follows_the_drain(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+def test_while_draining_it_is_unhealthy(settings: Settings, predictor: Predictor, drain: Drain) -> None:
     client = vertex(settings, predictor, drain, "/alive", "/ask")
     drain.start()
 
     assert client.get("/alive").status_code == 503
 
 
-def test_elsewhere_there_are_no_such_routes(client: FlaskClient) -> None:
+def test_on_other_platforms_there_are_no_such_routes(client: FlaskClient) -> None:
     assert client.get(DEFAULT).status_code == 404

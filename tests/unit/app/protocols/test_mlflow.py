@@ -47,7 +47,7 @@ def message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -
     return str(reply.json["message"])
 
 
-def test_every_form_of_json(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+def test_every_form_of_json_is_predicted(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
     names = list(rows[0])
     values = [list(row.values()) for row in rows]
     turned = names[::-1]
@@ -67,20 +67,20 @@ def test_every_form_of_json(client: FlaskClient, rows: list[dict[str, Any]], pri
         assert client.post("/invocations", json=form).json == {"predictions": prices}, form
 
 
-def test_inputs_may_be_one_row(client: FlaskClient, rows: list[dict[str, Any]], card: Card) -> None:
+def test_inputs_can_be_one_row(client: FlaskClient, rows: list[dict[str, Any]], card: Card) -> None:
     reply = client.post("/invocations", json={"inputs": rows[0]})
 
     assert reply.json == {"predictions": [pytest.approx(card.golden[0].prediction, rel=1e-9)]}
 
 
-def test_nan_is_missing_as_pandas_writes_it(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+def test_the_nan_of_pandas_is_a_missing_value(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
     body = json.dumps({"dataframe_records": rows}).replace("null", "NaN")
 
     assert "NaN" in body
     assert client.post("/invocations", data=body, headers=JSON).json == {"predictions": prices}
 
 
-def test_csv_with_a_header_in_any_order(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+def test_csv_with_a_header_can_have_any_order(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
     body = table(rows, header=True, names=list(rows[0])[::-1])
 
     reply = client.post("/invocations", data="\ufeff" + body, content_type="text/csv; charset=utf-8")
@@ -88,14 +88,16 @@ def test_csv_with_a_header_in_any_order(client: FlaskClient, rows: list[dict[str
     assert reply.json == {"predictions": prices}
 
 
-def test_csv_without_a_header_and_back(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+def test_csv_needs_no_header_and_can_be_returned(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
     reply = client.post("/invocations", data=table(rows, header=False), headers={**CSV, "Accept": "text/csv"})
 
     assert reply.content_type == "text/csv; charset=utf-8"
     assert [float(line) for line in reply.text.splitlines()] == prices
 
 
-def test_ping_and_health(client: FlaskClient, drain: Drain, rows: list[dict[str, Any]]) -> None:
+def test_ping_and_health_are_ready_until_the_drain(
+    client: FlaskClient, drain: Drain, rows: list[dict[str, Any]]
+) -> None:
     for path in ("/ping", "/health"):
         assert client.get(path).data == b"\n"
 
@@ -109,8 +111,8 @@ def test_ping_and_health(client: FlaskClient, drain: Drain, rows: list[dict[str,
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({}, "exactly one of dataframe_split, dataframe_records, instances, inputs; it has none"),
-        ({"inputs": [], "instances": []}, "it has instances and inputs"),
+        ({}, "has no rows: send exactly one of dataframe_split, dataframe_records, instances, inputs"),
+        ({"inputs": [], "instances": []}, "The body has instances and inputs: send exactly one"),
         ({"inputs": []}, "found no rows"),
         ({"inputs": 3}, "Expected `object | array`"),
         ({"inputs": {}}, "found nothing, wanted one of"),
@@ -118,12 +120,12 @@ def test_ping_and_health(client: FlaskClient, drain: Drain, rows: list[dict[str,
         ({"inputs": {"area": [1], "rooms": [1, 2]}}, "lists of one length"),
         ({"dataframe_records": [3]}, "Expected `object`"),
         ({"dataframe_split": {"columns": ["area"], "data": [[1, 2]]}}, "row 0: found a list of 2 values, wanted 1"),
-        ({"dataframe_split": {"columns": ["area", "area"], "data": [[1, 2]]}}, "a name that comes twice"),
+        ({"dataframe_split": {"columns": ["area", "area"], "data": [[1, 2]]}}, "Two columns have the same name"),
         ({"dataframe_split": {"columns": ["\ud800"], "data": [[1]]}}, '"?": found an unknown name'),
         ({"instances": [[float("inf")] * 10]}, "found Infinity"),
     ],
 )
-def test_what_is_wrong_with_json_is_said(client: FlaskClient, document: object, words: str) -> None:
+def test_an_error_in_json_is_named(client: FlaskClient, document: object, words: str) -> None:
     assert words in message(client.post("/invocations", data=json.dumps(document), headers=JSON))
 
 
@@ -137,18 +139,18 @@ def test_what_is_wrong_with_json_is_said(client: FlaskClient, document: object, 
         (b"a\x00b", "row 0: found a list of 1"),
         (b"area,rooms\n1", "row 0: found a list of 1 values, wanted 2"),
         (b"area,garage\n80,1", '"garage": found an unknown name'),
-        (b"area,area\n80,1", "a name that comes twice"),
+        (b"area,area\n80,1", "Two columns have the same name"),
         (b"area,rooms\nlarge,1_0", '"area": found "large"'),
         (b"area,rooms\n80,1_0", '"rooms": found "1_0"'),
         (b"area,rooms\ninf,1", '"area": found Infinity'),
         (b"area,rooms\n80,\n", '"rooms": found null'),
     ],
 )
-def test_what_is_wrong_with_csv_is_said(client: FlaskClient, body: bytes, words: str) -> None:
+def test_an_error_in_csv_is_named(client: FlaskClient, body: bytes, words: str) -> None:
     assert words in message(client.post("/invocations", data=body, headers=CSV))
 
 
-def test_a_field_longer_than_the_csv_module_takes(
+def test_a_field_too_long_for_the_csv_module_is_an_error(
     client: FlaskClient,
 ) -> None:
     limit = csv.field_size_limit(100)
@@ -158,23 +160,23 @@ def test_a_field_longer_than_the_csv_module_takes(
         csv.field_size_limit(limit)
 
 
-def test_another_content_type(client: FlaskClient) -> None:
+def test_another_content_type_is_a_415(client: FlaskClient) -> None:
     for headers in ({}, {"Content-Type": "application/vnd.apache.parquet"}):
         text = message(client.post("/invocations", data=b"{}", headers=headers), 415)
-        assert "application/json or text/csv" in text
+        assert "send application/json or text/csv" in text
 
 
-def test_a_cell_without_end_is_not_csv(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+def test_an_endless_cell_is_not_csv(settings: Settings, predictor: Predictor, drain: Drain) -> None:
     client = create_app(replace(settings, max_body_bytes=1_000_000), predictor, drain).test_client()
 
     assert "not CSV" in message(client.post("/invocations", data=b"x" * 200_000, headers=CSV))
 
 
-def test_limits(client: FlaskClient) -> None:
+def test_more_rows_or_bytes_than_the_limit_are_a_413(client: FlaskClient) -> None:
     message(client.post("/invocations", json={"inputs": [[]] * 101}), 413)
     message(client.post("/invocations", data=b"x" * 20_001, headers=CSV), 413)
 
 
-def test_other_methods_and_paths_below(client: FlaskClient) -> None:
+def test_unknown_methods_and_paths_have_the_shape_of_the_protocol(client: FlaskClient) -> None:
     message(client.get("/invocations"), 405)
     message(client.post("/invocations/house-price", json={}), 404, "ENDPOINT_NOT_FOUND")
