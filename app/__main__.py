@@ -23,7 +23,7 @@ USAGE = "usage: python -m app [serve | --help]"
 
 
 def main(arguments: list[str]) -> str | int:
-    """Serve; return what the process exits with: a status, or a sentence that says why it did not start."""
+    """Serve; return the exit status, or a message that says why the service did not start."""
     if arguments in (["--help"], ["-h"]):
         print(_format_help())  # noqa: T201
         return 0
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> str | int:
     try:
         predictor = Predictor.load(settings.model_dir)
     except ModelError as error:
-        return f"Not started: {error}."
+        return f"Not started: {error}. Set MODEL_DIR to a directory that training made with these libraries."
     log.configure(settings.log_level)
     Server(settings, predictor, _started).run()
     return 0

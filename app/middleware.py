@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-# A response belongs to one request, and has the content type that it says: browsers must not cache it or guess.
+# A response belongs to one request, and its content type is right: browsers must not cache it, or guess another.
 _NO_STORE = ("Cache-Control", "no-store")
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
 # Pages load only the service's own scripts and styles, and no other page may frame them.

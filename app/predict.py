@@ -32,7 +32,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Predictions and 90 % intervals, one for each row, in `unit`; warnings name values unlike those of training."""
+    """Predictions and 90 % intervals, one for each row, in `unit`; warnings name values outside the training range."""
 
     prediction: list[float]
     interval: list[tuple[float, float]]

@@ -50,7 +50,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_class": Worker,
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_seconds,
-            "keepalive": 75,  # longer than load balancers keep an idle connection, so that they close it first
+            "keepalive": 75,  # load balancers close an idle connection sooner, so none is closed while they use it
             "preload_app": True,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - memory, for heartbeats
             "control_socket_disable": True,

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, changed: small requests need no thread, slow clients hold none for long.
+"""gunicorn's threaded worker, changed: small requests need no thread, and slow clients block none for long.
 
 It overrides methods of gunicorn and uses attributes that gunicorn does not document: pyproject.toml caps the version,
 and tests/unit/app/test_gunicorn.py lists each of them.

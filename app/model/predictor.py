@@ -49,7 +49,7 @@ class Predictor:
             raise ModelError(f"{path} cannot be read: {error.strerror}") from error
         found = hashlib.sha256(content).hexdigest()
         if found != card.sha256:
-            raise ModelError(f"{path} has sha256 {found}, but its card says {card.sha256}: one of them was altered")
+            raise ModelError(f"{path} has sha256 {found}, not {card.sha256} as on its card: one of them was altered")
         _check_versions(card)
         try:
             run = _load_onnx(content) if card.format == "onnx" else _load_joblib(content)
@@ -86,7 +86,9 @@ class Predictor:
         for found in predictions:
             if not measure_disagreement(found, wanted) <= TOLERANCE:
                 row = int(np.argmax(np.abs(found - wanted)))
-                raise ModelError(f"golden row {row} gives {found[row]}, but the card says {wanted[row]}")
+                raise ModelError(
+                    f"the prediction of golden row {row} is {found[row]}, not {wanted[row]} as on the card"
+                )
 
 
 def measure_disagreement(found: Vector, wanted: Vector) -> float:

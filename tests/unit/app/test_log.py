@@ -23,7 +23,7 @@ def _restored() -> Iterator[None]:
     root.handlers[:] = before[1]
 
 
-def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def read_log(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
 
@@ -35,7 +35,7 @@ def test_an_error_logged_by_a_library_is_a_line_with_its_traceback(capfd: pytest
         logging.getLogger("gunicorn.error").exception("Worker %s failed", 7)
     logging.getLogger("library").debug("nobody reads this")
 
-    [line] = lines(capfd)
+    [line] = read_log(capfd)
     assert (line["level"], line["message"], line["logger"]) == ("error", "Worker 7 failed", "gunicorn.error")
     assert line["exception"].startswith("Traceback")
     assert "JSONDecodeError" in line["exception"]
@@ -49,7 +49,7 @@ def test_a_python_warning_is_a_line(capfd: pytest.CaptureFixture[str]) -> None:
         log.configure("info")
         warnings.warn("overflow", RuntimeWarning, stacklevel=1)
 
-    [line] = lines(capfd)
+    [line] = read_log(capfd)
     assert line["level"] == "warning"
     assert "overflow" in line["message"]
 
@@ -66,7 +66,7 @@ def test_a_worker_writes_lines_in_batches_and_the_rest_at_its_end(
     requests.flush()
 
     assert before == ""
-    assert [line["id"] for line in lines(capfd)] == [f"id-{number}" for number in range(20)]
+    assert [line["id"] for line in read_log(capfd)] == [f"id-{number}" for number in range(20)]
 
 
 def test_a_batch_is_written_in_pieces_of_whole_lines_that_a_pipe_keeps_together(
@@ -104,7 +104,7 @@ def test_a_worker_writes_its_batch_soon(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_level_follows_the_status(status: int, level: str, capfd: pytest.CaptureFixture[str]) -> None:
     log.RequestLog("debug")("id", "GET", "/", status, 1, 0, 0)
 
-    assert [line["level"] for line in lines(capfd)] == [level]
+    assert [line["level"] for line in read_log(capfd)] == [level]
 
 
 def test_a_long_backlog_is_written_by_the_request_itself(
@@ -116,7 +116,7 @@ def test_a_long_backlog_is_written_by_the_request_itself(
     for number in range(10_001):
         requests(f"id-{number}", "GET", "/", 200, 1_000, 1, 10)
 
-    assert len(lines(capfd)) == 10_001
+    assert len(read_log(capfd)) == 10_001
 
 
 def test_a_broken_log_does_not_fail_a_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from app.settings import Settings
 MILLISECOND = 1_000_000
 
 
-def values(text: str) -> dict[str, float]:
+def parse_samples(text: str) -> dict[str, float]:
     """Every sample by its name and labels, as the official parser reads them."""
     return {
         f"{sample.name}{sorted(sample.labels.values())}": sample.value
@@ -22,12 +22,12 @@ def values(text: str) -> dict[str, float]:
     }
 
 
-def metrics(client: FlaskClient) -> dict[str, float]:
-    return values(client.get("/metrics").text)
+def get_metrics(client: FlaskClient) -> dict[str, float]:
+    return parse_samples(client.get("/metrics").text)
 
 
-def counted(meter: Meter) -> dict[str, float]:
-    return values("\n".join([*meter.expose(), ""]))
+def count(meter: Meter) -> dict[str, float]:
+    return parse_samples("\n".join([*meter.expose(), ""]))
 
 
 def test_requests_are_counted_by_route_and_status(client: FlaskClient, row: dict[str, object]) -> None:
@@ -39,7 +39,7 @@ def test_requests_are_counted_by_route_and_status(client: FlaskClient, row: dict
     for path in ("/a", "/b", "/predict"):
         client.get(path)
 
-    found = metrics(client)
+    found = get_metrics(client)
 
     assert found["http_requests_total['/predict', '200', 'POST']"] == 2
     assert found["http_requests_total['/predict', '400', 'POST']"] == 1
@@ -77,7 +77,7 @@ def test_buckets_are_cumulative_and_their_bounds_inclusive() -> None:
         meter.enter()
         meter.leave(meter.find_series("GET", "/a"), 200, nanoseconds, 0)
 
-    found = counted(meter)
+    found = count(meter)
     buckets = [found[f"http_request_duration_seconds_bucket{sorted([str(bound), '/a', 'GET'])}"] for bound in BUCKETS]
 
     assert buckets == sorted(buckets)
@@ -99,11 +99,11 @@ def test_counts_of_a_dead_worker_stay_and_its_successor_adds_to_them() -> None:
         meter.enter()  # and dies before it leaves
 
     meter.release(slots[0])
-    between = counted(meter)
+    between = count(meter)
     meter.use(meter.claim())
     meter.enter()
     meter.leave(series, 200, MILLISECOND, 5)
-    after = counted(meter)
+    after = count(meter)
 
     assert between["http_requests_total['/a', '200', 'GET']"] == 2
     assert between["http_requests_in_flight[]"] == 1
@@ -140,6 +140,6 @@ def test_threads_of_a_worker_lose_no_count() -> None:
     for thread in threads:
         thread.join()
 
-    assert counted(meter)["http_requests_total['/a', '200', 'GET']"] == 20_000
-    assert counted(meter)["shipshape_predicted_rows_total[]"] == 20_000
-    assert counted(meter)["http_requests_in_flight[]"] == 0
+    assert count(meter)["http_requests_total['/a', '200', 'GET']"] == 20_000
+    assert count(meter)["shipshape_predicted_rows_total[]"] == 20_000
+    assert count(meter)["http_requests_in_flight[]"] == 0

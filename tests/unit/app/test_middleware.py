@@ -21,11 +21,11 @@ KEY = "a-key-of-some-length"
 DIGEST = hashlib.sha256(KEY.encode()).digest()
 
 
-def client_of(predictor: Predictor, **settings: Any) -> FlaskClient:
+def make_client(predictor: Predictor, **settings: Any) -> FlaskClient:
     return create_app(replace(Settings(), **settings), predictor, Drain()).test_client()
 
 
-def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def read_log(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
 
@@ -34,7 +34,7 @@ def test_the_request_id_is_in_the_response_and_in_the_log(
 ) -> None:
     reply = client.post("/predict", json={"features": [row, row]}, headers={"X-Request-ID": "order-17"})
 
-    [line] = lines(capfd)
+    [line] = read_log(capfd)
     assert reply.headers["X-Request-ID"] == line["id"] == "order-17"
     assert (line["method"], line["path"], line["status"], line["rows"]) == ("POST", "/predict", 200, 2)
     assert line["bytes"] == len(reply.data)
@@ -76,22 +76,22 @@ def test_probes_are_not_logged(client: FlaskClient, capfd: pytest.CaptureFixture
     for path in ("/healthz", "/readyz", "/metrics"):
         assert client.get(path).status_code == client.head(path).status_code == 200
 
-    assert lines(capfd) == []
+    assert read_log(capfd) == []
 
 
 def test_a_long_path_is_cut_off_in_the_log(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
     client.get("/" + "x" * 3_000)
 
-    [line] = lines(capfd)
+    [line] = read_log(capfd)
     assert line["path"] == "/" + "x" * 199
 
 
 def test_the_query_is_not_logged(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
     client.get("/version?key=secret", headers={"Referer": "http://localhost/?key=secret"})
 
-    said = capfd.readouterr().out
-    assert json.loads(said)["path"] == "/version"
-    assert "secret" not in said
+    output = capfd.readouterr().out
+    assert json.loads(output)["path"] == "/version"
+    assert "secret" not in output
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_the_query_is_not_logged(client: FlaskClient, capfd: pytest.CaptureFixtu
 def test_the_log_level_and_the_access_log_can_be_set(
     settings: dict[str, Any], levels: list[str], predictor: Predictor, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    client = client_of(predictor, **settings)
+    client = make_client(predictor, **settings)
     client.get("/version")
     client.get("/nowhere")
 
-    assert [line["level"] for line in lines(capfd)] == levels
+    assert [line["level"] for line in read_log(capfd)] == levels
 
 
 @pytest.mark.parametrize("header", [None, "Bearer another-key-entirely", f"Basic {KEY}"])
@@ -118,7 +118,7 @@ def test_the_log_level_and_the_access_log_can_be_set(
 def test_without_a_key_everything_except_probes_is_a_401(
     method: str, path: str, header: str | None, predictor: Predictor
 ) -> None:
-    client = client_of(predictor, api_keys=(DIGEST,))
+    client = make_client(predictor, api_keys=(DIGEST,))
 
     reply = client.open(path, method=method, headers={"Authorization": header} if header else {})
 
@@ -147,7 +147,7 @@ def test_exactly_the_probes_of_every_protocol_need_no_key(predictor: Predictor) 
 
 @pytest.mark.parametrize("source", ["api_keys", "api_keys_file"])
 def test_keys_from_either_setting_are_required(source: str, predictor: Predictor, row: dict[str, object]) -> None:
-    client = client_of(predictor, **{source: (DIGEST,)})
+    client = make_client(predictor, **{source: (DIGEST,)})
     authorized = {"Authorization": f"Bearer {KEY}"}
 
     assert client.post("/predict", json={"features": row}).status_code == 401
@@ -155,14 +155,14 @@ def test_keys_from_either_setting_are_required(source: str, predictor: Predictor
 
 
 def test_a_request_without_a_key_gets_only_a_401_and_is_counted(predictor: Predictor) -> None:
-    client = client_of(predictor, api_keys=(DIGEST,))
+    client = make_client(predictor, api_keys=(DIGEST,))
 
     assert client.get("/version", headers={"Accept": "text/html"}).status_code == 401
     assert 'http_requests_total{method="GET",route="/version",status="401"} 1' in client.get("/metrics").text
 
 
 def test_any_of_the_keys_is_accepted(predictor: Predictor, row: dict[str, object]) -> None:
-    client = client_of(predictor, api_keys=(bytes(32),), api_keys_file=(DIGEST,))
+    client = make_client(predictor, api_keys=(bytes(32),), api_keys_file=(DIGEST,))
     authorized = {"Authorization": f"Bearer {KEY}"}
 
     assert client.post("/predict", json={"features": row}, headers=authorized).status_code == 200
@@ -170,7 +170,7 @@ def test_any_of_the_keys_is_accepted(predictor: Predictor, row: dict[str, object
 
 
 def test_probes_need_no_key(predictor: Predictor) -> None:
-    client = client_of(predictor, api_keys=(DIGEST,))
+    client = make_client(predictor, api_keys=(DIGEST,))
 
     for path in ("/healthz", "/readyz", "/metrics"):
         assert client.get(path).status_code == client.head(path).status_code == 200
@@ -206,7 +206,7 @@ def test_without_the_setting_other_origins_are_not_allowed(client: FlaskClient) 
     assert not [name for name, _ in reply.headers if name.startswith("Access-Control")]
 
 
-def preflight(client: FlaskClient, origin: str) -> dict[str, str]:
+def send_preflight(client: FlaskClient, origin: str) -> dict[str, str]:
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     reply = client.options("/predict", headers=headers)
     assert reply.status_code == 204
@@ -214,9 +214,9 @@ def preflight(client: FlaskClient, origin: str) -> dict[str, str]:
 
 
 def test_a_preflight_from_an_allowed_origin_needs_no_key(predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
+    client = make_client(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
 
-    named, other = preflight(client, "https://a.example"), preflight(client, "https://b.example")
+    named, other = send_preflight(client, "https://a.example"), send_preflight(client, "https://b.example")
     answer = client.get("/version", headers={"Origin": "https://a.example", "Authorization": f"Bearer {KEY}"})
 
     assert named["Access-Control-Allow-Origin"] == "https://a.example"
@@ -230,13 +230,13 @@ def test_a_preflight_from_an_allowed_origin_needs_no_key(predictor: Predictor) -
 
 @pytest.mark.parametrize("origins", [("*",), ("https://a.example", "*")])
 def test_a_star_allows_every_origin(origins: tuple[str, ...], predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=origins)
+    client = make_client(predictor, cors_origins=origins)
 
-    assert preflight(client, "https://b.example")["Access-Control-Allow-Origin"] == "*"
+    assert send_preflight(client, "https://b.example")["Access-Control-Allow-Origin"] == "*"
 
 
 def test_a_page_of_an_allowed_origin_can_read_errors(predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
+    client = make_client(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
 
     reply = client.get("/version", headers={"Origin": "https://a.example"})
 
@@ -254,7 +254,7 @@ def test_a_page_of_an_allowed_origin_can_read_errors(predictor: Predictor) -> No
 def test_only_an_options_request_for_a_method_is_a_preflight(
     method: str, headers: dict[str, str], status: int, predictor: Predictor
 ) -> None:
-    client = client_of(predictor, cors_origins=("https://a.example",))
+    client = make_client(predictor, cors_origins=("https://a.example",))
 
     assert client.open("/predict", method=method, headers=headers).status_code == status
 

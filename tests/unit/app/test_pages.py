@@ -71,7 +71,7 @@ class Page(HTMLParser):
             element.text += data
 
 
-def page(client: FlaskClient, path: str) -> Element:
+def get_page(client: FlaskClient, path: str) -> Element:
     response = client.get(path)
     assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8")
     return Page(response.text).root
@@ -82,7 +82,7 @@ def test_a_page_loads_only_files_that_exist_and_that_its_policy_allows(path: str
     policy = client.get(path).headers["Content-Security-Policy"]
     loaded = [
         element.attributes.get("src") or element.attributes.get("href")
-        for element in page(client, path).all("link", "script", "img")
+        for element in get_page(client, path).all("link", "script", "img")
     ]
 
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
@@ -94,7 +94,7 @@ def test_a_page_loads_only_files_that_exist_and_that_its_policy_allows(path: str
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_has_no_inline_script_or_style(path: str, client: FlaskClient) -> None:
-    for element in page(client, path):
+    for element in get_page(client, path):
         assert element.tag != "style"
         assert element.tag != "script" or not element.text.strip()
         assert not [name for name in element.attributes if name.startswith("on") or name == "style"]
@@ -102,7 +102,7 @@ def test_a_page_has_no_inline_script_or_style(path: str, client: FlaskClient) ->
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_has_what_assistive_technology_needs(path: str, client: FlaskClient, card: Card) -> None:
-    root = page(client, path)
+    root = get_page(client, path)
     [title], [document], [_main], [_heading] = (root.all(tag) for tag in ("title", "html", "main", "h1"))
 
     assert document.attributes["lang"] == "en"
@@ -112,7 +112,7 @@ def test_a_page_has_what_assistive_technology_needs(path: str, client: FlaskClie
 
 
 def test_every_feature_has_a_field_with_a_label_and_room_for_an_error(client: FlaskClient, card: Card) -> None:
-    root = page(client, "/")
+    root = get_page(client, "/")
     ids, labels = root.by_id(), {label.attributes["for"]: label.text for label in root.all("label")}
     fields = {element.attributes["name"]: element for element in root.all("input", "select")}
 
@@ -126,7 +126,7 @@ def test_every_feature_has_a_field_with_a_label_and_room_for_an_error(client: Fl
 
 
 def test_a_number_has_its_range_its_unit_and_a_typical_value(client: FlaskClient) -> None:
-    root = page(client, "/")
+    root = get_page(client, "/")
     area, rooms = (
         next(element for element in root.all("input") if element.attributes["name"] == name).attributes
         for name in ("area", "rooms")
@@ -142,7 +142,7 @@ def test_a_number_has_its_range_its_unit_and_a_typical_value(client: FlaskClient
 def test_a_category_offers_every_choice_and_none_if_it_may_be_missing(client: FlaskClient) -> None:
     choices = {
         element.attributes["name"]: [option.text for option in element.all("option")]
-        for element in page(client, "/").all("select")
+        for element in get_page(client, "/").all("select")
     }
 
     assert choices["building"] == ["Choose one", "apartment", "terraced", "semi-detached", "detached"]
@@ -150,11 +150,11 @@ def test_a_category_offers_every_choice_and_none_if_it_may_be_missing(client: Fl
 
 
 def test_results_are_announced_to_screen_readers(client: FlaskClient) -> None:
-    assert page(client, "/").by_id()["result"].attributes["aria-live"] == "polite"
+    assert get_page(client, "/").by_id()["result"].attributes["aria-live"] == "polite"
 
 
 def test_the_documentation_describes_the_model(client: FlaskClient, card: Card) -> None:
-    text = page(client, "/docs").text
+    text = get_page(client, "/docs").text
 
     assert card.data.sha256 in text
     assert card.sha256 in text
@@ -167,7 +167,7 @@ def test_the_documentation_describes_the_model(client: FlaskClient, card: Card) 
 
 
 def test_the_commands_of_the_documentation_work(client: FlaskClient) -> None:
-    commands = [shlex.split(pre.text) for pre in page(client, "/docs").all("pre") if pre.text.startswith("curl")]
+    commands = [shlex.split(pre.text) for pre in get_page(client, "/docs").all("pre") if pre.text.startswith("curl")]
 
     assert len(commands) == 3
     for curl, url, header, content_type, data, body in commands:

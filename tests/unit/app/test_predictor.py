@@ -42,7 +42,7 @@ def copy(onnx_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(onnx_dir, tmp_path / "model"))
 
 
-def change(directory: Path, **fields: object) -> None:
+def change_card(directory: Path, **fields: object) -> None:
     card = Card.read(directory / "card.json")
     msgspec.structs.replace(card, **fields).write(directory / "card.json")
 
@@ -52,21 +52,21 @@ def test_an_altered_model_file_is_refused(copy: Path) -> None:
     content[-1] ^= 1
     (copy / "model.onnx").write_bytes(content)
 
-    with pytest.raises(ModelError, match=r"model\.onnx has sha256 .* but its card says"):
+    with pytest.raises(ModelError, match=r"model\.onnx has sha256 .* as on its card"):
         Predictor.load(copy)
 
 
 def test_a_golden_row_with_another_prediction_is_refused(copy: Path, card: Card) -> None:
     golden = [*card.golden]
     golden[3] = msgspec.structs.replace(golden[3], prediction=golden[3].prediction * 1.000001)
-    change(copy, golden=tuple(golden))
+    change_card(copy, golden=tuple(golden))
 
-    with pytest.raises(ModelError, match="golden row 3 gives"):
+    with pytest.raises(ModelError, match="prediction of golden row 3 is"):
         Predictor.load(copy)
 
 
 def test_golden_rows_of_another_model_are_refused(copy: Path, card: Card) -> None:
-    change(copy, features=card.features[1:])
+    change_card(copy, features=card.features[1:])
 
     with pytest.raises(ModelError, match="golden rows of the card cannot be predicted"):
         Predictor.load(copy)
@@ -75,7 +75,7 @@ def test_golden_rows_of_another_model_are_refused(copy: Path, card: Card) -> Non
 @pytest.mark.parametrize("form", ["onnx", "joblib"])
 def test_another_version_of_a_library_is_refused(form: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     directory = Path(shutil.copytree(request.getfixturevalue(f"{form}_dir"), tmp_path / "model"))
-    change(directory, runtime={"numpy": "1.0.0"})
+    change_card(directory, runtime={"numpy": "1.0.0"})
 
     with pytest.raises(ModelError, match=rf"checked with numpy 1\.0\.0, but {re.escape(np.__version__)} is installed"):
         Predictor.load(directory)
@@ -83,23 +83,23 @@ def test_another_version_of_a_library_is_refused(form: str, tmp_path: Path, requ
 
 def test_a_sum_with_another_prediction_is_refused(copy: Path, card: Card) -> None:
     assert card.linear
-    change(copy, linear=msgspec.structs.replace(card.linear, intercept=card.linear.intercept * 1.000001))
+    change_card(copy, linear=msgspec.structs.replace(card.linear, intercept=card.linear.intercept * 1.000001))
 
-    with pytest.raises(ModelError, match=r"golden row \d gives"):
+    with pytest.raises(ModelError, match=r"prediction of golden row \d is"):
         Predictor.load(copy)
 
 
 @pytest.mark.parametrize("terms", [0, 9])
 def test_a_sum_of_another_model_is_refused(terms: int, copy: Path, card: Card) -> None:
     assert card.linear
-    change(copy, linear=msgspec.structs.replace(card.linear, terms=card.linear.terms[:terms]))
+    change_card(copy, linear=msgspec.structs.replace(card.linear, terms=card.linear.terms[:terms]))
 
     with pytest.raises(ModelError, match="golden rows of the card cannot be predicted"):
         Predictor.load(copy)
 
 
 def test_a_model_without_a_sum_is_served(copy: Path, card: Card) -> None:
-    change(copy, linear=None)
+    change_card(copy, linear=None)
     rows = [golden.features for golden in card.golden]
 
     predictor = Predictor.load(copy)
@@ -136,7 +136,10 @@ def test_a_missing_or_damaged_file_is_named(name: str, content: bytes | None, wo
 def test_a_failed_start_gives_its_reason_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "none"))
 
-    assert main([]) == f"Not started: {tmp_path}/none/card.json cannot be read: No such file or directory."
+    assert main([]) == (
+        f"Not started: {tmp_path}/none/card.json cannot be read: No such file or directory. "
+        "Set MODEL_DIR to a directory that training made with these libraries."
+    )
 
 
 def test_a_prediction_that_is_not_finite_is_a_422_that_names_the_row(predictor: Predictor) -> None:
@@ -170,15 +173,15 @@ def test_a_model_that_gives_no_number_is_not_served(joblib_dir: Path, tmp_path: 
     nothing = DummyRegressor(strategy="constant", constant=1.0).fit([[0.0]], [1.0])
     nothing.constant_ = np.array([[math.nan]])
     joblib.dump(nothing, copy / "model.joblib")
-    change(copy, sha256=hashlib.sha256((copy / "model.joblib").read_bytes()).hexdigest())
+    change_card(copy, sha256=hashlib.sha256((copy / "model.joblib").read_bytes()).hexdigest())
 
-    with pytest.raises(ModelError, match=r"^golden row 0 gives nan, but the card says [\d.]+$"):
+    with pytest.raises(ModelError, match=r"^the prediction of golden row 0 is nan, not [\d.]+ as on the card$"):
         Predictor.load(copy)
 
 
 def test_a_model_file_that_cannot_be_loaded_is_refused(copy: Path) -> None:
     (copy / "model.onnx").write_bytes(b"no graph")
-    change(copy, sha256=hashlib.sha256(b"no graph").hexdigest())
+    change_card(copy, sha256=hashlib.sha256(b"no graph").hexdigest())
 
     with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded: .*INVALID_PROTOBUF"):
         Predictor.load(copy)
@@ -192,7 +195,7 @@ def test_a_missing_library_is_named(joblib_dir: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_card_that_requires_an_unknown_library_is_refused(copy: Path) -> None:
-    change(copy, runtime={"torch": "3.0"})
+    change_card(copy, runtime={"torch": "3.0"})
 
     with pytest.raises(ModelError, match=r"^the model was checked with torch 3\.0, but None is installed$"):
         Predictor.load(copy)
@@ -239,9 +242,9 @@ def make_sum_and_file(card: Card) -> Predictor:
     return Predictor(alone, Schema([one]), lambda matrix: np.full(len(matrix), 2.0))
 
 
-@pytest.mark.parametrize(("rows", "said"), [(1, 1.0), (16, 1.0), (17, 2.0)])
-def test_up_to_sixteen_rows_use_the_sum(rows: int, said: float, card: Card) -> None:
-    assert make_sum_and_file(card).predict(np.zeros((rows, 1))).tolist() == [said] * rows
+@pytest.mark.parametrize(("rows", "predicted"), [(1, 1.0), (16, 1.0), (17, 2.0)])
+def test_up_to_sixteen_rows_use_the_sum(rows: int, predicted: float, card: Card) -> None:
+    assert make_sum_and_file(card).predict(np.zeros((rows, 1))).tolist() == [predicted] * rows
 
 
 def test_a_linear_model_predicts_with_its_file_and_with_its_sum(card: Card) -> None:
@@ -279,13 +282,14 @@ def test_the_golden_row_that_disagrees_most_is_named(copy: Path, card: Card) -> 
     golden = [*card.golden]
     for row, factor in ((1, 1.1), (4, 2.0), (6, 0.9)):
         golden[row] = msgspec.structs.replace(golden[row], prediction=golden[row].prediction * factor)
-    change(copy, golden=tuple(golden))
+    change_card(copy, golden=tuple(golden))
 
     with pytest.raises(ModelError) as refused:
         Predictor.load(copy)
 
-    said = re.fullmatch(r"golden row 4 gives ([\d.]+), but the card says ([\d.]+)", str(refused.value))
-    assert said
-    assert [float(value) for value in said.groups()] == pytest.approx(
+    pattern = r"the prediction of golden row 4 is ([\d.]+), not ([\d.]+) as on the card"
+    message = re.fullmatch(pattern, str(refused.value))
+    assert message
+    assert [float(value) for value in message.groups()] == pytest.approx(
         [card.golden[4].prediction, card.golden[4].prediction * 2]
     )

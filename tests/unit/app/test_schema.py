@@ -89,7 +89,7 @@ FEATURES = (SIZE, ROOMS, KIND)
 FEW, MORE = 32, 33  # the most rows that are encoded one by one, the fewest that are by column
 
 
-def findings(schema: Schema, rows: list[Any]) -> list[tuple[int | None, str | None, str, str]]:
+def find(schema: Schema, rows: list[Any]) -> list[tuple[int | None, str | None, str, str]]:
     with pytest.raises(RowsError) as caught:
         schema.encode(rows)
     return [(one.row, one.field, one.found, one.wanted) for one in caught.value.findings]
@@ -139,13 +139,13 @@ def test_many_valid_rows_are_not_encoded_one_by_one(monkeypatch: pytest.MonkeyPa
 def test_a_row_of_another_length_is_found_among_many(wrong: list[Any]) -> None:
     rows = [*[[20, 3, "flat"]] * FEW, wrong]
 
-    assert [(row, field) for row, field, *_ in findings(Schema(FEATURES), rows)] == [(FEW, None)]
+    assert [(row, field) for row, field, *_ in find(Schema(FEATURES), rows)] == [(FEW, None)]
 
 
 def test_wrong_lengths_with_the_right_total_are_found() -> None:
     rows = [[20, 3], ["flat", 20, 3, "flat"]] * FEW
 
-    assert len(findings(Schema(FEATURES), rows)) == 20
+    assert len(find(Schema(FEATURES), rows)) == 20
 
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
@@ -173,7 +173,7 @@ def test_an_invalid_value_is_found_in_its_row_and_field(
 ) -> None:
     rows: list[Any] = [[20, 3, "flat"]] * (count - 1) + [{"size": 20, "rooms": 3, "kind": "flat", field: value}]
 
-    assert findings(Schema(FEATURES), rows) == [(count - 1, field, found, wanted)]
+    assert find(Schema(FEATURES), rows) == [(count - 1, field, found, wanted)]
 
 
 TWENTY = tuple("abcdefghijklmnopqrst")
@@ -194,7 +194,7 @@ LISTED = ", ".join(f'"{letter}"' for letter in TWENTY)
     ],
 )
 def test_the_wanted_values_are_described_completely(feature: Feature, wanted: str) -> None:
-    assert findings(Schema([feature]), [[[]]]) == [(0, "x", "a list of 0", wanted)]
+    assert find(Schema([feature]), [[[]]]) == [(0, "x", "a list of 0", wanted)]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_value_is_described_in_few_words(value: object, words: str) -> None:
 def test_a_row_of_another_form_is_described() -> None:
     listed = 'a list of 3 values or an object of "size", "rooms", "kind"'
 
-    assert findings(Schema(FEATURES), [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
+    assert find(Schema(FEATURES), [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
         (0, None, "a list of 2", listed),
         (1, None, "7", listed),
         (2, None, "an object", listed),
@@ -232,7 +232,7 @@ def test_a_row_of_another_form_is_described() -> None:
 def test_an_unknown_name_does_not_hide_other_findings() -> None:
     row = {"sise": 20, "rooms": 2.5, "kind": "flat"}
 
-    assert findings(Schema(FEATURES), [row]) == [
+    assert find(Schema(FEATURES), [row]) == [
         (0, "sise", "an unknown name", 'one of "size", "rooms", "kind"'),
         (0, "size", "nothing", "a finite number from 10 to 500 (m2)"),
         (0, "rooms", "2.5", "an integer or null"),
@@ -240,13 +240,13 @@ def test_an_unknown_name_does_not_hide_other_findings() -> None:
 
 
 def test_a_long_name_is_shortened() -> None:
-    [(_, field, *_), *_] = findings(Schema(FEATURES), [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
+    [(_, field, *_), *_] = find(Schema(FEATURES), [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
 
     assert field == "x" * 39 + "…"
 
 
 def test_no_rows_are_a_finding() -> None:
-    assert findings(Schema(FEATURES), []) == [(None, None, "no rows", "at least one row")]
+    assert find(Schema(FEATURES), []) == [(None, None, "no rows", "at least one row")]
 
 
 @pytest.mark.parametrize(("count", "more"), [(20, 0), (21, 1), (50, 30)])
@@ -298,7 +298,7 @@ def test_the_largest_and_the_smallest_float_are_valid(count: int) -> None:
 
     assert schema.encode([[limit], [-limit]] * count).ravel().tolist() == [limit, -limit] * count
     for beyond in (int(limit) * 10, -int(limit) * 10, math.inf, -math.inf):
-        assert len(findings(schema, [*[[1.0]] * (count - 1), [beyond]])) == 1
+        assert len(find(schema, [*[[1.0]] * (count - 1), [beyond]])) == 1
 
 
 def test_a_subclass_of_list_is_checked_value_by_value() -> None:
@@ -306,6 +306,4 @@ def test_a_subclass_of_list_is_checked_value_by_value() -> None:
         pass
 
     # JSON never gives one; it must not pass unchecked.
-    assert findings(Schema(FEATURES), [Rows([20, 3, "tent"])]) == [
-        (0, "kind", '"tent"', 'one of "flat", "house" or null')
-    ]
+    assert find(Schema(FEATURES), [Rows([20, 3, "tent"])]) == [(0, "kind", '"tent"', 'one of "flat", "house" or null')]

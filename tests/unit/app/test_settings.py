@@ -172,9 +172,9 @@ def test_help_and_the_documentation_list_every_variable(capsys: pytest.CaptureFi
     page = (Path(__file__).parents[3] / "docs/service.md").read_text("utf-8")
 
     assert main(["--help"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     for name, default, meaning in Settings.list_variables():
-        assert f"{name} {meaning} (default: {default or 'none'})" in said
+        assert f"{name} {meaning} (default: {default or 'none'})" in output
         assert f"| `{name}` | {default} | {meaning} |" in page
 
 

@@ -33,7 +33,7 @@ LAST_GET = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class QuickWorker(Worker):
-    """A worker for a thread of a test: its main loop goes round every 50 ms, not every second."""
+    """A worker for a thread of a test: each round of its main loop takes at most 50 ms, not a second."""
 
     def init_signals(self) -> None:
         """Leave the signals alone: a thread has none."""
@@ -62,7 +62,7 @@ class Service:
     def answers(self, seconds: float) -> bool:
         """Whether another client gets a response within so many seconds."""
         try:
-            return answer(self.client(GET, seconds)).startswith(OK)
+            return read_response(self.client(GET, seconds)).startswith(OK)
         except TimeoutError:
             return False
 
@@ -103,7 +103,7 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
         yield listener
 
 
-def posted(body: bytes, path: str = "/predict") -> bytes:
+def make_post(body: bytes, path: str = "/predict") -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -120,7 +120,7 @@ def test_clients_that_do_not_read_are_cut_off(request_: bytes, predictor: Predic
 def test_clients_that_do_not_close_the_connection_block_nobody(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         for client in [service.client(LAST_GET) for _ in range(10)]:
-            assert rest(client).startswith(OK)
+            assert read_to_end(client).startswith(OK)
 
         assert service.answers(SOON_SECONDS)
 
@@ -131,17 +131,17 @@ def test_a_connection_that_its_client_leaves_open_is_closed(
     monkeypatch.setattr("app.worker._CLOSE_SECONDS", 0.1)
     with serving(predictor, listener) as service:
         client = service.client(LAST_GET)
-        gone = select.poll()
-        gone.register(client, 0)
+        hang_up = select.poll()
+        hang_up.register(client, 0)
 
-        assert gone.poll(AT_LAST_SECONDS * 1000) == [(client.fileno(), select.POLLHUP)]
+        assert hang_up.poll(AT_LAST_SECONDS * 1000) == [(client.fileno(), select.POLLHUP)]
 
 
 def test_a_client_that_still_sends_gets_its_error(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         client = service.client(b"nonsense\r\n\r\n" + LONG)
 
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        assert read_response(client).startswith(b"HTTP/1.1 400 ")
 
 
 def test_silent_clients_block_nobody(predictor: Predictor, listener: socket.socket) -> None:
@@ -157,13 +157,13 @@ def test_a_body_that_looks_like_a_request_blocks_nobody(predictor: Predictor) ->
 
     Over TCP, where the client's system receives a response before the client reads it.
     """
-    first, second = posted(b"{}"), b"POST /predict HTTP/1.1\r\nContent-Length: 99999\r\n"
+    first, second = make_post(b"{}"), b"POST /predict HTTP/1.1\r\nContent-Length: 99999\r\n"
     ahead = 8192 - len(first + second + b"X: \r\nY: \r\n\r\n")
     filled = second + b"X: %s\r\nY: %s\r\n\r\n" % (b"x" * (ahead // 2), b"y" * (ahead - ahead // 2))
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(predictor, listener) as service:
         client = service.client(first + filled + first)
 
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        assert read_response(client).startswith(b"HTTP/1.1 400 ")
         assert service.answers(SOON_SECONDS)
 
 
@@ -171,21 +171,21 @@ def test_a_body_that_looks_like_a_request_blocks_nobody(predictor: Predictor) ->
 def test_clients_that_disconnect_early_block_nobody(path: str, predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         for _ in range(10):
-            service.client(posted(b"{}", path)).close()
+            service.client(make_post(b"{}", path)).close()
 
         assert service.answers(SOON_SECONDS)
 
 
 def test_a_long_response_to_a_short_request_blocks_nobody(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
-        client = service.client(posted(b"{}", "/long"))
+        client = service.client(make_post(b"{}", "/long"))
 
         assert service.answers(SOON_SECONDS)
-        long = answer(client)
+        long = read_response(client)
         assert long.startswith(OK)
         assert long.endswith(LONG)
-        client.sendall(posted(b"{}"))
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        client.sendall(make_post(b"{}"))
+        assert read_response(client).startswith(b"HTTP/1.1 400 ")
 
 
 def test_it_quits_even_while_it_submits_a_request_to_a_thread(
@@ -225,8 +225,8 @@ def test_bytes_that_are_not_a_request_are_refused_counted_and_logged(
     request_: bytes, status: int, predictor: Predictor, listener: socket.socket, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with serving(predictor, listener, access_log=True) as service:
-        head, _, body = rest(service.client(request_)).partition(b"\r\n\r\n")
-        metrics = answer(service.client(GET.replace(b"version", b"metrics"))).decode()
+        head, _, body = read_to_end(service.client(request_)).partition(b"\r\n\r\n")
+        metrics = read_response(service.client(GET.replace(b"version", b"metrics"))).decode()
 
     headers = dict(line.split(b": ") for line in head.split(b"\r\n")[1:])
     [line] = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
@@ -246,24 +246,24 @@ def test_a_late_body_is_a_408_and_other_connections_stay_open(
     monkeypatch.setattr("app.worker._CHECK_SECONDS", 0.05)
     with serving(predictor, listener, request_seconds=1) as service:
         other = service.client(GET)
-        assert answer(other).startswith(OK)
+        assert read_response(other).startswith(OK)
 
-        assert answer(service.client(posted(b"{}")[:-1])).startswith(b"HTTP/1.1 408 ")
+        assert read_response(service.client(make_post(b"{}")[:-1])).startswith(b"HTTP/1.1 408 ")
         other.sendall(GET)
-        assert answer(other).startswith(OK)
+        assert read_response(other).startswith(OK)
 
 
 def test_a_response_that_is_not_valid_http_is_a_500(
     predictor: Predictor, listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(predictor, listener) as service:
-        odd = answer(service.client(GET.replace(b"version", b"odd")))
+        odd = read_response(service.client(GET.replace(b"version", b"odd")))
 
     assert odd.startswith(b"HTTP/1.1 500 ")
     assert "Invalid response header" in caplog.text
 
 
-def answer(client: socket.socket) -> bytes:
+def read_response(client: socket.socket) -> bytes:
     """Read one response, or as much of it as arrives."""
     content, size = b"", None
     while size is None or len(content) < size:
@@ -276,6 +276,6 @@ def answer(client: socket.socket) -> bytes:
     return content
 
 
-def rest(client: socket.socket) -> bytes:
+def read_to_end(client: socket.socket) -> bytes:
     """Read until the server closes the connection."""
     return b"".join(iter(lambda: client.recv(1 << 20), b""))

@@ -27,57 +27,57 @@ OPTIONS = build.Options("villa", "2.1.0", "onnx", SEED)
 TRAINING, HOLD_OUT = (part.tolist() for part in evaluation.split(ROWS, SEED))
 
 
-def described(columns: str) -> Description:
+def make_description(columns: str) -> Description:
     text = f'target = {{name = "price", unit = "EUR"}}\ngate = {{min_r2 = 0.1}}\n{columns}'
     return msgspec.toml.decode(text, type=Description)
 
 
-def parsed(header: str, rows: list[str], description: Description | None = None) -> table.Table:
+def parse(header: str, rows: list[str], description: Description | None = None) -> table.Table:
     return table.parse("homes.csv", "\n".join([header, *rows]).encode(), "price", description)
 
 
 @pytest.fixture
-def silent() -> build.Model:
+def constant() -> build.Model:
     """Of a constant feature; the target is 0, 0, 0, 20 and so on in training, and 19 in the hold-out."""
     y = {row: 20 if place % 4 == 3 else 0 for place, row in enumerate(TRAINING)}
     y |= dict.fromkeys(HOLD_OUT, 19)
     # `id` makes the rows differ; it is removed below.
     rows = [f"7,{y[row]},{row}" for row in range(ROWS)]
-    checked = parsed("x,price,id", rows)
+    checked = parse("x,price,id", rows)
     alone = replace(checked, features=checked.features[:1], rows=[one[:1] for one in checked.rows])
     return build.train(replace(alone, matrix=checked.matrix[:, :1]), OPTIONS)
 
 
-def test_the_model_is_fitted_only_on_the_training_rows(silent: build.Model) -> None:
+def test_the_model_is_fitted_only_on_the_training_rows(constant: build.Model) -> None:
     # The mean of training; of all rows it is 7.8, of the hold-out 19.
-    assert silent.pipeline.predict(np.array([[7.0]])).tolist() == [5.0]
-    assert silent.card.golden == (Golden({"x": 7.0}, 5.0),) * 8
-    assert silent.hold_out.tolist() == [[7.0]] * 12
+    assert constant.pipeline.predict(np.array([[7.0]])).tolist() == [5.0]
+    assert constant.card.golden == (Golden({"x": 7.0}, 5.0),) * 8
+    assert constant.hold_out.tolist() == [[7.0]] * 12
 
 
-def test_the_model_and_the_training_mean_are_scored_on_the_hold_out(silent: build.Model) -> None:
-    assert silent.card.metrics.model.mae == 14.0
-    assert silent.card.metrics.baseline.mae == 14.0
+def test_the_model_and_the_training_mean_are_scored_on_the_hold_out(constant: build.Model) -> None:
+    assert constant.card.metrics.model.mae == 14.0
+    assert constant.card.metrics.baseline.mae == 14.0
 
 
-def test_the_interval_comes_from_the_folds_and_its_coverage_from_the_hold_out(silent: build.Model) -> None:
-    interval = silent.card.interval
+def test_the_interval_comes_from_the_folds_and_its_coverage_from_the_hold_out(constant: build.Model) -> None:
+    interval = constant.card.interval
 
     # The residuals are near -5 and 15 in the folds, and 14 in the hold-out.
     assert interval.level == 0.9
     assert -7 < interval.lower < -4
     assert 14 < interval.upper < 18
     assert interval.coverage == 1.0
-    assert silent.card.cross_validation.folds == 5
-    assert 7 < silent.card.cross_validation.mae_mean < 8  # (36 x 5 + 12 x 15) / 48 is 7.5
+    assert constant.card.cross_validation.folds == 5
+    assert 7 < constant.card.cross_validation.mae_mean < 8  # (36 x 5 + 12 x 15) / 48 is 7.5
 
 
-def test_the_card_names_the_data_the_file_and_the_libraries(silent: build.Model) -> None:
-    card = silent.card
+def test_the_card_names_the_data_the_file_and_the_libraries(constant: build.Model) -> None:
+    card = constant.card
 
     assert (card.name, card.version, card.format, card.agreement) == ("villa", "2.1.0", "onnx", 0.0)
-    assert card.sha256 == hashlib.sha256(silent.content).hexdigest()
-    assert onnx.load_model_from_string(silent.content).graph.name == "pipeline"
+    assert card.sha256 == hashlib.sha256(constant.content).hexdigest()
+    assert onnx.load_model_from_string(constant.content).graph.name == "pipeline"
     assert card.linear == Linear(5.0, (Term(),))
     assert card.split == Split(0.2, SEED, 48, 12)
     assert (card.data.source, card.data.rows) == ("homes.csv", ROWS)
@@ -92,7 +92,7 @@ def test_the_card_names_the_data_the_file_and_the_libraries(silent: build.Model)
 
 def test_the_seed_determines_the_split_and_the_folds() -> None:
     rows = [f"{row},{row * row}" for row in range(ROWS)]
-    checked = parsed("x,price", rows)
+    checked = parse("x,price", rows)
 
     for seed in (3, 4):
         model = build.train(checked, replace(OPTIONS, seed=seed))
@@ -104,21 +104,21 @@ def test_the_seed_determines_the_split_and_the_folds() -> None:
 
 
 def test_the_range_and_the_typical_value_come_from_the_training_rows() -> None:
-    description = described(
+    description = make_description(
         '[columns.size]\ntype = "number"\nmissing = true\nunit = "m2"\n'
         '[columns.kind]\ntype = "category"\ncategories = ["flat", "house"]\nmissing = true\n'
     )
     place = {row: number for number, row in enumerate(TRAINING)}
     rows = []
     for row in range(ROWS):
-        if row in place:  # 1 to 47, whose median is 24, and one gap; 26 houses, 21 flats, one gap
+        if row in place:  # 1 to 47, with the median 24, and one empty cell; 26 houses, 21 flats, one empty cell
             number = place[row]
             size, kind = (number or ""), "house" if number < 26 else "flat" if number < 47 else ""
-        else:  # 12 flats, so that of all rows there are more of these; larger and smaller than any in training
+        else:  # 12 flats, so that most of all rows are flats; larger and smaller than any in training
             size, kind = 1000 + row if row % 2 else -row - 1, "flat"
         rows.append(f"{size},{kind},{row}")
 
-    card = build.train(parsed("size,kind,price", rows, description), OPTIONS).card
+    card = build.train(parse("size,kind,price", rows, description), OPTIONS).card
 
     assert card.features == (
         Feature("size", "number", unit="m2", missing=True, seen=(1.0, 47.0), typical=24.0),
@@ -130,13 +130,13 @@ def test_a_column_without_values_in_the_training_rows_is_refused() -> None:
     rows = [f"{row},{row if row in HOLD_OUT else ''},{row}" for row in range(ROWS)]
 
     with pytest.raises(InputError, match=r"^Column 'size' has no values in the training rows: remove it\.$"):
-        build.train(parsed("x,size,price", rows), OPTIONS)
+        build.train(parse("x,size,price", rows), OPTIONS)
 
 
 def test_golden_rows_are_spread_over_the_hold_out() -> None:
     rows = [f"{row},{row / 7}" for row in range(ROWS)]
 
-    card = build.train(parsed("x,price", rows), OPTIONS).card
+    card = build.train(parse("x,price", rows), OPTIONS).card
 
     # Eight of twelve.
     wanted = [HOLD_OUT[place] for place in (0, 1, 3, 4, 6, 7, 9, 10)]
@@ -146,13 +146,13 @@ def test_golden_rows_are_spread_over_the_hold_out() -> None:
 def test_there_are_golden_rows_for_every_category_and_a_missing_value() -> None:
     kinds = tuple("abcdefghi")
     names = ", ".join(f'"{kind}"' for kind in kinds)
-    description = described(
+    description = make_description(
         f'[columns.kind]\ntype = "category"\ncategories = [{names}]\nmissing = true\n'
         '[columns.size]\ntype = "number"\nmissing = true\n[columns.x]\ntype = "number"\n'
     )
     rows = [f"{kinds[row % 9]},{row + 0.5},{row},{row}" for row in range(ROWS)]
 
-    card = build.train(parsed("kind,size,x,price", rows, description), OPTIONS).card
+    card = build.train(parse("kind,size,x,price", rows, description), OPTIONS).card
 
     spread = [float(HOLD_OUT[place * 12 // 10]) for place in range(10)]
     assert [golden.features["kind"] for golden in card.golden] == [*kinds, None]
@@ -163,7 +163,7 @@ def test_there_are_golden_rows_for_every_category_and_a_missing_value() -> None:
 def test_golden_predictions_are_rounded_to_twelve_digits() -> None:
     rows = [f"{row},{row / 7}" for row in range(ROWS)]
 
-    model = build.train(parsed("x,price", rows), OPTIONS)
+    model = build.train(parse("x,price", rows), OPTIONS)
 
     predictions = model.pipeline.predict(np.array([[golden.features["x"]] for golden in model.card.golden]))
     assert [golden.prediction for golden in model.card.golden] == [float(f"{value:.12g}") for value in predictions]
@@ -172,7 +172,7 @@ def test_golden_predictions_are_rounded_to_twelve_digits() -> None:
 @pytest.fixture(scope="module")
 def large() -> build.Model:
     """A model with predictions so large that small differences are tolerated, and a file that predicts the same."""
-    checked = parsed("x,price", [f"{row},{row}e8" for row in range(ROWS)])
+    checked = parse("x,price", [f"{row},{row}e8" for row in range(ROWS)])
     return build.train(checked, replace(OPTIONS, format="joblib"))
 
 
@@ -218,7 +218,7 @@ def test_a_model_that_the_service_would_refuse_is_not_written(large: build.Model
 
 
 def test_the_joblib_file_is_the_pipeline(tmp_path: Path) -> None:
-    checked = parsed("x,price", [f"{row},{row / 7}" for row in range(ROWS)])
+    checked = parse("x,price", [f"{row},{row / 7}" for row in range(ROWS)])
     model = build.train(checked, replace(OPTIONS, format="joblib"))
 
     card = build.write(model, tmp_path / "model")

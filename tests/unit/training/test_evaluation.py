@@ -13,14 +13,14 @@ from app.model import CrossValidation as Summary
 from training import evaluation
 
 # From a constant feature, a model can only predict the mean of the rows that it was fitted on.
-SILENT = [Feature("x", "number")]
+CONSTANT = [Feature("x", "number")]
 
 
 def scores(r2: float = 0.5, mae: float = 1.0) -> Scores:
     return Scores(mae=mae, rmse=2.0, r2=r2, median_absolute_error=1.0)
 
 
-def judged(*, r2: float = 0.5, mae: float = 1.0, baseline_mae: float = 4.0, coverage: float = 0.9) -> Card:
+def make_card(*, r2: float = 0.5, mae: float = 1.0, baseline_mae: float = 4.0, coverage: float = 0.9) -> Card:
     return Card(
         name="x",
         version="1.0.0",
@@ -69,7 +69,7 @@ def folds(y: list[float], residuals: list[float]) -> list[frozenset[int]]:
 def test_each_fold_is_predicted_by_a_model_of_the_others() -> None:
     y = [float(2**row) for row in range(10)]  # of which no two sums are the same
 
-    summary, found = evaluation.cross_validate(SILENT, np.full((10, 1), 7.0), np.array(y), seed=0)
+    summary, found = evaluation.cross_validate(CONSTANT, np.full((10, 1), 7.0), np.array(y), seed=0)
 
     residuals = found.tolist()
     pairs = folds(y, residuals)
@@ -97,7 +97,7 @@ def test_folds_are_shuffled_by_the_seed() -> None:
     matrix = np.full((10, 1), 7.0)
 
     first, again, other = (
-        folds(y, evaluation.cross_validate(SILENT, matrix, np.array(y), seed)[1].tolist()) for seed in (0, 0, 1)
+        folds(y, evaluation.cross_validate(CONSTANT, matrix, np.array(y), seed)[1].tolist()) for seed in (0, 0, 1)
     )
 
     assert first == again
@@ -130,7 +130,7 @@ def test_the_baseline_predicts_the_training_mean() -> None:
 
 @pytest.mark.parametrize(
     "card",
-    [judged(), judged(mae=2.0), judged(coverage=0.8), judged(coverage=0.98)],
+    [make_card(), make_card(mae=2.0), make_card(coverage=0.8), make_card(coverage=0.98)],
     ids=["r2", "mae", "least coverage", "most coverage"],
 )
 def test_a_model_at_a_threshold_passes_the_gate(card: Card) -> None:
@@ -140,10 +140,10 @@ def test_a_model_at_a_threshold_passes_the_gate(card: Card) -> None:
 @pytest.mark.parametrize(
     ("card", "sentence"),
     [
-        (judged(r2=0.4999), "R2 on the hold-out is 0.4999, below 0.5"),
-        (judged(mae=2.001), "MAE is 2.001, above 0.5 of the baseline's 4"),
-        (judged(coverage=0.799), "the interval covers 79.9% of the hold-out, not 80% to 98%"),
-        (judged(coverage=0.981), "the interval covers 98.1% of the hold-out, not 80% to 98%"),
+        (make_card(r2=0.4999), "R2 on the hold-out is 0.4999, below 0.5"),
+        (make_card(mae=2.001), "MAE is 2.001, above 0.5 of the baseline's 4"),
+        (make_card(coverage=0.799), "the interval covers 79.9% of the hold-out, not 80% to 98%"),
+        (make_card(coverage=0.981), "the interval covers 98.1% of the hold-out, not 80% to 98%"),
     ],
 )
 def test_a_model_beyond_a_threshold_fails_the_gate(card: Card, sentence: str) -> None:
@@ -151,10 +151,10 @@ def test_a_model_beyond_a_threshold_fails_the_gate(card: Card, sentence: str) ->
 
 
 def test_every_missed_threshold_is_listed() -> None:
-    assert len(evaluation.find_shortcomings(judged(r2=0.0, mae=3.0, coverage=0.0))) == 3
+    assert len(evaluation.find_shortcomings(make_card(r2=0.0, mae=3.0, coverage=0.0))) == 3
 
 
 def test_the_gate_is_that_of_the_card() -> None:
-    strict = msgspec.structs.replace(judged(), gate=Gate(0.6, 0.2, (0.95, 1.0)))
+    strict = msgspec.structs.replace(make_card(), gate=Gate(0.6, 0.2, (0.95, 1.0)))
 
     assert len(evaluation.find_shortcomings(strict)) == 3

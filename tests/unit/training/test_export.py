@@ -58,8 +58,8 @@ def test_missing_values_are_replaced_by_those_of_the_imputer(graph: onnx.ModelPr
     fills = []
     for node in nodes:
         if node.op_type == "Where":
-            gaps, fill, source = node.input
-            assert sources.pop(gaps) == source
+            missing, fill, source = node.input
+            assert sources.pop(missing) == source
             fills.append(constants[fill])
     assert not sources
     assert {fill.dtype for fill in fills} == {np.dtype(np.float64)}

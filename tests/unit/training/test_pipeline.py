@@ -92,8 +92,8 @@ def test_a_missing_number_counts_as_the_median() -> None:
 
     fitted = pipeline.fit(features, matrix([1.0], [2.0], [9.0], [MISSING]), np.array([1.0, 2.0, 9.0, 4.0]))
 
-    gap, median, mean = fitted.predict(matrix([MISSING], [2.0], [4.0]))
-    assert gap == median != mean
+    missing, median, mean = fitted.predict(matrix([MISSING], [2.0], [4.0]))
+    assert missing == median != mean
     [term] = pipeline.make_linear(features, fitted).terms
     assert term.missing == pytest.approx(2 * term.slope, rel=1e-9)
     assert term.slope > 0
@@ -121,7 +121,7 @@ def test_a_missing_category_has_its_own_effect() -> None:
 def test_an_empty_column_has_no_effect() -> None:
     features = [
         NUMBER,
-        Feature("gone", "number", missing=True),
+        Feature("empty", "number", missing=True),
         Feature("lost", "category", categories=("a",), missing=True),
     ]
 

@@ -15,7 +15,7 @@ from training import table
 from training.description import Column, Description, InputError
 
 
-def refusal(content: str | bytes, description: Description | None = None) -> str:
+def refuse(content: str | bytes, description: Description | None = None) -> str:
     data = content if isinstance(content, bytes) else content.encode()
     with pytest.raises(InputError) as refused:
         table.parse("t.csv", data, "y", description)
@@ -77,7 +77,7 @@ def test_a_number_can_be_written_in_many_ways(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["5e", "e5", "5,0", "0x5", "5 ", "\u0665", "1_0", "--5", "."])  # the fifth is Arabic
 def test_a_cell_that_only_resembles_a_number_is_text(cell: str) -> None:
-    assert refusal(f'x,y\n{lines(49)}"{cell}",7\n').startswith("t.csv, line 51, column 'x': found \"")
+    assert refuse(f'x,y\n{lines(49)}"{cell}",7\n').startswith("t.csv, line 51, column 'x': found \"")
 
 
 def test_a_column_is_a_number_if_half_of_its_filled_cells_are() -> None:
@@ -110,7 +110,7 @@ def test_a_column_can_have_a_hundred_categories() -> None:
 
 def test_fifty_rows_are_enough() -> None:
     assert table.parse("t.csv", f"x,y\n{lines(50)}".encode(), "y", None).data.rows == 50
-    assert refusal(f"x,y\n{lines(49)}") == "t.csv has 49 rows: use at least 50, to train and test on."
+    assert refuse(f"x,y\n{lines(49)}") == "t.csv has 49 rows: use at least 50, to train and test on."
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_fifty_rows_are_enough() -> None:
     ],
 )  # fmt: skip
 def test_an_error_in_a_file_names_the_line_and_the_remedy(content: str | bytes, sentence: str) -> None:
-    assert refusal(content) == sentence
+    assert refuse(content) == sentence
 
 
 def test_a_column_without_values_is_named() -> None:
-    assert refusal(f"x,y\n{lines(50, cell='')}") == "t.csv: column 'x' has no values: remove it."
+    assert refuse(f"x,y\n{lines(50, cell='')}") == "t.csv: column 'x' has no values: remove it."
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -148,21 +148,21 @@ def test_any_line_ending_is_accepted_and_kept_inside_a_cell(end: str) -> None:
 
 
 def test_a_line_that_is_not_csv_is_named() -> None:
-    assert refusal('"x,y\n').startswith("t.csv, line 1: not CSV (")
-    assert refusal('x,y\n1,2\n"1,2\n').startswith("t.csv, line 3: not CSV (unexpected end of data)")
-    assert refusal('x,y\n1,2\n"1"2,2\n').startswith("t.csv, line 3: not CSV (")
+    assert refuse('"x,y\n').startswith("t.csv, line 1: not CSV (")
+    assert refuse('x,y\n1,2\n"1,2\n').startswith("t.csv, line 3: not CSV (unexpected end of data)")
+    assert refuse('x,y\n1,2\n"1"2,2\n').startswith("t.csv, line 3: not CSV (")
 
 
 def test_a_constant_target_is_refused() -> None:
     content = "x,y\n" + "".join(f"{row},2.50\n" for row in range(50))
 
-    assert refusal(content) == "t.csv: the target 'y' is 2.5 in every row: choose another target."
+    assert refuse(content) == "t.csv: the target 'y' is 2.5 in every row: choose another target."
 
 
 def test_a_repeated_row_is_refused_or_dropped() -> None:
     content = f"x,y\n{lines(50)}1,7\n1,9\n".encode()
 
-    assert refusal(content) == (
+    assert refuse(content) == (
         "t.csv: line 52 repeats line 9, so one row could be in both training and hold-out. Remove it, or give "
         "--drop-duplicates."
     )
@@ -184,19 +184,17 @@ def test_the_line_of_an_invalid_cell_counts_dropped_and_blank_lines() -> None:
 def test_the_first_row_is_on_the_second_line() -> None:
     content = f"x,y\n1,dear\n{lines(50)}"
 
-    assert refusal(content) == "t.csv, line 2, column 'y': found \"dear\", wanted a finite number."
+    assert refuse(content) == "t.csv, line 2, column 'y': found \"dear\", wanted a finite number."
 
 
 def test_all_invalid_cells_are_counted() -> None:
-    assert refusal(f"x,y\n{lines(50)}" + "".join(f"{row},dear\n" for row in range(25))).endswith(
+    assert refuse(f"x,y\n{lines(50)}" + "".join(f"{row},dear\n" for row in range(25))).endswith(
         "wanted a finite number. There are 24 more such cells."
     )
 
 
 def test_an_empty_cell_is_called_empty() -> None:
-    assert (
-        refusal(f"x,y\n{lines(50)}1,\n") == "t.csv, line 52, column 'y': found an empty cell, wanted a finite number."
-    )
+    assert refuse(f"x,y\n{lines(50)}1,\n") == "t.csv, line 52, column 'y': found an empty cell, wanted a finite number."
 
 
 def test_a_file_is_read_with_the_description_beside_it(tmp_path: Path) -> None:

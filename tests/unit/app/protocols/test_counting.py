@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 
-def predicted(client: FlaskClient) -> float:
+def count_rows(client: FlaskClient) -> float:
     lines = client.get("/metrics").text.splitlines()
     return float(next(line for line in lines if line.startswith("shipshape_predicted_rows_total")).split()[-1])
 
@@ -22,7 +22,7 @@ def test_rows_of_every_protocol_are_counted(path: str, client: FlaskClient, row:
     bodies = {"/predict": {"features": [row, row]}, "/v2/models/house-price/infer": {"inputs": columns}}
 
     assert client.post(path, json=bodies.get(path, {"instances": [row, row]})).status_code == 200
-    assert predicted(client) == 2
+    assert count_rows(client) == 2
 
 
 def test_rows_in_csv_are_counted(client: FlaskClient, row: dict[str, object]) -> None:
@@ -30,4 +30,4 @@ def test_rows_in_csv_are_counted(client: FlaskClient, row: dict[str, object]) ->
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
 
     assert client.post("/invocations", data=table, headers=headers).status_code == 200
-    assert predicted(client) == 3
+    assert count_rows(client) == 3

@@ -29,7 +29,7 @@ def prices(card: Card) -> Any:
     return pytest.approx([golden.prediction for golden in card.golden], rel=1e-9)
 
 
-def table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None = None) -> str:
+def write_table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None = None) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names or list(rows[0]))
     if header:
@@ -38,7 +38,7 @@ def table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None =
     return text.getvalue()
 
 
-def message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -> str:
+def read_message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -> str:
     assert (reply.status_code, reply.content_type) == (status, "application/json")
     assert reply.json
     assert list(reply.json) == ["error_code", "message"]
@@ -81,7 +81,7 @@ def test_the_nan_of_pandas_is_a_missing_value(client: FlaskClient, rows: list[di
 
 
 def test_csv_with_a_header_can_have_any_order(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
-    body = table(rows, header=True, names=list(rows[0])[::-1])
+    body = write_table(rows, header=True, names=list(rows[0])[::-1])
 
     reply = client.post("/invocations", data="\ufeff" + body, content_type="text/csv; charset=utf-8")
 
@@ -89,7 +89,7 @@ def test_csv_with_a_header_can_have_any_order(client: FlaskClient, rows: list[di
 
 
 def test_csv_needs_no_header_and_can_be_returned(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
-    reply = client.post("/invocations", data=table(rows, header=False), headers={**CSV, "Accept": "text/csv"})
+    reply = client.post("/invocations", data=write_table(rows, header=False), headers={**CSV, "Accept": "text/csv"})
 
     assert reply.content_type == "text/csv; charset=utf-8"
     assert [float(line) for line in reply.text.splitlines()] == prices
@@ -104,7 +104,7 @@ def test_ping_and_health_are_ready_until_the_drain(
     drain.start()
 
     for path in ("/ping", "/health"):
-        message(client.get(path), 503, "TEMPORARILY_UNAVAILABLE")
+        read_message(client.get(path), 503, "TEMPORARILY_UNAVAILABLE")
     assert client.post("/invocations", json={"inputs": rows}).status_code == 200
 
 
@@ -126,7 +126,7 @@ def test_ping_and_health_are_ready_until_the_drain(
     ],
 )
 def test_an_error_in_json_is_named(client: FlaskClient, document: object, words: str) -> None:
-    assert words in message(client.post("/invocations", data=json.dumps(document), headers=JSON))
+    assert words in read_message(client.post("/invocations", data=json.dumps(document), headers=JSON))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_an_error_in_json_is_named(client: FlaskClient, document: object, words:
     ],
 )
 def test_an_error_in_csv_is_named(client: FlaskClient, body: bytes, words: str) -> None:
-    assert words in message(client.post("/invocations", data=body, headers=CSV))
+    assert words in read_message(client.post("/invocations", data=body, headers=CSV))
 
 
 def test_a_field_too_long_for_the_csv_module_is_an_error(
@@ -155,28 +155,28 @@ def test_a_field_too_long_for_the_csv_module_is_an_error(
 ) -> None:
     limit = csv.field_size_limit(100)
     try:
-        assert "field larger" in message(client.post("/invocations", data=b"x" * 101, headers=CSV))
+        assert "field larger" in read_message(client.post("/invocations", data=b"x" * 101, headers=CSV))
     finally:
         csv.field_size_limit(limit)
 
 
 def test_another_content_type_is_a_415(client: FlaskClient) -> None:
     for headers in ({}, {"Content-Type": "application/vnd.apache.parquet"}):
-        text = message(client.post("/invocations", data=b"{}", headers=headers), 415)
+        text = read_message(client.post("/invocations", data=b"{}", headers=headers), 415)
         assert "send application/json or text/csv" in text
 
 
 def test_an_endless_cell_is_not_csv(settings: Settings, predictor: Predictor, drain: Drain) -> None:
     client = create_app(replace(settings, max_body_bytes=1_000_000), predictor, drain).test_client()
 
-    assert "not CSV" in message(client.post("/invocations", data=b"x" * 200_000, headers=CSV))
+    assert "not CSV" in read_message(client.post("/invocations", data=b"x" * 200_000, headers=CSV))
 
 
 def test_more_rows_or_bytes_than_the_limit_are_a_413(client: FlaskClient) -> None:
-    message(client.post("/invocations", json={"inputs": [[]] * 101}), 413)
-    message(client.post("/invocations", data=b"x" * 20_001, headers=CSV), 413)
+    read_message(client.post("/invocations", json={"inputs": [[]] * 101}), 413)
+    read_message(client.post("/invocations", data=b"x" * 20_001, headers=CSV), 413)
 
 
 def test_unknown_methods_and_paths_have_the_shape_of_the_protocol(client: FlaskClient) -> None:
-    message(client.get("/invocations"), 405)
-    message(client.post("/invocations/house-price", json={}), 404, "ENDPOINT_NOT_FOUND")
+    read_message(client.get("/invocations"), 405)
+    read_message(client.post("/invocations/house-price", json={}), 404, "ENDPOINT_NOT_FOUND")

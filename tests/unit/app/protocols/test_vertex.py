@@ -13,7 +13,7 @@ from app.settings import Settings
 DEFAULT = "/v1/endpoints/1/deployedModels/2"
 
 
-def vertex(settings: Settings, predictor: Predictor, drain: Drain, health: str, predict: str) -> FlaskClient:
+def make_client(settings: Settings, predictor: Predictor, drain: Drain, health: str, predict: str) -> FlaskClient:
     settings = replace(settings, aip_health_route=health, aip_predict_route=predict)
     return create_app(settings, predictor, drain).test_client()
 
@@ -25,7 +25,7 @@ def vertex(settings: Settings, predictor: Predictor, drain: Drain, health: str, 
 def test_it_answers_on_the_paths_of_the_platform(
     health: str, predict: str, settings: Settings, predictor: Predictor, drain: Drain, card: Card
 ) -> None:
-    client = vertex(settings, predictor, drain, health, predict)
+    client = make_client(settings, predictor, drain, health, predict)
 
     rows = [golden.features for golden in card.golden]
     reply = client.post(predict, json={"instances": rows, "parameters": {"confidence": 0.5}})
@@ -39,7 +39,7 @@ def test_it_answers_on_the_paths_of_the_platform(
 
 
 def test_while_draining_it_is_unhealthy(settings: Settings, predictor: Predictor, drain: Drain) -> None:
-    client = vertex(settings, predictor, drain, "/alive", "/ask")
+    client = make_client(settings, predictor, drain, "/alive", "/ask")
     drain.start()
 
     assert client.get("/alive").status_code == 503
