@@ -36,11 +36,11 @@ class Service:
     path: str
     started: dict[str, Any]
 
-    def connected(self, request: bytes) -> socket.socket:
-        """Send a request over a new connection."""
+    def send(self, request: bytes, seconds: float = SHORT_SECONDS) -> socket.socket:
+        """Send a request over a new connection, which waits `seconds` for each step."""
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.settimeout(SHORT_SECONDS)
+            connection.settimeout(seconds)
             connection.connect(self.path)
             connection.sendall(request)
         except OSError:
@@ -48,15 +48,16 @@ class Service:
             raise
         return connection
 
-    def answer(self, path: str) -> bytes:
-        """Get the response for a path."""
-        with self.connected(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()) as connection:
+    def get(self, path: str, seconds: float = SHORT_SECONDS) -> bytes:
+        """Return the response for a path."""
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        with self.send(request, seconds) as connection:
             return b"".join(iter(lambda: connection.recv(9999), b""))
 
-    def ready(self) -> int:
-        """Return the status of /readyz, 0 if nobody listens or accepts any more."""
+    def get_readiness(self) -> int:
+        """Return the status of /readyz, 0 if nobody listens, or if a stopping worker leaves the connection waiting."""
         try:
-            return int(self.answer("/readyz").split()[1])
+            return int(self.get("/readyz", seconds=2).split()[1])
         except (FileNotFoundError, ConnectionError, TimeoutError):
             return 0
 
@@ -64,7 +65,7 @@ class Service:
         """Send SIGTERM, and wait until /readyz has the expected status."""
         self.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + SHORT_SECONDS
-        while self.ready() != expected:
+        while self.get_readiness() != expected:
             assert time.monotonic() < deadline, f"/readyz is not {expected}"
 
 
@@ -104,7 +105,7 @@ def test_the_settings_configure_gunicorn(predictor: Predictor) -> None:
 
 def test_a_stop_answers_and_logs_requests_in_flight(serve: Callable[..., Service]) -> None:
     service = serve(drain_seconds=0.2, graceful_seconds=LONG_SECONDS, threads=3)
-    with service.connected(HALF) as half:
+    with service.send(HALF) as half:
         service.stop(expected=0)
         half.sendall(b"}")
 
@@ -121,7 +122,7 @@ def test_a_worker_that_dies_while_draining_is_replaced(serve: Callable[..., Serv
     for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split():
         os.kill(int(worker), signal.SIGKILL)
 
-    metrics = service.answer("/metrics").splitlines()
+    metrics = service.get("/metrics").splitlines()
     assert {b"shipshape_workers 1", b"shipshape_worker_starts_total 2"} <= {*metrics}
     [line] = log(service.process, lines=1)
     assert (line["level"], line["logger"]) == ("error", "gunicorn.error")
@@ -137,7 +138,7 @@ def test_a_worker_that_dies_while_draining_is_replaced(serve: Callable[..., Serv
 )
 def test_a_second_signal_stops_at_once(drain: int, graceful: int, ready: int, serve: Callable[..., Service]) -> None:
     service = serve(drain_seconds=drain, graceful_seconds=graceful)
-    with service.connected(HALF):
+    with service.send(HALF):
         service.stop(expected=ready)
 
         service.process.send_signal(signal.SIGTERM)
