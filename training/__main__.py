@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
 @click.option("--name", default="house-price", show_default=True, help="Name of the model.")
 @click.option("--version", default="1.0.0", show_default=True, help="Version of the model.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of split and folds."
-)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the split.")
 @click.option("--drop-duplicates", is_flag=True, help="Keep only the first of identical rows.")
 def main(
     *,

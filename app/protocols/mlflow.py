@@ -127,12 +127,12 @@ def _transpose(columns: dict[str, object]) -> list[object]:
 
 def _make_converters(card: Card) -> dict[str, Converter]:
     return {
-        feature.name: _make_category(feature) if feature.type == "category" else _parse_number
+        feature.name: _make_category_parser(feature) if feature.type == "category" else _parse_number
         for feature in card.features
     }
 
 
-def _make_category(feature: Feature) -> Converter:
+def _make_category_parser(feature: Feature) -> Converter:
     missing = None if "" not in feature.categories else ""
     return lambda text: text or missing
 

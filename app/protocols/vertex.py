@@ -20,14 +20,10 @@ if TYPE_CHECKING:
 def make_routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
     """Make the routes whose paths the platform sets; they may be one path, and may be one of our own."""
     handle_error = adapter.make_error_handler(lambda _status, text: {"error": text})
+    health = adapter.make_readiness_handler(Reply(b"{}"), drain)
+    predict = adapter.make_instances_handler(settings, predictor)
     found = [
-        Route(
-            "GET",
-            settings.aip_health_route,
-            adapter.make_readiness_handler(Reply(b"{}"), drain),
-            handle_error,
-            probe=True,
-        ),
-        Route("POST", settings.aip_predict_route, adapter.make_instances_handler(settings, predictor), handle_error),
+        Route("GET", settings.aip_health_route, health, handle_error, probe=True),
+        Route("POST", settings.aip_predict_route, predict, handle_error),
     ]
     return [route for route in found if route.path]

@@ -96,7 +96,9 @@ class Rows:
         """Return the rows of an encoded matrix, in which a category is its index on the model's card."""
         width = len(self._features)
         if len(tensor.shape) != 2 or tensor.shape[1] != width or tensor.datatype not in _NUMBERS:
-            found = f"the input {describe(tensor.name)} of datatype {describe(tensor.datatype)}, shape {_show(tensor)}"
+            found = (
+                f"the input {describe(tensor.name)} of datatype {describe(tensor.datatype)}, shape {_format(tensor)}"
+            )
             wanted = f"numbers of shape [n, {width}], or the inputs {self._listing}"
             raise RowsError([Finding(None, None, found, wanted)])
         try:
@@ -139,7 +141,7 @@ def _read_column(feature: Feature, tensor: Tensor, piece: bytes | None) -> list[
     if tensor.datatype not in wanted:
         raise _MisfitError(f"the datatype {describe(tensor.datatype)}", " or ".join(wanted))
     if tensor.shape[1:] not in ([], [1]) or not tensor.shape or tensor.shape[0] < 0:
-        raise _MisfitError(f"the shape {_show(tensor)}", "[n] or [n, 1]")
+        raise _MisfitError(f"the shape {_format(tensor)}", "[n] or [n, 1]")
     values = _read_values(tensor, piece)
     if feature.missing and feature.categories and "" not in feature.categories:
         # A binary tensor cannot mark a missing text in another way.
@@ -159,7 +161,7 @@ def _read_json(tensor: Tensor) -> list[object]:
     width = tensor.shape[1] if len(tensor.shape) == 2 else None
     if width and data and type(data[0]) is list:
         if not all(type(row) is list and len(row) == width for row in data):
-            raise _MisfitError("data nested differently", f"the shape {_show(tensor)}")
+            raise _MisfitError("data nested differently", f"the shape {_format(tensor)}")
         data = [value for row in data for value in row]
     _check_count(tensor, len(data), "values")
     for index, value in enumerate(data):
@@ -204,9 +206,9 @@ def _check_count(tensor: Tensor, found: int, noun: str, size: int = 1) -> None:
     for length in tensor.shape:
         wanted *= length
     if found != wanted:
-        raise _MisfitError(f"{found} {noun}", f"{describe(wanted)} for the shape {_show(tensor)}")
+        raise _MisfitError(f"{found} {noun}", f"{describe(wanted)} for the shape {_format(tensor)}")
 
 
-def _show(tensor: Tensor) -> str:
+def _format(tensor: Tensor) -> str:
     more = ", …" if len(tensor.shape) > 4 else ""
     return f"[{', '.join(map(describe, tensor.shape[:4]))}{more}]"
