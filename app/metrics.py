@@ -89,7 +89,7 @@ class Meter:
             self._cells[self._base] += 1
 
     def leave(self, series: int, status: int, nanoseconds: int, rows: int) -> None:
-        """Count an answered request: its route, status, duration and predicted rows."""
+        """Count an answered request: its route, status, duration in nanoseconds, and predicted rows."""
         cells, base = self._cells, self._base
         route = base + series
         bucket = route + _BUCKET + bisect_left(_BOUNDS, nanoseconds)

@@ -1,4 +1,4 @@
-"""What app.worker and app.server use of gunicorn although it is not a promise: a change fails here, by name."""
+"""What app.worker and app.server use of gunicorn beyond its documentation: a change fails here, by name."""
 
 from __future__ import annotations
 

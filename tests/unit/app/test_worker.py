@@ -26,7 +26,7 @@ from app.worker import Worker
 OK = b"HTTP/1.1 200 "
 SOON_SECONDS = 10  # less than gunicorn needs to wait for ten such clients, one after the other
 AT_LAST_SECONDS = 20
-LONG = b"x" * 4_000_000  # more than a socket takes from a sender whose receiver does not read
+LONG = b"x" * 4_000_000  # more than a socket buffers
 
 GET = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST_GET = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -39,7 +39,7 @@ class QuickWorker(Worker):
         """Leave the signals alone: a thread has none."""
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, less long."""
+        """Wait for events for a twentieth of the time."""
         super().wait_for_and_dispatch_events(timeout / 20)
 
 
@@ -59,7 +59,7 @@ class Service:
         connection.sendall(sent)
         return connection
 
-    def answers(self, seconds: float) -> bool:
+    def responds(self, seconds: float) -> bool:
         """Whether another client gets a response within so many seconds."""
         try:
             return read_response(self.client(GET, seconds)).startswith(OK)
@@ -114,7 +114,7 @@ def test_clients_that_do_not_read_are_cut_off(request_: bytes, predictor: Predic
         for _ in range(2):  # as many as there are threads
             service.client(request_)
 
-        assert service.answers(AT_LAST_SECONDS)
+        assert service.responds(AT_LAST_SECONDS)
 
 
 def test_clients_that_do_not_close_the_connection_block_nobody(predictor: Predictor, listener: socket.socket) -> None:
@@ -122,7 +122,7 @@ def test_clients_that_do_not_close_the_connection_block_nobody(predictor: Predic
         for client in [service.client(LAST_GET) for _ in range(10)]:
             assert read_to_end(client).startswith(OK)
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
 def test_a_connection_that_its_client_leaves_open_is_closed(
@@ -149,7 +149,7 @@ def test_silent_clients_block_nobody(predictor: Predictor, listener: socket.sock
         for _ in range(10):
             service.client()
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
 def test_a_body_that_looks_like_a_request_blocks_nobody(predictor: Predictor) -> None:
@@ -164,7 +164,7 @@ def test_a_body_that_looks_like_a_request_blocks_nobody(predictor: Predictor) ->
         client = service.client(first + filled + first)
 
         assert read_response(client).startswith(b"HTTP/1.1 400 ")
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/long"])
@@ -173,14 +173,14 @@ def test_clients_that_disconnect_early_block_nobody(path: str, predictor: Predic
         for _ in range(10):
             service.client(make_post(b"{}", path)).close()
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
 def test_a_long_response_to_a_short_request_blocks_nobody(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         client = service.client(make_post(b"{}", "/long"))
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
         long = read_response(client)
         assert long.startswith(OK)
         assert long.endswith(LONG)

@@ -38,7 +38,7 @@ def parse(header: str, rows: list[str], description: Description | None = None) 
 
 @pytest.fixture
 def constant() -> build.Model:
-    """Of a constant feature; the target is 0, 0, 0, 20 and so on in training, and 19 in the hold-out."""
+    """A model of a constant feature; the target is 0, 0, 0, 20 and so on in training, and 19 in the hold-out."""
     y = {row: 20 if place % 4 == 3 else 0 for place, row in enumerate(TRAINING)}
     y |= dict.fromkeys(HOLD_OUT, 19)
     # `id` makes the rows differ; it is removed below.

@@ -1,4 +1,4 @@
-"""`python -m training`, from a good table to a model directory."""
+"""`python -m training`, from a valid table to a model directory."""
 
 from __future__ import annotations
 
