@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-_began = time.monotonic()
+_started = time.monotonic()
 
 import os  # noqa: E402
 import sys  # noqa: E402
 import textwrap  # noqa: E402
 
-# The workers share the processors already; a thread pool in each would only get in their way. Read at numpy's import.
+# The workers already use every processor: a thread pool in each would only slow them. Read when numpy is imported.
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
@@ -23,9 +23,9 @@ USAGE = "usage: python -m app [serve | --help]"
 
 
 def main(arguments: list[str]) -> str | int:
-    """Serve; gives what the process exits with: a status, or the sentence that says why it cannot."""
+    """Serve; return the exit status, or a message that says why the service did not start."""
     if arguments in (["--help"], ["-h"]):
-        print(_help())  # noqa: T201
+        print(_format_help())  # noqa: T201
         return 0
     if arguments not in ([], ["serve"]):
         print(USAGE, file=sys.stderr)  # noqa: T201
@@ -38,15 +38,15 @@ def main(arguments: list[str]) -> str | int:
     try:
         predictor = Predictor.load(settings.model_dir)
     except ModelError as error:
-        return f"Not started: {error}."
+        return f"Not started: {error}. Set MODEL_DIR to a directory that training made with these libraries."
     log.configure(settings.log_level)
-    Server(settings, predictor, _began).run()
+    Server(settings, predictor, _started).run()
     return 0
 
 
-def _help() -> str:
-    lines = [USAGE, "", "Answers HTTP with a model. Set by environment variables:", ""]
-    for name, default, meaning in Settings.variables():
+def _format_help() -> str:
+    lines = [USAGE, "", "Serves a model over HTTP. Environment variables:", ""]
+    for name, default, meaning in Settings.list_variables():
         text = f"{meaning} (default: {default or 'none'})"
         lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<17} ", subsequent_indent=" " * 20)
     return "\n".join(lines)

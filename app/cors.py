@@ -1,4 +1,4 @@
-"""Cross-origin requests (https://fetch.spec.whatwg.org/#http-cors-protocol): which web pages may ask."""
+"""Cross-origin requests (https://fetch.spec.whatwg.org/#http-cors-protocol): which web pages may send requests."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 _PREFLIGHT = (
     ("Access-Control-Allow-Methods", "GET, HEAD, POST"),
     ("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Traceparent, X-Request-ID"),
-    ("Access-Control-Max-Age", "7200"),  # browsers keep it no longer
+    ("Access-Control-Max-Age", "7200"),  # browsers cap it there
 )
 _VARY = ("Vary", "Origin")
 _EXPOSE = ("Access-Control-Expose-Headers", "X-Request-ID")
 
 
 class Cors:
-    """The origins whose pages may read answers; `*` is all of them."""
+    """The origins whose pages may read responses; `*` is all of them."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origins)
 
-    def headers(self, environ: Environ) -> tuple[tuple[str, str], ...]:
-        """Give the headers that let the asking page read the answer."""
+    def make_headers(self, environ: Environ) -> tuple[tuple[str, str], ...]:
+        """Return the headers that let the page which sent the request read the response."""
         if "*" in self._origins:
             return (("Access-Control-Allow-Origin", "*"), _EXPOSE)
         origin = environ.get("HTTP_ORIGIN")
         return (("Access-Control-Allow-Origin", origin), _EXPOSE, _VARY) if origin in self._origins else (_VARY,)
 
-    def preflight(self, environ: Environ) -> Reply | None:
-        """Answer a browser that asks before it asks; None for every other request."""
+    def answer_preflight(self, environ: Environ) -> Reply | None:
+        """Answer a browser's preflight request; None for every other request."""
         if environ["REQUEST_METHOD"] != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ:
             return None
         return Reply(b"", status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT)

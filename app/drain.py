@@ -1,4 +1,4 @@
-"""The sign that the service is about to stop, seen by every worker."""
+"""The flag that the service is about to stop, seen by every worker."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import mmap
 
 
 class Drain:
-    """One byte of memory that is shared with the processes forked later."""
+    """One byte of memory, shared with the processes forked later."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 1)
 
     def start(self) -> None:
-        """Ask load balancers to send no more; what still comes is answered."""
+        """Report not ready from now on, so that load balancers send no more; requests are still answered."""
         self._memory[0] = 1
 
     @property
     def started(self) -> bool:
-        """Whether the stop has begun."""
+        """Whether the service is draining."""
         return self._memory[0] == 1

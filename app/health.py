@@ -1,4 +1,4 @@
-"""What a platform asks a container: does it live, may it get requests, what is it."""
+"""What a platform asks of a container: whether it is alive, whether it is ready, what runs in it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def routes(settings: Settings, card: Card, drain: Drain) -> list[Route]:
-    """Give the routes /healthz, /readyz and /version."""
+def make_routes(settings: Settings, card: Card, drain: Drain) -> list[Route]:
+    """Make the routes /healthz, /readyz and /version."""
     alive = Reply(b'{"status":"alive"}')
     ready = Reply(b'{"status":"ready"}')
-    stopping = problem.problem(
+    stopping = problem.make_reply(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service is stopping: send requests elsewhere.",
         headers=(("Retry-After", str(math.ceil(settings.drain_seconds) + settings.graceful_seconds)),),
@@ -34,11 +34,11 @@ def routes(settings: Settings, card: Card, drain: Drain) -> list[Route]:
         )
     )
 
-    def readiness(_environ: Environ) -> Reply:
+    def answer_readiness(_environ: Environ) -> Reply:
         return stopping if drain.started else ready
 
     return [
-        Route("GET", "/healthz", lambda _environ: alive, problem.refuse, probe=True),
-        Route("GET", "/readyz", readiness, problem.refuse, probe=True),
-        Route("GET", "/version", lambda _environ: version, problem.refuse, offers=("application/json",)),
+        Route("GET", "/healthz", lambda _environ: alive, problem.handle_error, probe=True),
+        Route("GET", "/readyz", answer_readiness, problem.handle_error, probe=True),
+        Route("GET", "/version", lambda _environ: version, problem.handle_error, offers=("application/json",)),
     ]

@@ -1,4 +1,4 @@
-"""POST /predict: rows in, predictions and their intervals out."""
+"""POST /predict: takes rows, returns predictions and their intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from app import body, problem
+from app import problem, request_body
 from app.model import Finding
 from app.route import Reply, Route
 
@@ -25,14 +25,14 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """Who answers."""
+    """The model that made the predictions."""
 
     name: str
     version: str
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Predictions and 90 % intervals, one for each row, in `unit`; warnings name values unlike those of training."""
+    """Predictions and 90 % intervals, one for each row, in `unit`; warnings name values outside the training range."""
 
     prediction: list[float]
     interval: list[tuple[float, float]]
@@ -45,51 +45,51 @@ _decoder = msgspec.json.Decoder(Question)
 _encoder = msgspec.json.Encoder()
 
 
-def routes(settings: Settings, predictor: Predictor) -> list[Route]:
-    """Give the route /predict."""
+def make_routes(settings: Settings, predictor: Predictor) -> list[Route]:
+    """Make the route /predict."""
     card, schema = predictor.card, predictor.schema
     lower, upper = card.interval.lower, card.interval.upper
     model = Model(card.name, card.version)
 
-    def predict(environ: Environ) -> Reply:
-        content = body.read(environ, settings.max_body_bytes)
-        if not body.is_json(environ):
-            raise UnsupportedMediaType("The body's content type is not JSON: send Content-Type: application/json.")
+    def answer(environ: Environ) -> Reply:
+        content = request_body.read(environ, settings.max_body_bytes)
+        if not request_body.is_json(environ):
+            raise UnsupportedMediaType("The content type is not JSON: send Content-Type: application/json.")
         try:
-            rows = _rows(_decoder.decode(content))
+            rows = _list_rows(_decoder.decode(content))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _refuse(content, schema, error)
         if len(rows) > settings.max_rows:
-            raise RequestEntityTooLarge(f"{len(rows)} rows, at most {settings.max_rows} are taken at a time.")
+            raise RequestEntityTooLarge(f"{len(rows)} rows are more than {settings.max_rows}: send fewer at a time.")
         matrix = schema.encode(rows)
         prediction = predictor.predict(matrix).tolist()
-        answer = Answer(
+        document = Answer(
             prediction,
             [(value + lower, value + upper) for value in prediction],
             card.target.unit,
             model,
-            schema.extrapolations(matrix),
+            schema.find_extrapolations(matrix),
         )
-        return Reply(_encoder.encode(answer), rows=len(rows))
+        return Reply(_encoder.encode(document), rows=len(rows))
 
-    return [Route("POST", "/predict", predict, problem.refuse, offers=("application/json",))]
+    return [Route("POST", "/predict", answer, problem.handle_error, offers=("application/json",))]
 
 
-def _rows(question: Question) -> list[object]:
+def _list_rows(question: Question) -> list[object]:
     features = question.features
     several = isinstance(features, list) and (not features or isinstance(features[0], list | dict))
     return features if several else [features]  # type: ignore[return-value]
 
 
 def _refuse(content: bytes, schema: Schema, error: Exception) -> NoReturn:
-    """Refuse a body that is not the JSON wanted.
+    """Raise the error of a body that could not be decoded: RowsError or BadRequest.
 
-    Python's own parser takes NaN, Infinity and 1e400: where only they are wrong, the schema can name row and field.
+    Python's own parser accepts NaN, Infinity and 1e400: if only they are wrong, the schema can name row and field.
     """
     try:
         question = msgspec.convert(json.loads(content), Question)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     else:
-        schema.encode(_rows(question))
-    raise BadRequest(f'The body is not {{"features": [...]}} in JSON: {str(error)[:200]}.') from error
+        schema.encode(_list_rows(question))
+    raise BadRequest(f'The body is not JSON of the form {{"features": [...]}}: {str(error)[:200]}.') from error

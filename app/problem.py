@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The document; `errors` and `more` (how many errors are not listed) come with invalid rows."""
+    """The document; invalid rows add `errors` and `more`, the number of errors not listed."""
 
     title: str
     status: int
@@ -26,33 +26,31 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     more: int = 0
 
 
-def problem(
+def make_reply(
     status: int,
     detail: str,
     errors: tuple[Finding, ...] = (),
     more: int = 0,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Reply:
-    """Make a problem document; its type is "about:blank", so its title is the status's own name."""
+    """Make a reply with a problem document; its type is "about:blank", so its title is the name of the status."""
     document = Problem(HTTPStatus(status).phrase, status, detail, errors, more)
     return Reply(msgspec.json.encode(document), CONTENT_TYPE, status, headers)
 
 
-def refuse(error: Exception) -> Reply:
-    """Turn what a route raised into a problem document; the unexpected is logged, and shows nothing of itself."""
+def handle_error(error: Exception) -> Reply:
+    """Turn an exception into a problem document; an unexpected one is logged, and nothing of it is shown."""
     if isinstance(error, RowsError):
         unpredictable = isinstance(error, PredictionError)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if unpredictable else HTTPStatus.BAD_REQUEST
-        return problem(status, summary(error), error.findings, error.more)
+        return make_reply(status, _summarize(error), error.findings, error.more)
     if isinstance(error, HTTPException) and error.code:
         allowed = tuple((name, value) for name, value in error.get_headers() if name == "Allow")
-        return problem(error.code, error.description or "", headers=allowed)
+        return make_reply(error.code, error.description or "", headers=allowed)
     _log.error("unexpected error", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
+    return make_reply(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed: its log says why.")
 
 
-def summary(error: RowsError) -> str:
-    """Say in a sentence how much of a request is wrong."""
+def _summarize(error: RowsError) -> str:
     count = len(error.findings) + error.more
-    noun = "value is" if count == 1 else "values are"
-    return f"{count} {noun} not what the model takes."
+    return "1 value is invalid." if count == 1 else f"{count} values are invalid."

@@ -1,4 +1,4 @@
-"""What answers a request: a function from a WSGI environment to a reply, under a method and a path."""
+"""A route: a function from a WSGI environment to a reply, for one method and path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Environ = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP response, whole; `rows` is how many were predicted for it."""
+    """A complete HTTP response; `rows` is the number of rows predicted for it."""
 
     body: bytes
     content_type: str = "application/json"
@@ -23,25 +23,25 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`answer` for one method and one exact path; what it raises becomes a reply by `refuse`.
+    """One method and one exact path: `answer` handles the request, `handle_error` what `answer` raises.
 
-    `operation` describes it in /openapi.json (an Operation Object of OpenAPI 3.1).
-    A `probe` is asked by a platform, over and over: it needs no API key and leaves no line in the log.
-    `offers` are the media types that the route answers with; a request that accepts none of them gets a 406.
-    Where it is empty, the Accept header is ignored, as RFC 9110 (12.5.1) allows.
+    `operation` describes the route in /openapi.json (an Operation Object of OpenAPI 3.1).
+    A `probe` is what a platform polls: it needs no API key and is not logged.
+    `offers` are the media types that the route can answer with; a request that accepts none of them gets a 406.
+    If there are none, the Accept header is ignored, as RFC 9110 (12.5.1) allows.
     """
 
     method: str
     path: str
     answer: Callable[[Environ], Reply]
-    refuse: Callable[[Exception], Reply]
+    handle_error: Callable[[Exception], Reply]
     operation: Mapping[str, Any] | None = None
     probe: bool = False
     offers: tuple[str, ...] = ()
 
     def __call__(self, environ: Environ) -> Reply:
-        """Answer, whatever happens."""
+        """Answer a request, with an error document if `answer` fails."""
         try:
             return self.answer(environ)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a client gets an answer
-            return self.refuse(error)
+        except Exception as error:  # noqa: BLE001 - every client gets a response
+            return self.handle_error(error)

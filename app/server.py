@@ -1,4 +1,4 @@
-"""gunicorn around the application: the model is loaded once, before the workers are forked."""
+"""gunicorn with the application: the model is loaded once, before the workers are forked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from gunicorn.config import Config  # type: ignore[import-untyped]
 
-    from app.door import Door
+    from app.middleware import Middleware
     from app.model import Predictor
     from app.settings import Settings
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 class Server(BaseApplication):  # type: ignore[misc]
     """The service as one gunicorn application."""
 
-    def __init__(self, settings: Settings, predictor: Predictor, began: float) -> None:
-        """Take what to serve, and when (time.monotonic) the process began."""
+    def __init__(self, settings: Settings, predictor: Predictor, started: float) -> None:
+        """Take what to serve, and when (time.monotonic) the process started."""
         self.settings = settings
         self.predictor = predictor
-        self.began = began
+        self.started = started
         self.drain = Drain()
         super().__init__()
 
@@ -50,38 +50,37 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_class": Worker,
             "threads": settings.threads,
             "graceful_timeout": settings.graceful_seconds,
-            "keepalive": 75,  # longer than load balancers keep a connection idle, so that they are the ones to close it
+            "keepalive": 75,  # load balancers close an idle connection sooner, so none is closed while they use it
             "preload_app": True,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 - memory, for heartbeats
             "control_socket_disable": True,
             "logger_class": ServerLog,
             "errorlog": None,
-            # What gunicorn calls info, such as each worker's start, is for debugging here.
+            # What gunicorn logs as info, such as the start of each worker, is only for debugging.
             "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
             "when_ready": lambda _arbiter: self._announce(),
-            "pre_fork": self._give_slot,
-            "post_fork": lambda _arbiter, worker: self.door.begin(worker.slot),
-            "worker_exit": lambda _arbiter, _worker: self.door.end(),
-            "child_exit": lambda _arbiter, worker: self.door.meter.release(worker.slot),
+            "post_fork": lambda _arbiter, worker: self.middleware.start_worker(worker.slot),
+            "worker_exit": lambda _arbiter, _worker: self.middleware.stop_worker(),
+            "child_exit": lambda _arbiter, worker: self.middleware.meter.release(worker.slot),
         }.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Give the application, once, to the process that forks the workers."""
+        """Make the application, once, in the process that forks the workers."""
         application = create_app(self.settings, self.predictor, self.drain)
-        self.door = cast("Door", application.wsgi_app)
+        self.middleware = cast("Middleware", application.wsgi_app)
         return application
 
     def run(self) -> None:
-        """Serve until a signal stops it."""
+        """Serve until a signal stops the process."""
         DrainingArbiter(self).run()
 
     def _announce(self) -> None:
-        # What exists now stays: the collector need not touch it, and so the workers go on sharing its memory.
+        # What exists now stays: the garbage collector must not touch it, or the workers stop sharing its memory.
         gc.collect()
         gc.freeze()
         card, settings = self.predictor.card, self.settings
-        seconds = round(time.monotonic() - self.began, 3)
+        seconds = round(time.monotonic() - self.started, 3)
         address = f"{settings.host}:{settings.port}"
         message = (
             f"{card.name} {card.version} ({card.format}, sha256 {card.sha256[:12]}) answers on {address} with "
@@ -94,28 +93,25 @@ class Server(BaseApplication):  # type: ignore[misc]
             )
         )
 
-    def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
-        worker.slot = self.door.meter.claim()
-
 
 class ServerLog(Logger):  # type: ignore[misc]
-    """Hands gunicorn's own messages on to the process's log."""
+    """Passes gunicorn's own messages on to the log."""
 
     def setup(self, cfg: Config) -> None:
-        """Set up, also after a reload."""
+        """Set up, at start and after a reload."""
         super().setup(cfg)
         self.error_log.propagate = True
 
 
 class DrainingArbiter(Arbiter):  # type: ignore[misc]
-    """Reports not ready for a while before it stops, and answers meanwhile; a second signal cuts that short."""
+    """Reports not ready for a while before it stops, and still answers; a second signal ends that at once."""
 
-    _asked = False
+    _stopping = False
 
     def signal(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal: SIGTERM asks to stop, and the second one to stop at once, for which gunicorn has SIGQUIT."""
-        again = sig == signal.SIGTERM and self._asked
-        self._asked = self._asked or sig == signal.SIGTERM
+        """Queue a signal: the first SIGTERM stops gracefully, the second one at once, which is gunicorn's SIGQUIT."""
+        again = sig == signal.SIGTERM and self._stopping
+        self._stopping = self._stopping or sig == signal.SIGTERM
         super().signal(signal.SIGQUIT if again else sig, frame)
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's own signature
@@ -126,7 +122,7 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]
         super().stop(graceful)
 
     def _wait(self, seconds: float) -> bool:
-        """Wait, minding the workers; false when a signal asks to stop at once."""
+        """Wait, and keep the workers running; false if a signal asks to stop at once."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:

@@ -1,4 +1,4 @@
-"""The service's configuration: read once, from the environment. What a variable means stands beside it."""
+"""The service's configuration, read once from the environment; each variable is described beside its field."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from app import cpu, keys, log
+from app import api_keys, cpu_limit, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
 class SettingsError(ValueError):
-    """A variable is wrong; the message names it, what was found and what is wanted."""
+    """A variable is wrong; the message says which one, what was found and what is wanted."""
 
 
 class Variable(NamedTuple):
-    """An environment variable, for people: its name, what holds without it, and what it means."""
+    """An environment variable, as --help shows it."""
 
     name: str
     default: str
@@ -35,12 +35,12 @@ def _set_by(
     before: tuple[str, ...] = (),
     secret: bool = False,
 ) -> Any:  # noqa: ANN401 - the field's own type says what it is, as with dataclasses.field
-    """Make a field that `read` gives from its variable's name and text; variables in `before` win over its own."""
+    """Make a field whose value `read` makes from a variable's name and text; those in `before` win over its own."""
     metadata = {"read": read, "meaning": meaning, "shown": str(default) if shown is None else shown, "before": before}
     return field(default=default, repr=not secret, metadata=metadata)
 
 
-def _number(lowest: float, highest: float, *, whole: bool = True) -> Callable[[str, str], float]:
+def _read_number(lowest: float, highest: float, *, whole: bool = True) -> Callable[[str, str], float]:
     def read(name: str, text: str) -> float:
         try:
             value = int(text) if whole else float(text)
@@ -48,133 +48,131 @@ def _number(lowest: float, highest: float, *, whole: bool = True) -> Callable[[s
             value = math.nan
         if not lowest <= value <= highest:
             kind = "a whole number" if whole else "a number"
-            raise SettingsError(f"{name} is {text!r}, but {kind} from {lowest:g} to {highest:g} is wanted.")
+            raise SettingsError(f"{name} is {text!r}: set {kind} from {lowest:g} to {highest:g}.")
         return value
 
     return read
 
 
-def _choice(values: Mapping[str, object]) -> Callable[[str, str], object]:
+def _read_choice(values: Mapping[str, object]) -> Callable[[str, str], object]:
     def read(name: str, text: str) -> object:
         if text.lower() not in values:
-            raise SettingsError(f"{name} is {text!r}, but one of {', '.join(values)} is wanted.")
+            raise SettingsError(f"{name} is {text!r}: set one of {', '.join(values)}.")
         return values[text.lower()]
 
     return read
 
 
-def _text(_name: str, text: str) -> str:
+def _read_text(_name: str, text: str) -> str:
     return text
 
 
-def _path(_name: str, text: str) -> Path:
+def _read_path(_name: str, text: str) -> Path:
     return Path(text)
 
 
-def _route(name: str, text: str) -> str:
+def _read_route(name: str, text: str) -> str:
     if not re.fullmatch(r"/[\w/:.~@%+-]*", text, re.ASCII):
-        raise SettingsError(f"{name} is {text!r}, but a path is wanted, such as /predict.")
+        raise SettingsError(f"{name} is {text!r}: set a path, such as /predict.")
     return text
 
 
-def _origins(name: str, text: str) -> tuple[str, ...]:
+def _read_origins(name: str, text: str) -> tuple[str, ...]:
     origins = tuple(text.replace(",", " ").split())
     for origin in origins:
         if not re.fullmatch(r"\*|https?://[A-Za-z0-9.:\[\]-]+", origin):
-            raise SettingsError(f"{name} has {origin!r}, but origins such as https://example.com, or *, are wanted.")
+            raise SettingsError(f"{name} has {origin!r}: set origins such as https://example.com, or *.")
     return origins
 
 
-def _keys(name: str, text: str) -> tuple[bytes, ...]:
+def _read_keys(name: str, text: str) -> tuple[bytes, ...]:
     try:
-        return keys.digests(text)
-    except keys.KeyFormatError as error:
+        return api_keys.digest_keys(text)
+    except api_keys.KeyFormatError as error:
         raise SettingsError(f"{name} cannot be used: {error}.") from error
 
 
-def _key_file(name: str, text: str) -> tuple[bytes, ...]:
+def _read_key_file(name: str, text: str) -> tuple[bytes, ...]:
     try:
         content = Path(text).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name} is {text!r}, but that file cannot be read: {error}.") from error
-    return _keys(name, content)
+        raise SettingsError(f"{name} is {text!r}, a file that cannot be read: {error}.") from error
+    return _read_keys(name, content)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that an operator can set; each field's variable has its name in capitals.
+    """Everything that an operator can set; the variable of a field is its name in capitals.
 
-    `drain_seconds` and `graceful_seconds` come one after the other and fit together into the 10 s of `docker stop`.
+    `drain_seconds` and `graceful_seconds` follow each other, and together fit into the 10 s of `docker stop`.
     """
 
     host: str = _set_by(
-        _text,
+        _read_text,
         "0.0.0.0",  # noqa: S104 - inside the container; which interface is published is docker's `-p`
         "address to listen on, inside the container",
     )
     port: int = _set_by(
-        _number(1, 65_535),
+        _read_number(1, 65_535),
         5000,
-        "port to listen on; SAGEMAKER_BIND_TO_PORT and AIP_HTTP_PORT, which their platforms set, win over it",
+        "port to listen on; SAGEMAKER_BIND_TO_PORT and AIP_HTTP_PORT, which their platforms set, override it",
         before=("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT"),
     )
     model_dir: Path = _set_by(  # noqa: RUF009 - a dataclasses.field, and a Path cannot change
-        _path, Path("/model"), "directory with the model and its card"
+        _read_path, Path("/model"), "directory with the model and its card"
     )
     workers: int = _set_by(
-        _number(1, 256),
+        _read_number(1, 256),
         1,
-        "processes that answer",
+        "worker processes",
         shown="the whole processors in the container's CPU quota and affinity",
     )
-    threads: int = _set_by(_number(1, 256), 4, "threads in each of them")
-    max_body_bytes: int = _set_by(_number(1, 1 << 30), 4 << 20, "longest body that is read; a longer one is a 413")
-    max_rows: int = _set_by(_number(1, 10_000_000), 10_000, "most rows in one request; more are a 413")
+    threads: int = _set_by(_read_number(1, 256), 4, "threads in each worker")
+    max_body_bytes: int = _set_by(_read_number(1, 1 << 30), 4 << 20, "longest body accepted; a longer one is a 413")
+    max_rows: int = _set_by(_read_number(1, 10_000_000), 10_000, "most rows accepted in one request; more are a 413")
     request_seconds: float = _set_by(
-        _number(0.1, 3600, whole=False),
+        _read_number(0.1, 3600, whole=False),
         30,
-        "time that a client has to send a request, and as much again to take the answer",
+        "time that a client has to send a request, and again to receive the response",
     )
     api_keys: tuple[bytes, ...] = _set_by(
-        _keys,
+        _read_keys,
         (),
-        "keys, separated by commas or white space, one of which every request but probes must carry as "
-        "`Authorization: Bearer KEY`; a key may be written as `sha256:` and its digest",
+        "keys, separated by commas or white space; every request except probes must send one as "
+        "`Authorization: Bearer KEY`; a key can be written as `sha256:` and its digest",
         shown="",
         secret=True,
     )
-    api_keys_file: tuple[bytes, ...] = _set_by(
-        _key_file, (), "file with such keys; both sources count", shown="", secret=True
-    )
+    api_keys_file: tuple[bytes, ...] = _set_by(_read_key_file, (), "file with more keys", shown="", secret=True)
     cors_origins: tuple[str, ...] = _set_by(
-        _origins, (), "origins whose web pages may ask, separated by commas; `*` for all", shown=""
+        _read_origins, (), "origins whose web pages may send requests, separated by commas; `*` for all", shown=""
     )
     log_level: str = _set_by(
-        _choice({level: level for level in log.LEVELS}),
+        _read_choice({level: level for level in log.LEVELS}),
         "info",
-        "least level to log: debug, info, warning or error; a request answered 4xx is a warning, 5xx an error",
+        "lowest level to log: debug, info, warning or error; a 4xx response is a warning, a 5xx response an error",
     )
     access_log: bool = _set_by(
-        _choice({"on": True, "off": False}), default=True, shown="on", meaning="whether requests are logged: on or off"
+        _read_choice({"on": True, "off": False}), default=True, shown="on", meaning="log each request: on or off"
     )
     drain_seconds: float = _set_by(
-        _number(0, 600, whole=False),
+        _read_number(0, 600, whole=False),
         2,
-        "time between the stop signal, when /readyz turns to 503, and the end of new connections",
+        "time from the stop signal, when /readyz turns to 503, until new connections are refused",
     )
-    graceful_seconds: int = _set_by(_number(1, 600), 6, "time after that for requests under way")
-    aip_health_route: str = _set_by(_route, "", "path of Vertex AI's health checks, which it sets")
-    aip_predict_route: str = _set_by(_route, "", "path of Vertex AI's predictions, which it sets")
-    image_version: str = _set_by(_text, "unknown", "what /version tells; set in the image")
-    image_revision: str = _set_by(_text, "unknown", "what /version tells; set in the image")
+    graceful_seconds: int = _set_by(_read_number(1, 600), 6, "time after that for requests in flight")
+    aip_health_route: str = _set_by(_read_route, "", "path of the health checks; set by Vertex AI")
+    aip_predict_route: str = _set_by(_read_route, "", "path of the predictions; set by Vertex AI")
+    image_version: str = _set_by(_read_text, "unknown", "shown by /version; set in the image")
+    image_revision: str = _set_by(_read_text, "unknown", "shown by /version; set in the image")
     workers_because: str = "default"
-    """Why there are so many workers; not a variable."""
+    """Why this number of workers; not a variable."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings; raises SettingsError. An empty variable counts as unset."""
-        share = cpu.share()
-        values: dict[str, Any] = {"workers": share.processors, "workers_because": share.because}
+        """Read the settings; an empty variable counts as unset. Raises SettingsError."""
+        limit = cpu_limit.find_limit()
+        values: dict[str, Any] = {"workers": limit.processors, "workers_because": limit.reason}
         for each in fields(cls):
             names = (*each.metadata.get("before", ()), each.name.upper())
             name = next((name for name in names if environ.get(name)), None)
@@ -185,8 +183,8 @@ class Settings:
         return cls(**values)
 
     @classmethod
-    def variables(cls) -> list[Variable]:
-        """Give every variable, in order."""
+    def list_variables(cls) -> list[Variable]:
+        """Return every variable, in order."""
         return [
             Variable(each.name.upper(), each.metadata["shown"], each.metadata["meaning"])
             for each in fields(cls)
@@ -195,5 +193,5 @@ class Settings:
 
     @property
     def all_api_keys(self) -> tuple[bytes, ...]:
-        """The digests from both sources."""
+        """The digests from API_KEYS and API_KEYS_FILE."""
         return (*self.api_keys, *self.api_keys_file)

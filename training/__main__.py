@@ -9,7 +9,7 @@ import click
 
 from training import build, california, table
 from training.description import InputError
-from training.evaluation import shortcomings
+from training.evaluation import find_shortcomings
 
 if TYPE_CHECKING:
     from app.model import Card
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--data", required=True, metavar="FILE", help='CSV table with a header line, or "california".')
 @click.option("--target", metavar="COLUMN", help="Column to predict; not needed for california.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model directory to make or to replace.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model directory to make or replace.")
 @click.option("--format", "form", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
 @click.option("--name", default="house-price", show_default=True, help="Name of the model.")
 @click.option("--version", default="1.0.0", show_default=True, help="Version of the model.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Chooses the hold-out.")
-@click.option("--drop-duplicates", is_flag=True, help="Keep the first of rows that are the same.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the split.")
+@click.option("--drop-duplicates", is_flag=True, help="Keep only the first of identical rows.")
 def main(
     *,
     data: str,
@@ -37,15 +37,15 @@ def main(
 ) -> None:
     """Make a model directory from a table of data.
 
-    A TOML file beside the table, under the same name, describes its columns (see training/data/houses.toml);
-    without one they are inferred. Exit status: 0 made, 1 no acceptable model, 2 a mistake in the input.
+    A TOML file beside the table, with the same name, describes its columns (see training/data/houses.toml);
+    without it, they are inferred. Exit status: 0 written, 1 no acceptable model, 2 invalid input.
     """
     try:
         checked = _read(data, target, drop_duplicates=drop_duplicates)
         _report_table(checked)
         model = build.train(checked, build.Options(name, version, form, seed))
         _report_card(model.card)
-        if failures := shortcomings(model.card):
+        if failures := find_shortcomings(model.card):
             _stop(1, f"Gate failed: {'; '.join(failures)}. Nothing was written.")
         click.echo("gate              passed")
         card = build.write(model, out)
@@ -63,7 +63,7 @@ def _read(data: str, target: str | None, *, drop_duplicates: bool) -> table.Tabl
     if data == california.NAME:
         return california.fetch(drop_duplicates=drop_duplicates)
     if not target:
-        raise InputError("Which column is to be predicted? Name it with --target.")
+        raise InputError("No target: name the column to predict with --target.")
     return table.read(Path(data), target, drop_duplicates=drop_duplicates)
 
 

@@ -1,4 +1,4 @@
-"""From a checked table to a model directory that the service will accept, or to the reason why not."""
+"""Trains a model on a checked table, and writes the model directory if the service would accept it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from app.model import (
     Predictor,
     Schema,
     Split,
-    disagreement,
-    runtime_versions,
+    find_runtime_versions,
+    measure_disagreement,
 )
 from training import evaluation, pipeline
 from training.description import InputError
@@ -44,12 +44,12 @@ _GOLDEN_DIGITS = 12
 
 
 class BuildError(Exception):
-    """The table is fine, but no acceptable model came of it."""
+    """The table is valid, but there is no acceptable model for it."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may choose."""
+    """What the user can choose."""
 
     name: str
     version: str
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted pipeline, the bytes of its file, its card, and the hold-out it was judged by."""
+    """A fitted pipeline, the bytes of its file, its card, and the hold-out matrix (rows, features)."""
 
     pipeline: Pipeline
     content: bytes
@@ -68,14 +68,14 @@ class Model:
 
 
 def train(table: Table, options: Options) -> Model:
-    """Fit, judge and describe a model; raises InputError when a column cannot be learned from."""
+    """Fit, evaluate and describe a model; raises InputError if a column has no values in the training rows."""
     training, hold_out = evaluation.split(len(table.rows), options.seed)
     features = [
-        _learned(feature, column) for feature, column in zip(table.features, table.matrix[training].T, strict=True)
+        _learn(feature, column) for feature, column in zip(table.features, table.matrix[training].T, strict=True)
     ]
-    matrix, goal = table.matrix[training], table.goal[training]
-    summary, residuals = evaluation.cross_validate(features, matrix, goal, options.seed)
-    fitted = pipeline.fit(features, matrix, goal)
+    matrix, y = table.matrix[training], table.y[training]
+    summary, residuals = evaluation.cross_validate(features, matrix, y, options.seed)
+    fitted = pipeline.fit(features, matrix, y)
     prediction = fitted.predict(table.matrix[hold_out])
     content = to_onnx(fitted, len(features)) if options.format == "onnx" else to_joblib(fitted)
     card = Card(
@@ -88,22 +88,22 @@ def train(table: Table, options: Options) -> Model:
         data=table.data,
         split=Split(evaluation.HOLD_OUT, options.seed, len(training), len(hold_out)),
         cross_validation=summary,
-        metrics=evaluation.metrics(table.goal[hold_out], prediction, goal),
+        metrics=evaluation.score_model(table.y[hold_out], prediction, y),
         gate=table.gate,
-        interval=evaluation.interval(residuals, table.goal[hold_out] - prediction),
+        interval=evaluation.measure_interval(residuals, table.y[hold_out] - prediction),
         agreement=0.0,
-        runtime=runtime_versions(options.format),
+        runtime=find_runtime_versions(options.format),
         training={"onnx": onnx.__version__, "scikit-learn": sklearn.__version__, "skl2onnx": skl2onnx.__version__},
-        golden=_golden(features, [table.rows[row] for row in hold_out], fitted),
-        linear=pipeline.linear(features, fitted),
+        golden=_choose_golden_rows(features, [table.rows[row] for row in hold_out], fitted),
+        linear=pipeline.make_linear(features, fitted),
     )
     return Model(fitted, content, card, table.matrix[hold_out])
 
 
 def write(model: Model, out: Path) -> Card:
-    """Write the model directory, all of it or nothing, once its own reader has agreed with the pipeline.
+    """Write the model directory, completely or not at all, after the service's own code agreed with the pipeline.
 
-    Raises BuildError when the written file disagrees, InputError when `out` cannot be written.
+    Raises BuildError if the written files disagree, InputError if `out` cannot be written.
     """
     _check_replaceable(out)
     try:
@@ -125,16 +125,16 @@ def _write_files(model: Model, directory: Path) -> Card:
     path = directory / CARD_FILE
     model.card.write(path)
     try:
-        predictions = Predictor.load(directory).every_way(model.hold_out)
+        predictions = Predictor.load(directory).predict_every_way(model.hold_out)
     except ModelError as error:
         raise BuildError(f"The service would refuse the written files: {error}.") from error
     wanted = model.pipeline.predict(model.hold_out)
-    found = max(predictions, key=lambda prediction: disagreement(prediction, wanted))
-    if not disagreement(found, wanted) <= TOLERANCE:
+    found = max(predictions, key=lambda prediction: measure_disagreement(prediction, wanted))
+    if not measure_disagreement(found, wanted) <= TOLERANCE:
         raise BuildError(
             f"The written file disagrees with the fitted pipeline by up to {np.abs(found - wanted).max():g}."
         )
-    card = msgspec.structs.replace(model.card, agreement=_power_of_ten(found, wanted))
+    card = msgspec.structs.replace(model.card, agreement=_round_up_to_power_of_ten(found, wanted))
     card.write(path)
     return card
 
@@ -145,20 +145,20 @@ def _check_replaceable(out: Path) -> None:
     else:
         foreign = [out.name] if out.exists() else []
     if foreign:
-        raise InputError(f"{out} has something else in it ({foreign[0]}): give --out a new or an old model directory.")
+        raise InputError(f"{out} contains other files ({foreign[0]}): give --out a new directory or a model directory.")
 
 
-def _power_of_ten(found: Vector, wanted: Vector) -> float:
-    """Bound the largest absolute difference; its own digits are rounding noise, different on each processor."""
+def _round_up_to_power_of_ten(found: Vector, wanted: Vector) -> float:
+    """Round the largest absolute difference up; its digits are noise that differs between processors."""
     largest = float(np.abs(found - wanted).max())
     return float(f"1e{math.ceil(math.log10(largest))}") if largest else 0.0
 
 
-def _learned(feature: Feature, column: Vector) -> Feature:
-    """Add to a feature what the training rows say: what was seen, and what is typical."""
+def _learn(feature: Feature, column: Vector) -> Feature:
+    """Add to a feature the range and the typical value of the training rows."""
     values = column[~np.isnan(column)]
     if not values.size:
-        raise InputError(f"Column {feature.name!r} has too few values to learn from: remove it.")
+        raise InputError(f"Column {feature.name!r} has no values in the training rows: remove it.")
     if feature.type == "category":
         typical: Value = feature.categories[np.bincount(values.astype(int)).argmax()]
         return msgspec.structs.replace(feature, typical=typical)
@@ -166,8 +166,8 @@ def _learned(feature: Feature, column: Vector) -> Feature:
     return msgspec.structs.replace(feature, seen=seen, typical=float(np.median(values)))
 
 
-def _golden(features: list[Feature], rows: list[list[Value]], fitted: Pipeline) -> tuple[Golden, ...]:
-    """Choose hold-out rows, varied until each category occurs and each column that may be missing is so once."""
+def _choose_golden_rows(features: list[Feature], rows: list[list[Value]], fitted: Pipeline) -> tuple[Golden, ...]:
+    """Choose hold-out rows, changed so that every category occurs, and a missing value of every feature with one."""
     count = max(_FEWEST_GOLDEN_ROWS, *(len(feature.categories) + feature.missing for feature in features))
     chosen = [
         dict(zip((feature.name for feature in features), rows[place * len(rows) // count], strict=True))
@@ -178,4 +178,4 @@ def _golden(features: list[Feature], rows: list[list[Value]], fitted: Pipeline) 
         for row, value in zip(chosen, values, strict=False):
             row[feature.name] = value
     predictions = fitted.predict(Schema(features).encode(chosen))
-    return tuple(map(Golden, chosen, pipeline.rounded(predictions, _GOLDEN_DIGITS).tolist()))
+    return tuple(map(Golden, chosen, pipeline.round_digits(predictions, _GOLDEN_DIGITS).tolist()))

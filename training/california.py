@@ -1,4 +1,4 @@
-"""scikit-learn's own table of house prices, from the census of 1990: for machines that can reach it."""
+"""scikit-learn's California housing table, from the census of 1990, for machines that can download it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TARGET = "MedHouseVal"
 
 
 def fetch(*, drop_duplicates: bool = False) -> Table:
-    """Download the table (20,640 rows, target in 100,000 USD), or take it from scikit-learn's cache."""
+    """Download the table (20,640 rows, target in 100,000 USD), or read it from scikit-learn's cache."""
     try:
         bunch = fetch_california_housing()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a table's owner says about its columns, in a TOML file beside it."""
+"""The description of a table: a TOML file beside it, written by its owner."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from app.model import Feature, Gate, Target
 
 
 class InputError(Exception):
-    """Something in the user's input is wrong; the message says what, where and what to do."""
+    """The user's input is wrong; the message says what, where and what to do."""
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One column of the table; see `app.model.Feature` for the meaning of each field."""
+    """A column of the table; `app.model.Feature` says what each field means."""
 
     type: Literal["number", "integer", "category"]
     unit: str | None = None
@@ -35,15 +35,15 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The target, every other column, and the gate's thresholds where they differ from the defaults."""
+    """The target, all other columns, and the gate's thresholds that differ from the defaults."""
 
     target: Target
     columns: dict[str, Column]
     gate: Gate = Gate()
 
     @classmethod
-    def beside(cls, table: Path) -> Self | None:
-        """Read the TOML file with the table's own stem, if there is one; raises InputError when it is wrong."""
+    def read_beside(cls, table: Path) -> Self | None:
+        """Read the TOML file of the table's name, None if there is none; raises InputError if it is invalid."""
         path = table.with_suffix(".toml")
         try:
             return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), cls)
@@ -54,8 +54,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except (ValueError, msgspec.ValidationError) as error:
             raise InputError(f"{path.name} does not describe a table: {error}.") from error
 
-    def features(self, names: list[str], target: str) -> list[Feature]:
-        """Describe the table's columns but the target, in their order; raises InputError when the two do not match."""
+    def make_features(self, names: list[str], target: str) -> list[Feature]:
+        """Make features of the columns `names` but the target, in order; raises InputError if they do not match."""
         if target != self.target.name:
             raise InputError(
                 f"The description names the target {self.target.name!r}, not {target!r}: change one of them."
@@ -63,5 +63,5 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in [name for name in names if name not in {target, *self.columns}]:
             raise InputError(f"Column {name!r} is not in the description: describe it, or remove it from the table.")
         for name in [name for name in self.columns if name not in names or name == target]:
-            raise InputError(f"The description has a column {name!r} that is no feature of the table: remove it.")
+            raise InputError(f"The description has a column {name!r} that is not a feature of the table: remove it.")
         return [Feature(name=name, **msgspec.structs.asdict(self.columns[name])) for name in names if name != target]

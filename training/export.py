@@ -1,4 +1,4 @@
-"""A fitted pipeline as the bytes of a model file."""
+"""Turns a fitted pipeline into the bytes of a model file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
 def to_onnx(pipeline: Pipeline, width: int) -> bytes:
-    """Export as an ONNX graph in float64: `features` (rows, width) in, one column of predictions out."""
+    """Export as an ONNX graph in float64, from `features` (rows, width) to one column of predictions."""
     model = convert_sklearn(
         pipeline,
         name="pipeline",
@@ -29,7 +29,7 @@ def to_onnx(pipeline: Pipeline, width: int) -> bytes:
         target_opset=_OPSET,
         custom_conversion_functions={SimpleImputer: _convert_imputer},
     )
-    # skl2onnx lists the operator sets in the order of a Python set, which differs from run to run.
+    # skl2onnx lists the operator sets in the order of a Python set, which differs between runs.
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     del model.opset_import[:]
     model.opset_import.extend(opsets)
@@ -39,7 +39,7 @@ def to_onnx(pipeline: Pipeline, width: int) -> bytes:
 
 
 def to_joblib(pipeline: Pipeline) -> bytes:
-    """Pickle the pipeline as it is."""
+    """Pickle the pipeline."""
     content = io.BytesIO()
     joblib.dump(pipeline, content)
     return content.getvalue()
@@ -49,7 +49,7 @@ def _convert_imputer(scope: Scope, operator: Operator, container: ModelComponent
     """Write an imputer as Where(IsNaN(x), statistics, x): ONNX Runtime has no Imputer for float64."""
     statistics = operator.raw_operator.statistics_
     source, sink = operator.inputs[0].full_name, operator.outputs[0].full_name
-    fill, gaps = scope.get_unique_variable_name("statistics"), scope.get_unique_variable_name("gaps")
+    fill, missing = scope.get_unique_variable_name("statistics"), scope.get_unique_variable_name("gaps")
     container.add_initializer(fill, TensorProto.DOUBLE, [1, len(statistics)], statistics.tolist())
-    container.add_node("IsNaN", [source], [gaps], name=scope.get_unique_operator_name("IsNaN"))
-    container.add_node("Where", [gaps, fill, source], [sink], name=scope.get_unique_operator_name("Where"))
+    container.add_node("IsNaN", [source], [missing], name=scope.get_unique_operator_name("IsNaN"))
+    container.add_node("Where", [missing, fill, source], [sink], name=scope.get_unique_operator_name("Where"))

@@ -18,7 +18,7 @@ Column = npt.NDArray[np.float64]
 ROWS = 10_000
 SEED = 20261120
 
-# Level of a dwelling's price in EUR, before its own properties, and its price for each further square metre.
+# Base price of a dwelling in EUR, and the price of each square metre.
 CITIES = {
     "Amsterdam": (165_000, 3_900),
     "Berlin": (120_000, 3_500),
@@ -29,7 +29,7 @@ CITIES = {
     "Vienna": (125_000, 3_500),
     "Warsaw": (60_000, 2_600),
 }
-# Share of the market, typical living area in m2, price over a flat's in EUR.
+# Share of the market, typical living area in m2, surcharge over an apartment in EUR.
 BUILDINGS = {
     "apartment": (0.52, 72.0, 0),
     "terraced": (0.24, 112.0, 18_000),
@@ -40,7 +40,7 @@ CONDITIONS = {"to renovate": -48_000, "dated": -21_000, "good": 0, "renovated": 
 
 
 def generate(seed: int = SEED, rows: int = ROWS) -> str:
-    """Give the table as CSV text: a header and `rows` lines."""
+    """Return the table as CSV text: a header and `rows` lines."""
     rng = np.random.default_rng(seed)
     city = rng.integers(len(CITIES), size=rows)
     building = rng.choice(len(BUILDINGS), size=rows, p=[share for share, _, _ in BUILDINGS.values()])
@@ -71,36 +71,36 @@ def generate(seed: int = SEED, rows: int = ROWS) -> str:
     )
     price = np.maximum(price * (1 + 0.09 * rng.standard_normal(rows)) + 34_000 * rng.standard_normal(rows), 38_000)
 
-    return _csv(
+    return _format_csv(
         {
             "city": [list(CITIES)[code] for code in city],
             "building": [list(BUILDINGS)[code] for code in building],
-            "condition": _with_gaps([list(CONDITIONS)[code] for code in condition], rng.random(rows) < 0.03),
-            "area": _decimals(area),
-            "rooms": _whole(rooms),
-            "bathrooms": _whole(bathrooms),
-            "plot": _whole(plot),
-            "year_built": _with_gaps(_whole(built), rng.random(rows) < 0.04),
-            "distance": _decimals(distance),
-            "energy": _with_gaps(_whole(energy), rng.random(rows) < 0.09),
-            "price": _whole(price.round(-2)),
+            "condition": _blank([list(CONDITIONS)[code] for code in condition], rng.random(rows) < 0.03),
+            "area": _format_decimals(area),
+            "rooms": _format_whole(rooms),
+            "bathrooms": _format_whole(bathrooms),
+            "plot": _format_whole(plot),
+            "year_built": _blank(_format_whole(built), rng.random(rows) < 0.04),
+            "distance": _format_decimals(distance),
+            "energy": _blank(_format_whole(energy), rng.random(rows) < 0.09),
+            "price": _format_whole(price.round(-2)),
         }
     )
 
 
-def _decimals(column: Column) -> list[str]:
+def _format_decimals(column: Column) -> list[str]:
     return [f"{value:.1f}" for value in column]
 
 
-def _whole(column: Column) -> list[str]:
+def _format_whole(column: Column) -> list[str]:
     return [f"{value:.0f}" for value in column]
 
 
-def _with_gaps(cells: list[str], gaps: npt.NDArray[np.bool_]) -> list[str]:
-    return ["" if gap else cell for cell, gap in zip(cells, gaps, strict=True)]
+def _blank(cells: list[str], missing: npt.NDArray[np.bool_]) -> list[str]:
+    return ["" if blank else cell for cell, blank in zip(cells, missing, strict=True)]
 
 
-def _csv(columns: dict[str, list[str]]) -> str:
+def _format_csv(columns: dict[str, list[str]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

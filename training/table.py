@@ -1,4 +1,4 @@
-"""A table of data: read from CSV, typed and checked, so that everything behind it can trust it."""
+"""A table of data: read from CSV, typed and checked, so that the rest can rely on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORE
 
 @dataclass(frozen=True)
 class Record:
-    """One record of the file: the line it starts on, and its cells as text."""
+    """A record of the file: the line on which it starts, and its cells as text."""
 
     line: int
     cells: list[str]
@@ -33,51 +33,51 @@ class Record:
 
 @dataclass(frozen=True)
 class Table:
-    """A checked table: `matrix` (rows, features) as `app.model.Schema` encodes it, `goal` (rows,) the target."""
+    """A checked table: `matrix` (rows, features) as `app.model.Schema` encodes it, `y` (rows,) the target's values."""
 
     data: Data
     target: Target
     features: tuple[Feature, ...]
     rows: list[list[Value]]
     matrix: Matrix
-    goal: Vector
+    y: Vector
     gate: Gate
     duplicates: int
 
 
 def read(path: Path, target: str, *, drop_duplicates: bool = False) -> Table:
-    """Read a CSV file, described by the TOML file beside it if there is one; raises InputError."""
+    """Read a CSV file, and the TOML file beside it if there is one; raises InputError."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    return parse(path.name, content, target, Description.beside(path), drop_duplicates=drop_duplicates)
+    return parse(path.name, content, target, Description.read_beside(path), drop_duplicates=drop_duplicates)
 
 
 def parse(
     source: str, content: bytes, target: str, description: Description | None, *, drop_duplicates: bool = False
 ) -> Table:
-    """Check the bytes of a CSV file and give its table; raises InputError, which names the line and the column."""
-    header, *records = _records(source, content)
+    """Check the bytes of a CSV file and return its table; raises InputError, which names the line and the column."""
+    header, *records = _read_records(source, content)
     names = header.cells
     _check_header(source, names, target)
-    records, duplicates = _without_duplicates(source, records, drop=drop_duplicates)
+    records, duplicates = _drop_duplicates(source, records, drop=drop_duplicates)
     if len(records) < FEWEST_ROWS:
-        raise InputError(f"{source} has {len(records)} rows: at least {FEWEST_ROWS} are needed to train and test on.")
+        raise InputError(f"{source} has {len(records)} rows: use at least {FEWEST_ROWS}, to train and test on.")
     lines = [record.line for record in records]
 
     columns = dict(zip(names, zip(*(record.cells for record in records), strict=True), strict=True))
-    goal = _encode(
-        source, lines, [Feature(name=target, type="number")], [[_typed(cell)] for cell in columns.pop(target)]
+    y = _encode(
+        source, lines, [Feature(name=target, type="number")], [[_parse_cell(cell)] for cell in columns.pop(target)]
     )
-    if goal.min() == goal.max():
-        raise InputError(f"{source}: the target {target!r} is {goal[0, 0]:g} in every row: there is nothing to learn.")
+    if y.min() == y.max():
+        raise InputError(f"{source}: the target {target!r} is {y[0, 0]:g} in every row: choose another target.")
 
     if description:
-        features = description.features(names, target)
+        features = description.make_features(names, target)
     else:
-        features = [_inferred(source, name, cells) for name, cells in columns.items()]
-    cells = zip(*(_column(feature, columns[feature.name]) for feature in features), strict=True)
+        features = [_infer_feature(source, name, cells) for name, cells in columns.items()]
+    cells = zip(*(_parse_column(feature, columns[feature.name]) for feature in features), strict=True)
     rows = [list(row) for row in cells]
     return Table(
         data=Data(source, hashlib.sha256(content).hexdigest(), len(rows)),
@@ -85,14 +85,14 @@ def parse(
         features=tuple(features),
         rows=rows,
         matrix=_encode(source, lines, features, rows),
-        goal=goal[:, 0],
+        y=y[:, 0],
         gate=description.gate if description else Gate(),
         duplicates=duplicates,
     )
 
 
-def _records(source: str, content: bytes) -> Iterator[Record]:
-    """Give the header and the records; blank lines are passed over."""
+def _read_records(source: str, content: bytes) -> Iterator[Record]:
+    """Yield the header and the records; blank lines are skipped."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,7 +114,7 @@ def _records(source: str, content: bytes) -> Iterator[Record]:
     except csv.Error as error:
         raise InputError(f"{source}, line {line}: not CSV ({error}).") from error
     if not width:
-        raise InputError(f"{source} is empty: a header line and at least {FEWEST_ROWS} rows are needed.")
+        raise InputError(f"{source} is empty: write a header line and at least {FEWEST_ROWS} rows.")
 
 
 def _check_header(source: str, names: list[str], target: str) -> None:
@@ -122,38 +122,38 @@ def _check_header(source: str, names: list[str], target: str) -> None:
         if not name.strip():
             raise InputError(f"{source}: column {position + 1} has no name: name it in the header line.")
         if name in names[:position]:
-            raise InputError(f"{source}: column {name!r} is there twice: rename or remove one.")
+            raise InputError(f"{source} has two columns {name!r}: rename or remove one.")
     if target not in names:
         raise InputError(f"{source} has no column {target!r}: --target is one of {', '.join(names)}.")
     if len(names) == 1:
-        raise InputError(f"{source} has no column beside the target {target!r}: there is nothing to predict it from.")
+        raise InputError(f"{source} has no column besides the target {target!r}: add one to predict it from.")
 
 
-def _without_duplicates(source: str, records: list[Record], *, drop: bool) -> tuple[list[Record], int]:
+def _drop_duplicates(source: str, records: list[Record], *, drop: bool) -> tuple[list[Record], int]:
     first: dict[tuple[str, ...], Record] = {}
     for record in records:
         same = first.setdefault(tuple(record.cells), record)
         if same is not record and not drop:
             raise InputError(
-                f"{source}: line {record.line} repeats line {same.line}, which could put one row into both training "
+                f"{source}: line {record.line} repeats line {same.line}, so one row could be in both training "
                 "and hold-out. Remove it, or give --drop-duplicates."
             )
     return list(first.values()), len(records) - len(first)
 
 
-def _typed(cell: str) -> Value:
-    """Give a number for what is written as one, None for an empty cell; the schema judges what stays text."""
+def _parse_cell(cell: str) -> Value:
+    """Return a number if the cell is one, None if it is empty, else its text, which the schema checks."""
     if _NUMBER.fullmatch(cell):
         return float(cell)
     return cell or None
 
 
-def _column(feature: Feature, cells: tuple[str, ...]) -> list[Value]:
-    return [cell or None for cell in cells] if feature.type == "category" else [_typed(cell) for cell in cells]
+def _parse_column(feature: Feature, cells: tuple[str, ...]) -> list[Value]:
+    return [cell or None for cell in cells] if feature.type == "category" else [_parse_cell(cell) for cell in cells]
 
 
-def _inferred(source: str, name: str, cells: tuple[str, ...]) -> Feature:
-    """Describe a column by its cells: of numbers when at least half of those that are filled are numbers."""
+def _infer_feature(source: str, name: str, cells: tuple[str, ...]) -> Feature:
+    """Infer the type of a column: a number if at least half of its filled cells are numbers."""
     filled = [cell for cell in cells if cell]
     if not filled:
         raise InputError(f"{source}: column {name!r} has no values: remove it.")
@@ -163,8 +163,8 @@ def _inferred(source: str, name: str, cells: tuple[str, ...]) -> Feature:
     categories = sorted(set(filled))
     if len(categories) > MOST_CATEGORIES:
         raise InputError(
-            f"{source}: column {name!r} has {len(categories)} different texts, more than the {MOST_CATEGORIES} that "
-            "make sense as categories: remove it, or group them."
+            f"{source}: column {name!r} has {len(categories)} different texts, more than {MOST_CATEGORIES} "
+            "categories: remove it, or group them."
         )
     return Feature(name=name, type="category", categories=tuple(categories), missing=missing)
 
@@ -173,10 +173,10 @@ def _encode(source: str, lines: list[int], features: list[Feature], rows: list[l
     try:
         return Schema(features).encode(rows)
     except RowsError as error:
-        raise InputError(_sentence(source, lines, error.findings[0], len(error.findings) + error.more)) from error
+        raise InputError(_describe(source, lines, error.findings[0], len(error.findings) + error.more)) from error
 
 
-def _sentence(source: str, lines: list[int], finding: Finding, count: int) -> str:
+def _describe(source: str, lines: list[int], finding: Finding, count: int) -> str:
     line = lines[finding.row or 0]
     found = "an empty cell" if finding.found == "null" else finding.found
     others = f" There are {count - 1} more such cells." if count > 1 else ""

@@ -1,4 +1,4 @@
-"""The contract between training and the service: what a model directory holds and how rows become its input."""
+"""The contract between training and the service: what a model directory contains, and how rows become its input."""
 
 from app.model.card import (
     CARD_FILE,
@@ -19,7 +19,7 @@ from app.model.card import (
     Term,
     Value,
 )
-from app.model.predictor import TOLERANCE, Predictor, disagreement, runtime_versions
+from app.model.predictor import TOLERANCE, Predictor, find_runtime_versions, measure_disagreement
 from app.model.schema import Finding, Matrix, PredictionError, RowsError, Schema, Vector
 
 __all__ = [
@@ -48,6 +48,6 @@ __all__ = [
     "Term",
     "Value",
     "Vector",
-    "disagreement",
-    "runtime_versions",
+    "find_runtime_versions",
+    "measure_disagreement",
 ]

@@ -1,4 +1,4 @@
-"""The model card: everything about a model but its coefficients, in one JSON file that people read too."""
+"""The model card: one JSON file, also for people, with everything about a model but its coefficients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ModelError(Exception):
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A section of the card: immutable, and without room for names that nobody reads."""
+    """A section of the card: immutable, and without unknown fields."""
 
 
 class Target(_Part, frozen=True):
@@ -31,8 +31,8 @@ class Target(_Part, frozen=True):
 class Feature(_Part, frozen=True):
     """One input of the model.
 
-    `range` bounds what is valid, `seen` what occurred in training; both inclusive, in `unit`.
-    `typical` is the training median, for a category the most frequent one.
+    `range` bounds the valid values, `seen` those that occurred in training; both inclusive, in `unit`.
+    `typical` is the training median, or the most frequent category.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Feature(_Part, frozen=True):
 
 
 class Data(_Part, frozen=True):
-    """Which table the model was made from."""
+    """The table that the model was trained on."""
 
     source: str
     sha256: str
@@ -55,7 +55,7 @@ class Data(_Part, frozen=True):
 
 
 class Split(_Part, frozen=True):
-    """How the table was parted: `hold_out` is the share, in (0, 1), that the model never saw."""
+    """How the table was split: `hold_out` is the share, in (0, 1), that the model was not trained on."""
 
     hold_out: float
     seed: int
@@ -64,7 +64,7 @@ class Split(_Part, frozen=True):
 
 
 class CrossValidation(_Part, frozen=True):
-    """Mean and standard deviation over the folds of the training part."""
+    """Mean and standard deviation over the folds of the training rows."""
 
     folds: int
     r2_mean: float
@@ -83,7 +83,7 @@ class Scores(_Part, frozen=True):
 
 
 class Metrics(_Part, frozen=True):
-    """The model beside a baseline that always answers the training mean."""
+    """The model and a baseline that always predicts the training mean."""
 
     model: Scores
     baseline: Scores
@@ -92,8 +92,8 @@ class Metrics(_Part, frozen=True):
 class Gate(_Part, frozen=True):
     """What a model must reach on the hold-out to become an image.
 
-    `max_mae_ratio` is the model's MAE over the baseline's; `coverage` bounds the share of hold-out rows
-    that fall into their prediction interval.
+    `max_mae_ratio` is the model's MAE divided by the baseline's; `coverage` bounds the share of hold-out rows
+    inside their prediction interval.
     """
 
     min_r2: float = 0.3
@@ -104,7 +104,7 @@ class Gate(_Part, frozen=True):
 class Interval(_Part, frozen=True):
     """Prediction interval: prediction + `lower` to prediction + `upper`, in the target's unit.
 
-    `coverage` is the share of hold-out rows inside theirs; it should be near `level`.
+    `coverage` is the share of hold-out rows inside their interval; it should be near `level`.
     """
 
     level: float
@@ -114,7 +114,7 @@ class Interval(_Part, frozen=True):
 
 
 class Term(_Part, frozen=True):
-    """What one feature adds to the sum: `slope` times a number, or the effect of a category; `missing` for a gap."""
+    """What a feature adds to the sum: `slope` times a number, a category's effect, or `missing` without a value."""
 
     slope: float = 0.0
     effects: tuple[float, ...] = ()
@@ -122,7 +122,7 @@ class Term(_Part, frozen=True):
 
 
 class Linear(_Part, frozen=True):
-    """A linear model written out: the prediction is `intercept` and one term for each feature, added up."""
+    """A linear model as a sum: the prediction is `intercept` plus one term for each feature."""
 
     intercept: float
     terms: tuple[Term, ...]
@@ -138,10 +138,9 @@ class Golden(_Part, frozen=True):
 class Card(_Part, frozen=True):
     """The whole card.
 
-    `agreement` is a power of ten, in the target's unit: no hold-out row's prediction by the written file, or by
-    `linear`, is further than that from the fitted pipeline's. `linear` is the file's model once more, for a few rows;
-    a model that is no sum has none. `runtime` are the library versions that must be there to serve, `training` those
-    that made the file.
+    `agreement` is a power of ten, in the target's unit: on every hold-out row, the predictions of the file and of
+    `linear` are that close to the fitted pipeline's. `linear` is the same model as a sum, for a few rows; None if the
+    model is not linear. `runtime` are the library versions needed to serve, `training` those that made the file.
     """
 
     name: str
@@ -164,12 +163,12 @@ class Card(_Part, frozen=True):
 
     @property
     def model_file(self) -> str:
-        """Name of the model file, beside the card."""
+        """The name of the model file, in the directory of the card."""
         return f"model.{self.format}"
 
     @classmethod
     def read(cls, path: Path) -> Card:
-        """Read a card; raises ModelError when there is none or it is not one."""
+        """Read a card; raises ModelError if there is none, or if it is invalid."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except OSError as error:
@@ -178,5 +177,5 @@ class Card(_Part, frozen=True):
             raise ModelError(f"{path} is not a model card: {error}") from error
 
     def write(self, path: Path) -> None:
-        """Write the card as indented JSON: the same card gives the same bytes."""
+        """Write the card as indented JSON; the same card gives the same bytes."""
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")

@@ -1,4 +1,4 @@
-"""A linear model as a sum, for a few rows: there any library's call costs more than the arithmetic."""
+"""A linear model as a sum, for a few rows: calling a library would cost more than the arithmetic."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 class Sum:
-    """Evaluates the card's linear model in plain Python: a microsecond a row, and nothing to set up for a call."""
+    """Evaluates the card's linear model in plain Python: a microsecond a row, without any set-up."""
 
-    ROWS = 16  # up to so many it is faster than ONNX Runtime, which takes 12 us for a first row and little for more
+    ROWS = 16  # up to so many it is faster than ONNX Runtime, which takes 12 us for one row and little more for others
 
     def __init__(self, linear: Linear) -> None:
         self._intercept = linear.intercept
         self._terms = tuple((term.slope, term.effects, term.missing) for term in linear.terms)
 
     def __call__(self, matrix: Matrix) -> Vector:
-        """Predict from a matrix (rows, features) of the schema; gives a vector (rows,) in the target's unit."""
-        return np.array([self._row(row) for row in matrix.tolist()])
+        """Predict from a matrix (rows, features) of the schema; return a vector (rows,) in the target's unit."""
+        return np.array([self._add_up(row) for row in matrix.tolist()])
 
-    def _row(self, row: list[float]) -> float:
+    def _add_up(self, row: list[float]) -> float:
         total = self._intercept
         for value, (slope, effects, missing) in zip(row, self._terms, strict=True):
-            if value != value:  # noqa: PLR0124 - only NaN, a missing value, is unlike itself
+            if value != value:  # noqa: PLR0124 - only NaN, a missing value, is not equal to itself
                 total += missing
             elif effects:
                 total += effects[int(value)]

@@ -1,6 +1,6 @@
-"""The protocols that clients and platforms speak besides our own: every module here is one, found by being here.
+"""The protocols of other clients and platforms: every module here but `adapter`, which they share, is one.
 
-A protocol's module gives `routes(settings, predictor, drain)`. Delete the module, and only that protocol is gone.
+A protocol's module has `make_routes(settings, predictor, drain)`. Delete the module, and only that protocol is gone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
-    """Give the routes of every protocol, in the order of the modules' names."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+_SHARED = "adapter"
+
+
+def make_routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
+    """Make the routes of every protocol, in the order of the modules' names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != _SHARED)
     protocols = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [route for protocol in protocols for route in protocol.routes(settings, predictor, drain)]
+    return [route for protocol in protocols for route in protocol.make_routes(settings, predictor, drain)]

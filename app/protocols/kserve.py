@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app import adapter
+from app.protocols import adapter
 from app.route import Reply, Route
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
-    """Give the routes under /v1/models."""
+def make_routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
+    """Make the routes under /v1/models."""
     name = predictor.card.name
     listing = Reply(msgspec.json.encode({"models": [name]}))
     ready = Reply(msgspec.json.encode({"name": name, "ready": True}))
-    refuse = adapter.refusal(lambda _status, text: {"error": text})
+    handle_error = adapter.make_error_handler(lambda _status, text: {"error": text})
     return [
-        Route("GET", "/v1/models", lambda _environ: listing, refuse),
-        Route("GET", f"/v1/models/{name}", adapter.while_ready(ready, drain), refuse, probe=True),
-        Route("POST", f"/v1/models/{name}:predict", adapter.instances(settings, predictor), refuse),
+        Route("GET", "/v1/models", lambda _environ: listing, handle_error),
+        Route("GET", f"/v1/models/{name}", adapter.make_readiness_handler(ready, drain), handle_error, probe=True),
+        Route("POST", f"/v1/models/{name}:predict", adapter.make_instances_handler(settings, predictor), handle_error),
     ]

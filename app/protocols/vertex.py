@@ -1,14 +1,14 @@
-"""Vertex AI's custom containers: the platform names both paths and sends {"instances": rows, "parameters"?}.
+"""Vertex AI's custom containers: the platform sets both paths and sends {"instances": rows, "parameters"?}.
 
-https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements. It passes an error's body on as it
-is and asks for no shape: ours is {"error": text}, that of TensorFlow Serving, whose format the rest is.
+https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements. It passes the body of an error on
+unchanged and prescribes no shape: ours is TensorFlow Serving's {"error": text}, like the rest of the format.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app import adapter
+from app.protocols import adapter
 from app.route import Reply, Route
 
 if TYPE_CHECKING:
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
-    """Give the routes that the environment names, which may be one path, and may be one that is ours elsewhere."""
-    refuse = adapter.refusal(lambda _status, text: {"error": text})
+def make_routes(settings: Settings, predictor: Predictor, drain: Drain) -> list[Route]:
+    """Make the routes whose paths the platform sets; they may be one path, and may be one of our own."""
+    handle_error = adapter.make_error_handler(lambda _status, text: {"error": text})
+    health = adapter.make_readiness_handler(Reply(b"{}"), drain)
+    predict = adapter.make_instances_handler(settings, predictor)
     found = [
-        Route("GET", settings.aip_health_route, adapter.while_ready(Reply(b"{}"), drain), refuse, probe=True),
-        Route("POST", settings.aip_predict_route, adapter.instances(settings, predictor), refuse),
+        Route("GET", settings.aip_health_route, health, handle_error, probe=True),
+        Route("POST", settings.aip_predict_route, predict, handle_error),
     ]
     return [route for route in found if route.path]

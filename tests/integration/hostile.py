@@ -24,7 +24,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE")
 PATHS = (
     "/predict", "/predict/", "//predict", "/predict?features=1", "/predict;x", "/%70redict", "/PREDICT", "/", "/docs",
     "/openapi.json", "/healthz", "/readyz", "/version", "/metrics", "/static/form.js", "/static/", "/static/..",
-    "/static/%2e%2e/pages.py", "/static/..%2f..%2fetc%2fpasswd", "/../etc/passwd", "/%00", "/%ff%fe", "/%zz", "/%",
+    "/static/%2e%2e/__init__.py", "/static/..%2f..%2fetc%2fpasswd", "/../etc/passwd", "/%00", "/%ff%fe", "/%zz", "/%",
     "/%F0%9F%8F%A0", "/?%ff=%00", "/a" * 500, "/.git/config", "/v2", "/v2/models/x/infer", "/v1/models/x:predict",
     "/invocations", "/ping", "/\\", "/predict%0d%0aX-Injected:%201", "/{{7*7}}", "/'%20OR%201=1--",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Input tensors of the Open Inference Protocol, in JSON or binary, and the rows that they spell."""
+"""Input tensors of the Open Inference Protocol, in JSON or binary, and the rows that they contain."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from werkzeug.exceptions import BadRequest
 
-from app import adapter
 from app.model import Finding, RowsError
 from app.model.schema import LIMIT, describe
+from app.protocols import adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ _LIMITS = {name: (int(np.iinfo(code).min), int(np.iinfo(code).max)) for name, co
 
 
 class Tensor(msgspec.Struct, frozen=True):
-    """$request_input; its data is flat or nested in row-major order, or is binary and stands behind the JSON."""
+    """$request_input; its data is flat or nested in row-major order, or binary after the JSON."""
 
     name: str
     shape: list[int]
@@ -38,7 +38,7 @@ class Tensor(msgspec.Struct, frozen=True):
 
 
 class _MisfitError(Exception):
-    """A tensor that does not fit; `row` when it is one value."""
+    """A tensor that does not fit; `row` if it is one value."""
 
     def __init__(self, found: str, wanted: str, row: int | None = None) -> None:
         super().__init__(found)
@@ -46,25 +46,25 @@ class _MisfitError(Exception):
 
 
 class Rows:
-    """Makes rows for the schema of one ordered set of features out of tensors."""
+    """Converts tensors into rows for the schema of one ordered set of features."""
 
     def __init__(self, features: Sequence[Feature], settings: Settings) -> None:
         self._features = {feature.name: feature for feature in features}
         self._settings = settings
         self._listing = ", ".join(map(describe, [*self._features][:LIMIT]))
 
-    def of(self, inputs: Sequence[Tensor], raw: bytes) -> list[list[object]]:
-        """Give the rows, lists in feature order, of tensors whose binary data is `raw`, one after the other.
+    def convert(self, inputs: Sequence[Tensor], raw: bytes) -> list[list[object]]:
+        """Return the rows, lists in feature order, of tensors whose binary data follows one another in `raw`.
 
-        Raises RowsError with every tensor that does not fit, BadRequest where the data cannot be told apart, and
-        RequestEntityTooLarge for more rows than one request may have.
+        Raises RowsError with every tensor that does not fit, BadRequest if the binary data cannot be split, and
+        RequestEntityTooLarge if there are more rows than one request may have.
         """
-        pieces = list(_pieces(inputs, raw))
+        pieces = list(_split(inputs, raw))
         if len(inputs) == 1 and inputs[0].name not in self._features:
-            return self._of_matrix(inputs[0], pieces[0])
-        return self._of_columns(inputs, pieces)
+            return self._convert_matrix(inputs[0], pieces[0])
+        return self._convert_columns(inputs, pieces)
 
-    def _of_columns(self, inputs: Sequence[Tensor], pieces: Sequence[bytes | None]) -> list[list[object]]:
+    def _convert_columns(self, inputs: Sequence[Tensor], pieces: Sequence[bytes | None]) -> list[list[object]]:
         columns: dict[str, list[object]] = {}
         findings = []
         for tensor, piece in zip(inputs, pieces, strict=True):
@@ -75,7 +75,7 @@ class Rows:
                 continue
             columns[tensor.name] = []
             try:
-                columns[tensor.name] = _column(feature, tensor, piece)
+                columns[tensor.name] = _read_column(feature, tensor, piece)
             except _MisfitError as misfit:
                 findings.append(Finding(misfit.row, tensor.name, misfit.found, misfit.wanted))
         for name, feature in self._features.items():
@@ -92,15 +92,17 @@ class Rows:
         absent = [None] * count
         return list(map(list, zip(*(columns.get(name, absent) for name in self._features), strict=True)))
 
-    def _of_matrix(self, tensor: Tensor, piece: bytes | None) -> list[list[object]]:
-        """Take the encoded matrix apart: categories are given by their index, as the model's card lists them."""
+    def _convert_matrix(self, tensor: Tensor, piece: bytes | None) -> list[list[object]]:
+        """Return the rows of an encoded matrix, in which a category is its index on the model's card."""
         width = len(self._features)
         if len(tensor.shape) != 2 or tensor.shape[1] != width or tensor.datatype not in _NUMBERS:
-            found = f"the input {describe(tensor.name)} of datatype {describe(tensor.datatype)}, shape {_said(tensor)}"
+            found = (
+                f"the input {describe(tensor.name)} of datatype {describe(tensor.datatype)}, shape {_format(tensor)}"
+            )
             wanted = f"numbers of shape [n, {width}], or the inputs {self._listing}"
             raise RowsError([Finding(None, None, found, wanted)])
         try:
-            values = _values(tensor, piece)
+            values = _read_values(tensor, piece)
         except _MisfitError as misfit:
             found = f"{misfit.found} in the input {describe(tensor.name)}"
             raise RowsError([Finding(misfit.row, None, found, misfit.wanted)]) from misfit
@@ -113,8 +115,8 @@ class Rows:
         return rows
 
 
-def _pieces(inputs: Sequence[Tensor], raw: bytes) -> Iterator[bytes | None]:
-    """Give each tensor's binary data, None for those in JSON."""
+def _split(inputs: Sequence[Tensor], raw: bytes) -> Iterator[bytes | None]:
+    """Yield each tensor's binary data, None for a tensor in JSON."""
     start = 0
     for tensor in inputs:
         size = (tensor.parameters or {}).get("binary_data_size")
@@ -131,37 +133,37 @@ def _pieces(inputs: Sequence[Tensor], raw: bytes) -> Iterator[bytes | None]:
         yield raw[start : start + size]
         start += size
     if start < len(raw):
-        raise BadRequest(f"{len(raw) - start} bytes of binary data belong to no input.")
+        raise BadRequest(f"{len(raw) - start} bytes of binary data belong to no input: check each binary_data_size.")
 
 
-def _column(feature: Feature, tensor: Tensor, piece: bytes | None) -> list[object]:
+def _read_column(feature: Feature, tensor: Tensor, piece: bytes | None) -> list[object]:
     wanted = ("BYTES",) if feature.type == "category" else tuple(_NUMBERS)
     if tensor.datatype not in wanted:
         raise _MisfitError(f"the datatype {describe(tensor.datatype)}", " or ".join(wanted))
     if tensor.shape[1:] not in ([], [1]) or not tensor.shape or tensor.shape[0] < 0:
-        raise _MisfitError(f"the shape {_said(tensor)}", "[n] or [n, 1]")
-    values = _values(tensor, piece)
+        raise _MisfitError(f"the shape {_format(tensor)}", "[n] or [n, 1]")
+    values = _read_values(tensor, piece)
     if feature.missing and feature.categories and "" not in feature.categories:
-        # A binary tensor has no other way to leave out a text.
+        # A binary tensor cannot mark a missing text in another way.
         return [value or None for value in values]
     return values
 
 
-def _values(tensor: Tensor, piece: bytes | None) -> list[object]:
-    """Give the tensor's values in row-major order, None for NaN."""
+def _read_values(tensor: Tensor, piece: bytes | None) -> list[object]:
+    """Return the tensor's values in row-major order, None for NaN."""
     if piece is None:
-        return _from_json(tensor)
-    return _texts(tensor, piece) if tensor.datatype == "BYTES" else _numbers(tensor, piece)
+        return _read_json(tensor)
+    return _unpack_texts(tensor, piece) if tensor.datatype == "BYTES" else _unpack_numbers(tensor, piece)
 
 
-def _from_json(tensor: Tensor) -> list[object]:
+def _read_json(tensor: Tensor) -> list[object]:
     data = tensor.data or []
     width = tensor.shape[1] if len(tensor.shape) == 2 else None
     if width and data and type(data[0]) is list:
         if not all(type(row) is list and len(row) == width for row in data):
-            raise _MisfitError("data nested otherwise", f"the shape {_said(tensor)}")
+            raise _MisfitError("data nested differently", f"the shape {_format(tensor)}")
         data = [value for row in data for value in row]
-    _require(tensor, len(data), "values")
+    _check_count(tensor, len(data), "values")
     for index, value in enumerate(data):
         if value is not None and not _fits(value, tensor.datatype):
             raise _MisfitError(describe(value), f"a value of datatype {tensor.datatype}", index // (width or 1))
@@ -177,15 +179,15 @@ def _fits(value: object, datatype: str) -> bool:
     return type(value) is int and lowest <= value <= highest
 
 
-def _numbers(tensor: Tensor, piece: bytes) -> list[object]:
+def _unpack_numbers(tensor: Tensor, piece: bytes) -> list[object]:
     dtype = _NUMBERS[tensor.datatype]
-    _require(tensor, len(piece), "bytes", dtype.itemsize)
+    _check_count(tensor, len(piece), "bytes", dtype.itemsize)
     values: list[object] = np.frombuffer(piece, dtype).tolist()
-    return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN is unlike itself
+    return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN is not equal to itself
 
 
-def _texts(tensor: Tensor, piece: bytes) -> list[object]:
-    """Take apart what is each a length in 4 bytes and as many bytes of UTF-8."""
+def _unpack_texts(tensor: Tensor, piece: bytes) -> list[object]:
+    """Split binary data into texts: each a length in 4 bytes, then as many bytes of UTF-8."""
     values: list[object] = []
     start = 0
     while start < len(piece):
@@ -193,20 +195,20 @@ def _texts(tensor: Tensor, piece: bytes) -> list[object]:
         if begin <= len(piece):
             start = begin + struct.unpack_from("<I", piece, start)[0]
         if begin > len(piece) or start > len(piece):
-            raise _MisfitError("binary data that breaks off", "a length in 4 bytes before each text")
+            raise _MisfitError("truncated binary data", "a length in 4 bytes before each text")
         values.append(piece[begin:start].decode(errors="replace"))
-    _require(tensor, len(values), "texts")
+    _check_count(tensor, len(values), "texts")
     return values
 
 
-def _require(tensor: Tensor, found: int, noun: str, size: int = 1) -> None:
+def _check_count(tensor: Tensor, found: int, noun: str, size: int = 1) -> None:
     wanted = size
     for length in tensor.shape:
         wanted *= length
     if found != wanted:
-        raise _MisfitError(f"{found} {noun}", f"{describe(wanted)} for the shape {_said(tensor)}")
+        raise _MisfitError(f"{found} {noun}", f"{describe(wanted)} for the shape {_format(tensor)}")
 
 
-def _said(tensor: Tensor) -> str:
+def _format(tensor: Tensor) -> str:
     more = ", …" if len(tensor.shape) > 4 else ""
     return f"[{', '.join(map(describe, tensor.shape[:4]))}{more}]"

@@ -16,7 +16,7 @@ from gunicorn import http
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 
-from app import body, door
+from app import middleware, request_body
 from app.drain import Drain
 from app.factory import create_app
 from app.log import RequestLog
@@ -50,12 +50,12 @@ message = f"{head}{len(content)}\r\n\r\n".encode() + content
 
 OUTPUT = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the log of these requests goes
-door.request_id = timed("name the request", door.request_id)
+middleware.choose_request_id = timed("name the request", middleware.choose_request_id)
 Meter.enter, Meter.leave = timed("count it in", Meter.enter), timed("count it out", Meter.leave)
 RequestLog.__call__ = timed("log it", RequestLog.__call__)
-body.read = timed("read the body", body.read)
+request_body.read = timed("read the body", request_body.read)
 Schema.encode = timed("rows to matrix", Schema.encode)
-Schema.extrapolations = timed("look for values unlike training", Schema.extrapolations)
+Schema.find_extrapolations = timed("look for values unlike training", Schema.find_extrapolations)
 Predictor.predict = timed("predict", Predictor.predict)
 application = timed("the service, all of it", create_app(settings, predictor, Drain()))
 

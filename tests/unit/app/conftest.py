@@ -40,5 +40,5 @@ def client(application: Flask) -> FlaskClient:
 
 @pytest.fixture
 def row(card: Card) -> dict[str, object]:
-    """A valid row without gaps, by name, in the order of the features."""
+    """A valid row without missing values, by name, in the order of the features."""
     return next({**golden.features} for golden in card.golden if None not in golden.features.values())

@@ -1,4 +1,4 @@
-"""The card as a file: what a person reads in it, and what is refused."""
+"""The card as a file: how it is written, and what is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_card_is_read_as_it_was_written(card: Card, tmp_path: Path) -> None:
         (b'{"name": "\xff"}', "is not a model card: "),
     ],
 )
-def test_what_is_no_card_is_named(content: bytes, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_card_is_named(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_bytes(content)
 
@@ -37,7 +37,7 @@ def test_what_is_no_card_is_named(content: bytes, words: str, tmp_path: Path) ->
     assert words in str(refused.value)
 
 
-def test_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_card_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as refused:
         Card.read(tmp_path / "card.json")
 

@@ -1,4 +1,4 @@
-"""A linear model written out, against sums done by hand."""
+"""A linear model as a sum, compared with sums done by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINEAR = Linear(100.0, (Term(slope=2.0, missing=7.0), Term(effects=(-10.0, 30.0)
         ([math.nan, math.nan], 112),
     ],
 )
-def test_each_term_is_added(row: list[float], prediction: float) -> None:
+def test_the_sum_adds_one_term_for_each_feature(row: list[float], prediction: float) -> None:
     assert Sum(LINEAR)(np.array([row])).tolist() == [prediction]
 
 
@@ -32,6 +32,6 @@ def test_each_row_has_its_own_sum() -> None:
 
 
 @pytest.mark.parametrize("row", [[3.0], [3.0, 0.0, 0.0]])
-def test_a_row_of_another_width_has_none(row: list[float]) -> None:
+def test_a_row_of_another_width_is_an_error(row: list[float]) -> None:
     with pytest.raises(ValueError, match="zip"):
         Sum(LINEAR)(np.array([row]))

@@ -6,14 +6,14 @@ import msgspec
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import BUCKETS, Meter, routes
+from app.metrics import BUCKETS, Meter, make_routes
 from app.model import Card
 from app.settings import Settings
 
 MILLISECOND = 1_000_000
 
 
-def values(text: str) -> dict[str, float]:
+def parse_samples(text: str) -> dict[str, float]:
     """Every sample by its name and labels, as the official parser reads them."""
     return {
         f"{sample.name}{sorted(sample.labels.values())}": sample.value
@@ -22,12 +22,12 @@ def values(text: str) -> dict[str, float]:
     }
 
 
-def metrics(client: FlaskClient) -> dict[str, float]:
-    return values(client.get("/metrics").text)
+def get_metrics(client: FlaskClient) -> dict[str, float]:
+    return parse_samples(client.get("/metrics").text)
 
 
-def counted(meter: Meter) -> dict[str, float]:
-    return values("\n".join([*meter.exposition(), ""]))
+def count(meter: Meter) -> dict[str, float]:
+    return parse_samples("\n".join([*meter.expose(), ""]))
 
 
 def test_requests_are_counted_by_route_and_status(client: FlaskClient, row: dict[str, object]) -> None:
@@ -39,7 +39,7 @@ def test_requests_are_counted_by_route_and_status(client: FlaskClient, row: dict
     for path in ("/a", "/b", "/predict"):
         client.get(path)
 
-    found = metrics(client)
+    found = get_metrics(client)
 
     assert found["http_requests_total['/predict', '200', 'POST']"] == 2
     assert found["http_requests_total['/predict', '400', 'POST']"] == 1
@@ -53,7 +53,7 @@ def test_requests_are_counted_by_route_and_status(client: FlaskClient, row: dict
     assert not [name for name in found if "/a" in name]
 
 
-def test_what_runs_is_named(client: FlaskClient) -> None:
+def test_the_metrics_name_the_model_and_the_image(client: FlaskClient) -> None:
     families = {family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)}
 
     assert families["shipshape_model_info"].samples[0].labels["name"] == "house-price"
@@ -62,9 +62,9 @@ def test_what_runs_is_named(client: FlaskClient) -> None:
     assert all(family.documentation for family in families.values())
 
 
-def test_names_of_every_kind_stay_whole(settings: Settings, card: Card) -> None:
+def test_unusual_names_are_escaped(settings: Settings, card: Card) -> None:
     strange = 'a "name"\\ in\ntwo lines'
-    [route] = routes(settings, msgspec.structs.replace(card, name=strange), Meter([], workers=1))
+    [route] = make_routes(settings, msgspec.structs.replace(card, name=strange), Meter([], workers=1))
 
     families = text_string_to_metric_families(route({}).body.decode())
 
@@ -75,9 +75,9 @@ def test_buckets_are_cumulative_and_their_bounds_inclusive() -> None:
     meter = Meter([("GET", "/a")], workers=1)
     for nanoseconds in (0, MILLISECOND, MILLISECOND + 1, 60_000 * MILLISECOND):
         meter.enter()
-        meter.leave(meter.series("GET", "/a"), 200, nanoseconds, 0)
+        meter.leave(meter.find_series("GET", "/a"), 200, nanoseconds, 0)
 
-    found = counted(meter)
+    found = count(meter)
     buckets = [found[f"http_request_duration_seconds_bucket{sorted([str(bound), '/a', 'GET'])}"] for bound in BUCKETS]
 
     assert buckets == sorted(buckets)
@@ -88,9 +88,9 @@ def test_buckets_are_cumulative_and_their_bounds_inclusive() -> None:
     assert found["http_request_duration_seconds_sum['/a', 'GET']"] == 60.002000001
 
 
-def test_what_a_dead_worker_counted_stays_and_its_successor_counts_on() -> None:
+def test_counts_of_a_dead_worker_stay_and_its_successor_adds_to_them() -> None:
     meter = Meter([("GET", "/a")], workers=2)
-    series = meter.series("GET", "/a")
+    series = meter.find_series("GET", "/a")
     slots = [meter.claim(), meter.claim()]
     for slot in slots:
         meter.use(slot)
@@ -99,11 +99,11 @@ def test_what_a_dead_worker_counted_stays_and_its_successor_counts_on() -> None:
         meter.enter()  # and dies before it leaves
 
     meter.release(slots[0])
-    between = counted(meter)
+    between = count(meter)
     meter.use(meter.claim())
     meter.enter()
     meter.leave(series, 200, MILLISECOND, 5)
-    after = counted(meter)
+    after = count(meter)
 
     assert between["http_requests_total['/a', '200', 'GET']"] == 2
     assert between["http_requests_in_flight[]"] == 1
@@ -127,7 +127,7 @@ def test_more_workers_than_planned_share_a_slot_rather_than_fail() -> None:
 
 def test_threads_of_a_worker_lose_no_count() -> None:
     meter = Meter([("GET", "/a")], workers=1)
-    series = meter.series("GET", "/a")
+    series = meter.find_series("GET", "/a")
 
     def ask() -> None:
         for _ in range(5_000):
@@ -140,6 +140,6 @@ def test_threads_of_a_worker_lose_no_count() -> None:
     for thread in threads:
         thread.join()
 
-    assert counted(meter)["http_requests_total['/a', '200', 'GET']"] == 20_000
-    assert counted(meter)["shipshape_predicted_rows_total[]"] == 20_000
-    assert counted(meter)["http_requests_in_flight[]"] == 0
+    assert count(meter)["http_requests_total['/a', '200', 'GET']"] == 20_000
+    assert count(meter)["shipshape_predicted_rows_total[]"] == 20_000
+    assert count(meter)["http_requests_in_flight[]"] == 0

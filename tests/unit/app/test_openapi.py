@@ -1,4 +1,4 @@
-"""GET /openapi.json: what it promises is what the service does, for the model that is loaded."""
+"""GET /openapi.json describes what the service does, for the loaded model."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ def document(client: FlaskClient) -> Json:
 
 @pytest.fixture
 def question(document: Json) -> OAS31Validator:
-    """Checks bodies of /predict as a client would that knows only the document."""
+    """A validator of bodies of /predict, made only from the document."""
     schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     return OAS31Validator({**document, **schema})
 
 
-def test_it_is_valid_openapi_3_1(document: Json) -> None:
+def test_the_document_is_valid_openapi_3_1(document: Json) -> None:
     assert document["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_it_is_named_after_the_model(document: Json, card: Card) -> None:
+def test_the_document_is_named_after_the_model(document: Json, card: Card) -> None:
     assert (document["info"]["title"], document["info"]["version"]) == (card.name, card.version)
     assert "price in EUR" in document["info"]["summary"]
 
 
-def test_every_route_for_programs_is_in_it(document: Json) -> None:
+def test_the_document_has_the_routes_for_programs(document: Json) -> None:
     methods = {path: [*item] for path, item in document["paths"].items()}
 
     assert methods == {"/healthz": ["get"], "/readyz": ["get"], "/version": ["get"], "/predict": ["post"]}
 
 
-def test_every_status_of_a_prediction_is_in_it(document: Json) -> None:
+def test_the_document_has_every_status_of_a_prediction(document: Json) -> None:
     assert [*document["paths"]["/predict"]["post"]["responses"]] == ["200", "400", "406", "408", "413", "415", "422"]
 
 
-def test_features_say_what_they_are(document: Json) -> None:
+def test_features_are_described(document: Json) -> None:
     features = document["components"]["schemas"]["Row"]["properties"]
 
     assert features["area"].items() >= {"type": "number", "minimum": 10, "maximum": 1000}.items()
@@ -65,7 +65,7 @@ def test_features_say_what_they_are(document: Json) -> None:
     assert features["condition"]["enum"] == ["to renovate", "dated", "good", "renovated", None]
 
 
-def test_what_may_be_missing_is_not_required(document: Json, card: Card) -> None:
+def test_a_feature_that_may_be_missing_is_not_required(document: Json, card: Card) -> None:
     optional = {feature.name for feature in card.features if feature.missing}
 
     assert optional == {"condition", "year_built", "energy"}
@@ -89,7 +89,9 @@ def test_what_may_be_missing_is_not_required(document: Json, card: Card) -> None
         {"colour": "red"},
     ],
 )
-def test_schema_and_service_agree(change: Json, row: Json, question: OAS31Validator, client: FlaskClient) -> None:
+def test_the_schema_accepts_what_the_service_accepts(
+    change: Json, row: Json, question: OAS31Validator, client: FlaskClient
+) -> None:
     changed = {**row, **change}
     for features in (changed, [*changed.values()], [changed, row], [[*changed.values()]], [row, [*changed.values()]]):
         body = {"features": features}
@@ -97,12 +99,14 @@ def test_schema_and_service_agree(change: Json, row: Json, question: OAS31Valida
 
 
 @pytest.mark.parametrize("body", [{}, [], {"features": []}, {"features": [[]]}, {"features": None}, {"rows": []}])
-def test_schema_and_service_refuse_other_shapes(body: object, question: OAS31Validator, client: FlaskClient) -> None:
+def test_the_schema_and_the_service_refuse_other_forms(
+    body: object, question: OAS31Validator, client: FlaskClient
+) -> None:
     assert not question.is_valid(body)
     assert client.post("/predict", json=body).status_code == 400
 
 
-def test_the_examples_are_what_the_service_answers(document: Json, client: FlaskClient) -> None:
+def test_the_examples_are_the_responses_of_the_service(document: Json, client: FlaskClient) -> None:
     predict = document["paths"]["/predict"]["post"]
     questions = predict["requestBody"]["content"]["application/json"]["examples"]
     answers = predict["responses"]["200"]["content"]["application/json"]["examples"]
@@ -112,7 +116,7 @@ def test_the_examples_are_what_the_service_answers(document: Json, client: Flask
         assert client.post("/predict", json=questions[name]["value"]).json == answers[name]["value"]
 
 
-def test_every_example_is_valid_by_its_schema(document: Json) -> None:
+def test_every_example_conforms_to_its_schema(document: Json) -> None:
     found = [*media_types(document["paths"])]
 
     assert len(found) > 3
@@ -122,7 +126,7 @@ def test_every_example_is_valid_by_its_schema(document: Json) -> None:
 
 
 def media_types(part: object) -> Iterator[Json]:
-    """Give every Media Type Object of a document."""
+    """Yield every Media Type Object of a document."""
     if isinstance(part, dict):
         yield from part.get("content", {}).values()
         for inner in part.values():
@@ -130,13 +134,13 @@ def media_types(part: object) -> Iterator[Json]:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version"])
-def test_constant_answers_are_promised_word_for_word(path: str, document: Json, client: FlaskClient) -> None:
+def test_constant_responses_are_described_exactly(path: str, document: Json, client: FlaskClient) -> None:
     schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
 
     assert client.get(path).json == schema["const"]
 
 
-def test_limits_are_the_operator_s(settings: Settings, predictor: Predictor) -> None:
+def test_limits_are_those_of_the_settings(settings: Settings, predictor: Predictor) -> None:
     app = create_app(replace(settings, max_rows=1), predictor, Drain())
     document = app.test_client().get("/openapi.json").json or {}
 
@@ -155,11 +159,11 @@ def test_a_route_brings_its_own_operation(settings: Settings, card: Card) -> Non
     reply = Reply(b"{}")
     operation = {"responses": {"200": {"description": "Here."}}}
     routes = [
-        Route("GET", "/v2", lambda _: reply, problem.refuse, operation),
-        Route("GET", "/hidden", lambda _: reply, problem.refuse),
+        Route("GET", "/v2", lambda _: reply, problem.handle_error, operation),
+        Route("GET", "/hidden", lambda _: reply, problem.handle_error),
     ]
 
-    document = openapi.document(settings, card, routes)
+    document = openapi.make_document(settings, card, routes)
 
     assert document["paths"] == {"/v2": {"get": operation}}
 
@@ -167,13 +171,13 @@ def test_a_route_brings_its_own_operation(settings: Settings, card: Card) -> Non
 def test_a_bare_feature_has_a_bare_schema(settings: Settings, card: Card) -> None:
     bare = msgspec.structs.replace(card, features=(Feature("x", "number"),))
 
-    schemas = openapi.document(settings, bare, [])["components"]["schemas"]
+    schemas = openapi.make_document(settings, bare, [])["components"]["schemas"]
 
     assert schemas["Row"]["properties"] == {"x": {"type": "number"}}
     assert schemas["Values"]["prefixItems"] == [{"title": "x", "type": "number"}]
 
 
-def test_keys_are_promised_where_they_are_asked_for(settings: Settings, predictor: Predictor) -> None:
+def test_required_keys_are_described(settings: Settings, predictor: Predictor) -> None:
     app = create_app(
         replace(settings, api_keys=Settings.from_environment({"API_KEYS": "k" * 40}).api_keys), predictor, Drain()
     )
@@ -186,6 +190,6 @@ def test_keys_are_promised_where_they_are_asked_for(settings: Settings, predicto
     assert "security" not in document["paths"]["/healthz"]["get"]
 
 
-def test_an_answer_that_can_be_unacceptable_is_promised_as_such(document: Json) -> None:
+def test_a_406_is_described_where_it_can_occur(document: Json) -> None:
     assert "406" in document["paths"]["/predict"]["post"]["responses"]
     assert "406" not in document["paths"]["/healthz"]["get"]["responses"]

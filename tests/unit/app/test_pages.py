@@ -1,6 +1,6 @@
-"""The pages for people: made from the card, whole without a network, and usable by everybody.
+"""The pages for people: made from the card, complete without a network, and accessible.
 
-What a browser makes of them is not tested (it would have to be installed on every machine); their structure is.
+The tests check their structure; how a browser renders them is not tested, as it would have to be installed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """Reads a page, strictly: what is opened is closed, in order."""
+    """Parses a page strictly: every element is closed, in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -71,18 +71,18 @@ class Page(HTMLParser):
             element.text += data
 
 
-def page(client: FlaskClient, path: str) -> Element:
+def get_page(client: FlaskClient, path: str) -> Element:
     response = client.get(path)
     assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8")
     return Page(response.text).root
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_a_page_loads_only_what_the_service_has_and_its_policy_allows(path: str, client: FlaskClient) -> None:
+def test_a_page_loads_only_files_that_exist_and_that_its_policy_allows(path: str, client: FlaskClient) -> None:
     policy = client.get(path).headers["Content-Security-Policy"]
     loaded = [
         element.attributes.get("src") or element.attributes.get("href")
-        for element in page(client, path).all("link", "script", "img")
+        for element in get_page(client, path).all("link", "script", "img")
     ]
 
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
@@ -93,8 +93,8 @@ def test_a_page_loads_only_what_the_service_has_and_its_policy_allows(path: str,
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_nothing_is_inline_that_the_policy_forbids(path: str, client: FlaskClient) -> None:
-    for element in page(client, path):
+def test_a_page_has_no_inline_script_or_style(path: str, client: FlaskClient) -> None:
+    for element in get_page(client, path):
         assert element.tag != "style"
         assert element.tag != "script" or not element.text.strip()
         assert not [name for name in element.attributes if name.startswith("on") or name == "style"]
@@ -102,7 +102,7 @@ def test_nothing_is_inline_that_the_policy_forbids(path: str, client: FlaskClien
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_page_has_what_assistive_technology_needs(path: str, client: FlaskClient, card: Card) -> None:
-    root = page(client, path)
+    root = get_page(client, path)
     [title], [document], [_main], [_heading] = (root.all(tag) for tag in ("title", "html", "main", "h1"))
 
     assert document.attributes["lang"] == "en"
@@ -111,8 +111,8 @@ def test_a_page_has_what_assistive_technology_needs(path: str, client: FlaskClie
         assert client.get(f"/{(link.attributes['href'] or '').removeprefix('.')}").status_code == 200
 
 
-def test_every_feature_has_a_field_with_a_label_and_a_place_for_its_fault(client: FlaskClient, card: Card) -> None:
-    root = page(client, "/")
+def test_every_feature_has_a_field_with_a_label_and_room_for_an_error(client: FlaskClient, card: Card) -> None:
+    root = get_page(client, "/")
     ids, labels = root.by_id(), {label.attributes["for"]: label.text for label in root.all("label")}
     fields = {element.attributes["name"]: element for element in root.all("input", "select")}
 
@@ -126,7 +126,7 @@ def test_every_feature_has_a_field_with_a_label_and_a_place_for_its_fault(client
 
 
 def test_a_number_has_its_range_its_unit_and_a_typical_value(client: FlaskClient) -> None:
-    root = page(client, "/")
+    root = get_page(client, "/")
     area, rooms = (
         next(element for element in root.all("input") if element.attributes["name"] == name).attributes
         for name in ("area", "rooms")
@@ -139,22 +139,22 @@ def test_a_number_has_its_range_its_unit_and_a_typical_value(client: FlaskClient
     assert (rooms["placeholder"] or "").isdigit()
 
 
-def test_a_category_offers_each_choice_and_none_where_it_may_be_missing(client: FlaskClient) -> None:
+def test_a_category_offers_every_choice_and_none_if_it_may_be_missing(client: FlaskClient) -> None:
     choices = {
         element.attributes["name"]: [option.text for option in element.all("option")]
-        for element in page(client, "/").all("select")
+        for element in get_page(client, "/").all("select")
     }
 
     assert choices["building"] == ["Choose one", "apartment", "terraced", "semi-detached", "detached"]
     assert choices["condition"] == ["Not known", "to renovate", "dated", "good", "renovated"]
 
 
-def test_answers_are_announced(client: FlaskClient) -> None:
-    assert page(client, "/").by_id()["result"].attributes["aria-live"] == "polite"
+def test_results_are_announced_to_screen_readers(client: FlaskClient) -> None:
+    assert get_page(client, "/").by_id()["result"].attributes["aria-live"] == "polite"
 
 
-def test_the_documentation_says_what_the_model_is(client: FlaskClient, card: Card) -> None:
-    text = page(client, "/docs").text
+def test_the_documentation_describes_the_model(client: FlaskClient, card: Card) -> None:
+    text = get_page(client, "/docs").text
 
     assert card.data.sha256 in text
     assert card.sha256 in text
@@ -166,8 +166,8 @@ def test_the_documentation_says_what_the_model_is(client: FlaskClient, card: Car
     assert "POST /predict" in text
 
 
-def test_the_documentation_s_commands_can_be_pasted(client: FlaskClient) -> None:
-    commands = [shlex.split(pre.text) for pre in page(client, "/docs").all("pre") if pre.text.startswith("curl")]
+def test_the_commands_of_the_documentation_work(client: FlaskClient) -> None:
+    commands = [shlex.split(pre.text) for pre in get_page(client, "/docs").all("pre") if pre.text.startswith("curl")]
 
     assert len(commands) == 3
     for curl, url, header, content_type, data, body in commands:
@@ -176,12 +176,14 @@ def test_the_documentation_s_commands_can_be_pasted(client: FlaskClient) -> None
         assert client.post("/predict", data=body, headers={name: value}).status_code == 200
 
 
-def test_names_from_the_table_stay_text(settings: Settings, card: Card, client: FlaskClient) -> None:
+def test_html_in_names_is_escaped(settings: Settings, card: Card, client: FlaskClient) -> None:
     name = """<b onclick="x">it's</b>"""
     odd = Feature(name, "category", unit=name, categories=(name, "b"), typical=name, description=name)
     strange = msgspec.structs.replace(card, name=name, features=(odd, Feature("x", "number", typical=0.5)))
 
-    routes = {route.path: route for route in pages.routes(settings, strange, client.get("/openapi.json").json or {})}
+    routes = {
+        route.path: route for route in pages.make_routes(settings, strange, client.get("/openapi.json").json or {})
+    }
 
     for path in ("/", "/docs"):
         root = Page(routes[path]({}).body.decode()).root
@@ -189,6 +191,8 @@ def test_names_from_the_table_stay_text(settings: Settings, card: Card, client: 
         assert not root.all("b")
 
 
-@pytest.mark.parametrize("path", ["/static/", "/static/page.css/", "/static/../pages.py", "/static/%2e%2e/pages.py"])
-def test_no_other_file_can_be_asked_for(path: str, client: FlaskClient) -> None:
+@pytest.mark.parametrize(
+    "path", ["/static/", "/static/page.css/", "/static/../__init__.py", "/static/%2e%2e/__init__.py"]
+)
+def test_no_other_file_is_served(path: str, client: FlaskClient) -> None:
     assert client.get(path).status_code == 404

@@ -24,7 +24,7 @@ def errors(response: TestResponse) -> list[dict[str, Any]]:
     return list(response.json["errors"])
 
 
-def test_golden_rows_get_their_predictions(client: FlaskClient, card: Card) -> None:
+def test_golden_rows_get_the_predictions_on_the_card(client: FlaskClient, card: Card) -> None:
     response = post(client, [golden.features for golden in card.golden])
 
     assert response.status_code == 200
@@ -37,7 +37,7 @@ def test_golden_rows_get_their_predictions(client: FlaskClient, card: Card) -> N
     assert response.json["model"] == {"name": "house-price", "version": "1.0.0"}
 
 
-def test_every_shape_of_one_row_gets_the_same_answer(client: FlaskClient, row: dict[str, object]) -> None:
+def test_every_form_of_a_row_gets_the_same_prediction(client: FlaskClient, row: dict[str, object]) -> None:
     values = list(row.values())
     shapes = [values, row, [values], [row], dict(reversed(row.items()))]
 
@@ -48,20 +48,20 @@ def test_every_shape_of_one_row_gets_the_same_answer(client: FlaskClient, row: d
     assert answers == [answers[0]] * len(shapes)
 
 
-def test_lists_and_objects_mix(client: FlaskClient, row: dict[str, object]) -> None:
+def test_lists_and_objects_can_be_mixed(client: FlaskClient, row: dict[str, object]) -> None:
     response = post(client, [row, list(row.values())])
 
     assert response.json
     assert response.json["prediction"][0] == response.json["prediction"][1]
 
 
-def test_an_absent_name_is_missing_where_that_is_allowed(client: FlaskClient, row: dict[str, object]) -> None:
+def test_an_omitted_feature_is_a_missing_value(client: FlaskClient, row: dict[str, object]) -> None:
     absent = {name: value for name, value in row.items() if name != "energy"}
 
     assert post(client, absent).json == post(client, {**row, "energy": None}).json
 
 
-def test_a_value_unlike_those_of_training_is_a_warning(client: FlaskClient, row: dict[str, object]) -> None:
+def test_a_value_outside_the_training_range_is_a_warning(client: FlaskClient, row: dict[str, object]) -> None:
     response = post(client, [row, {**row, "area": 900}])
 
     assert response.json
@@ -111,7 +111,7 @@ def test_a_bad_value_is_named(
 
 
 @pytest.mark.parametrize("value", ["3", "3.0", "3e0"])
-def test_an_integer_may_be_written_as_a_float(value: str, client: FlaskClient, row: dict[str, object]) -> None:
+def test_an_integer_can_be_written_as_a_float(value: str, client: FlaskClient, row: dict[str, object]) -> None:
     body = json.dumps({"features": {**row, "rooms": "@"}}).replace('"@"', value)
 
     assert client.post("/predict", data=body, headers=JSON).status_code == 200
@@ -131,7 +131,7 @@ def test_a_missing_name_is_named(client: FlaskClient, row: dict[str, object]) ->
 
 
 @pytest.mark.parametrize("length", [1, 9, 11])
-def test_a_wrong_length_is_named(length: int, client: FlaskClient) -> None:
+def test_a_row_of_the_wrong_length_is_named(length: int, client: FlaskClient) -> None:
     [error] = errors(post(client, [[0] * length]))
 
     assert (error["row"], error["field"], error["found"]) == (0, None, f"a list of {length}")
@@ -139,11 +139,11 @@ def test_a_wrong_length_is_named(length: int, client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("features", [[], [[]], [{}, 3], [[1], None]])
-def test_no_row_or_half_a_row(features: object, client: FlaskClient) -> None:
+def test_no_rows_and_incomplete_rows_are_named(features: object, client: FlaskClient) -> None:
     assert errors(post(client, features))
 
 
-def test_all_faults_come_at_once_but_not_without_end(client: FlaskClient, row: dict[str, object]) -> None:
+def test_all_errors_are_reported_at_once_up_to_a_limit(client: FlaskClient, row: dict[str, object]) -> None:
     response = post(client, [{**row, "area": -1, "city": "?"}] * 50)
 
     assert len(errors(response)) == 20
@@ -172,7 +172,7 @@ def test_all_faults_come_at_once_but_not_without_end(client: FlaskClient, row: d
         pytest.param(b'{"features": %s' % (b"[" * 10_000), "The body is not", id="deep features"),
     ],
 )
-def test_a_body_that_is_not_the_json_wanted(body: bytes, words: str, client: FlaskClient) -> None:
+def test_a_body_that_is_not_json_of_that_form_is_a_400(body: bytes, words: str, client: FlaskClient) -> None:
     response = client.post("/predict", data=body, headers=JSON)
 
     assert response.status_code == 400
@@ -182,14 +182,14 @@ def test_a_body_that_is_not_the_json_wanted(body: bytes, words: str, client: Fla
 
 
 @pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "é"])
-def test_strange_characters_come_back_safely(name: str, client: FlaskClient) -> None:
+def test_unusual_characters_are_safe_to_send_back(name: str, client: FlaskClient) -> None:
     body = f'{{"features": {{"{name}": NaN, "city": "{name}"}}}}'
 
     assert errors(client.post("/predict", data=body.encode(), headers=JSON))
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/csv"}, {"Content-Type": "multipart/form-data"}])
-def test_another_content_type(headers: dict[str, str], client: FlaskClient) -> None:
+def test_another_content_type_is_a_415(headers: dict[str, str], client: FlaskClient) -> None:
     response = client.post("/predict", data=b'{"features": []}', headers=headers)
 
     assert response.status_code == 415
@@ -198,7 +198,7 @@ def test_another_content_type(headers: dict[str, str], client: FlaskClient) -> N
 
 
 @pytest.mark.parametrize("length", ["1000000", ""], ids=["with its length", "chunked"])
-def test_a_body_too_large_is_taken_in_and_refused(client: FlaskClient, length: str) -> None:
+def test_a_body_that_is_too_long_is_read_and_refused(client: FlaskClient, length: str) -> None:
     stream = io.BytesIO(b"x" * 1_000_000)
     environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": length}
 
@@ -210,17 +210,17 @@ def test_a_body_too_large_is_taken_in_and_refused(client: FlaskClient, length: s
     assert stream.read() == b""
 
 
-def test_a_body_of_the_limit_is_taken(client: FlaskClient, row: dict[str, object]) -> None:
+def test_a_body_as_long_as_the_limit_is_accepted(client: FlaskClient, row: dict[str, object]) -> None:
     body = json.dumps({"features": row})
 
     assert client.post("/predict", data=body.ljust(20_000), headers=JSON).status_code == 200
     assert client.post("/predict", data=body.ljust(20_001), headers=JSON).status_code == 413
 
 
-def test_too_many_rows(client: FlaskClient, row: dict[str, object]) -> None:
+def test_more_rows_than_the_limit_are_a_413(client: FlaskClient, row: dict[str, object]) -> None:
     assert post(client, [[*row.values()]] * 100).status_code == 200
     response = post(client, [[]] * 101)
 
     assert response.status_code == 413
     assert response.json
-    assert "101 rows, at most 100" in response.json["detail"]
+    assert "101 rows are more than 100" in response.json["detail"]

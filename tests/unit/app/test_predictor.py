@@ -1,4 +1,4 @@
-"""A model directory that is not what its card says must not be served."""
+"""A model directory that does not match its card must not be served."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from app.model import (
     Predictor,
     Schema,
     Term,
-    disagreement,
-    runtime_versions,
+    find_runtime_versions,
+    measure_disagreement,
 )
 
 
@@ -42,76 +42,64 @@ def copy(onnx_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(onnx_dir, tmp_path / "model"))
 
 
-def change(directory: Path, **fields: object) -> None:
+def change_card(directory: Path, **fields: object) -> None:
     card = Card.read(directory / "card.json")
     msgspec.structs.replace(card, **fields).write(directory / "card.json")
 
 
-def test_an_altered_model_file(copy: Path) -> None:
+def test_an_altered_model_file_is_refused(copy: Path) -> None:
     content = bytearray((copy / "model.onnx").read_bytes())
     content[-1] ^= 1
     (copy / "model.onnx").write_bytes(content)
 
-    with pytest.raises(ModelError, match=r"model\.onnx has sha256 .* but its card says"):
+    with pytest.raises(ModelError, match=r"model\.onnx has sha256 .* as on its card"):
         Predictor.load(copy)
 
 
-def test_a_golden_row_that_disagrees(copy: Path, card: Card) -> None:
+def test_a_golden_row_with_another_prediction_is_refused(copy: Path, card: Card) -> None:
     golden = [*card.golden]
     golden[3] = msgspec.structs.replace(golden[3], prediction=golden[3].prediction * 1.000001)
-    change(copy, golden=tuple(golden))
+    change_card(copy, golden=tuple(golden))
 
-    with pytest.raises(ModelError, match="golden row 3 gives"):
+    with pytest.raises(ModelError, match="prediction of golden row 3 is"):
         Predictor.load(copy)
 
 
-def test_a_model_that_gives_no_number(joblib_dir: Path, tmp_path: Path) -> None:
-    """NaN is neither near the golden row's prediction nor far from it."""
-    directory = Path(shutil.copytree(joblib_dir, tmp_path / "model"))
-    model = DummyRegressor(strategy="constant", constant=0.0).fit([[0.0]], [0.0])
-    model.constant_[:] = np.nan
-    joblib.dump(model, directory / "model.joblib")
-    change(directory, sha256=hashlib.sha256((directory / "model.joblib").read_bytes()).hexdigest(), linear=None)
-
-    with pytest.raises(ModelError, match="golden row 0 gives nan"):
-        Predictor.load(directory)
-
-
-def test_golden_rows_of_another_model(copy: Path, card: Card) -> None:
-    change(copy, features=card.features[1:])
+def test_golden_rows_of_another_model_are_refused(copy: Path, card: Card) -> None:
+    change_card(copy, features=card.features[1:])
 
     with pytest.raises(ModelError, match="golden rows of the card cannot be predicted"):
         Predictor.load(copy)
 
 
 @pytest.mark.parametrize("form", ["onnx", "joblib"])
-def test_another_version_of_a_library(form: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_another_version_of_a_library_is_refused(form: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     directory = Path(shutil.copytree(request.getfixturevalue(f"{form}_dir"), tmp_path / "model"))
-    change(directory, runtime={"numpy": "1.0.0"})
+    change_card(directory, runtime={"numpy": "1.0.0"})
 
     with pytest.raises(ModelError, match=rf"checked with numpy 1\.0\.0, but {re.escape(np.__version__)} is installed"):
         Predictor.load(directory)
 
 
-def test_a_sum_that_disagrees(copy: Path, card: Card) -> None:
+def test_a_sum_with_another_prediction_is_refused(copy: Path, card: Card) -> None:
     assert card.linear
-    change(copy, linear=msgspec.structs.replace(card.linear, intercept=card.linear.intercept * 1.000001))
+    change_card(copy, linear=msgspec.structs.replace(card.linear, intercept=card.linear.intercept * 1.000001))
 
-    with pytest.raises(ModelError, match=r"golden row \d gives"):
+    with pytest.raises(ModelError, match=r"prediction of golden row \d is"):
         Predictor.load(copy)
 
 
 @pytest.mark.parametrize("terms", [0, 9])
-def test_a_sum_of_another_model(terms: int, copy: Path, card: Card) -> None:
+def test_a_sum_of_another_model_is_refused(terms: int, copy: Path, card: Card) -> None:
     assert card.linear
-    change(copy, linear=msgspec.structs.replace(card.linear, terms=card.linear.terms[:terms]))
+    change_card(copy, linear=msgspec.structs.replace(card.linear, terms=card.linear.terms[:terms]))
 
     with pytest.raises(ModelError, match="golden rows of the card cannot be predicted"):
         Predictor.load(copy)
 
 
-def test_a_model_that_is_no_sum_is_served_all_the_same(copy: Path, card: Card) -> None:
-    change(copy, linear=None)
+def test_a_model_without_a_sum_is_served(copy: Path, card: Card) -> None:
+    change_card(copy, linear=None)
     rows = [golden.features for golden in card.golden]
 
     predictor = Predictor.load(copy)
@@ -136,7 +124,7 @@ def test_few_rows_and_many_get_the_same_predictions(predictor: Predictor) -> Non
         ("card.json", b"\xff", "card.json is not a model card"),
     ],
 )
-def test_a_file_missing_or_damaged(name: str, content: bytes | None, words: str, copy: Path) -> None:
+def test_a_missing_or_damaged_file_is_named(name: str, content: bytes | None, words: str, copy: Path) -> None:
     (copy / name).unlink()
     if content is not None:
         (copy / name).write_bytes(content)
@@ -145,13 +133,16 @@ def test_a_file_missing_or_damaged(name: str, content: bytes | None, words: str,
         Predictor.load(copy)
 
 
-def test_the_service_says_in_a_sentence_why_it_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_start_gives_its_reason_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "none"))
 
-    assert main([]) == f"Not started: {tmp_path}/none/card.json cannot be read: No such file or directory."
+    assert main([]) == (
+        f"Not started: {tmp_path}/none/card.json cannot be read: No such file or directory. "
+        "Set MODEL_DIR to a directory that training made with these libraries."
+    )
 
 
-def test_a_prediction_that_is_not_finite_is_the_rows_fault(predictor: Predictor) -> None:
+def test_a_prediction_that_is_not_finite_is_a_422_that_names_the_row(predictor: Predictor) -> None:
     matrix = Schema(predictor.card.features).encode([predictor.card.golden[0].features] * 2)
     matrix[1, 3] = 1e308
 
@@ -159,7 +150,7 @@ def test_a_prediction_that_is_not_finite_is_the_rows_fault(predictor: Predictor)
         predictor.predict(matrix)
 
     assert caught.value.findings[0].row == 1
-    assert problem.refuse(caught.value).status == 422
+    assert problem.handle_error(caught.value).status == 422
 
 
 def test_the_onnx_path_loads_neither_scikit_learn_nor_pandas_nor_flask(onnx_dir: Path) -> None:
@@ -177,33 +168,34 @@ def test_the_onnx_path_loads_neither_scikit_learn_nor_pandas_nor_flask(onnx_dir:
 
 
 def test_a_model_that_gives_no_number_is_not_served(joblib_dir: Path, tmp_path: Path) -> None:
+    """NaN is neither near the prediction of a golden row nor far from it."""
     copy = Path(shutil.copytree(joblib_dir, tmp_path / "model"))
     nothing = DummyRegressor(strategy="constant", constant=1.0).fit([[0.0]], [1.0])
     nothing.constant_ = np.array([[math.nan]])
     joblib.dump(nothing, copy / "model.joblib")
-    change(copy, sha256=hashlib.sha256((copy / "model.joblib").read_bytes()).hexdigest())
+    change_card(copy, sha256=hashlib.sha256((copy / "model.joblib").read_bytes()).hexdigest())
 
-    with pytest.raises(ModelError, match=r"^golden row 0 gives nan, but the card says [\d.]+$"):
+    with pytest.raises(ModelError, match=r"^the prediction of golden row 0 is nan, not [\d.]+ as on the card$"):
         Predictor.load(copy)
 
 
-def test_a_file_that_its_library_cannot_read(copy: Path) -> None:
+def test_a_model_file_that_cannot_be_loaded_is_refused(copy: Path) -> None:
     (copy / "model.onnx").write_bytes(b"no graph")
-    change(copy, sha256=hashlib.sha256(b"no graph").hexdigest())
+    change_card(copy, sha256=hashlib.sha256(b"no graph").hexdigest())
 
     with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded: .*INVALID_PROTOBUF"):
         Predictor.load(copy)
 
 
-def test_a_library_that_is_not_installed(joblib_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(joblib_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "joblib", None)
 
     with pytest.raises(ModelError, match=r"^a joblib model needs joblib, which is not installed$"):
         Predictor.load(joblib_dir)
 
 
-def test_a_library_that_the_format_does_not_need(copy: Path) -> None:
-    change(copy, runtime={"torch": "3.0"})
+def test_a_card_that_requires_an_unknown_library_is_refused(copy: Path) -> None:
+    change_card(copy, runtime={"torch": "3.0"})
 
     with pytest.raises(ModelError, match=r"^the model was checked with torch 3\.0, but None is installed$"):
         Predictor.load(copy)
@@ -219,11 +211,11 @@ def test_a_library_that_the_format_does_not_need(copy: Path) -> None:
         ),
     ],
 )
-def test_the_libraries_that_serving_needs(form: Format, libraries: dict[str, str]) -> None:
-    assert runtime_versions(form) == libraries
+def test_each_format_needs_its_own_libraries(form: Format, libraries: dict[str, str]) -> None:
+    assert find_runtime_versions(form) == libraries
 
 
-def test_onnx_runtime_reports_to_nobody(onnx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_telemetry_of_onnx_runtime_is_off(onnx_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
 
     Predictor.load(onnx_dir)
@@ -232,7 +224,7 @@ def test_onnx_runtime_reports_to_nobody(onnx_dir: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_a_model_has_no_threads_that_a_fork_would_lose(onnx_dir: Path) -> None:
+def test_a_loaded_model_has_no_threads(onnx_dir: Path) -> None:
     def threads() -> int:
         return len(list(Path("/proc/self/task").iterdir()))
 
@@ -243,20 +235,20 @@ def test_a_model_has_no_threads_that_a_fork_would_lose(onnx_dir: Path) -> None:
     assert (threads(), first.card) == (before, second.card)
 
 
-def sixteen_at_most(card: Card) -> Predictor:
-    """A model that says 1 where it is added up, and 2 where its file is asked."""
+def make_sum_and_file(card: Card) -> Predictor:
+    """A model that predicts 1 with its sum, and 2 with its file."""
     one = Feature("x", "number")
     alone = msgspec.structs.replace(card, features=(one,), linear=Linear(1.0, (Term(),)))
     return Predictor(alone, Schema([one]), lambda matrix: np.full(len(matrix), 2.0))
 
 
-@pytest.mark.parametrize(("rows", "said"), [(1, 1.0), (16, 1.0), (17, 2.0)])
-def test_up_to_sixteen_rows_are_added_up(rows: int, said: float, card: Card) -> None:
-    assert sixteen_at_most(card).predict(np.zeros((rows, 1))).tolist() == [said] * rows
+@pytest.mark.parametrize(("rows", "predicted"), [(1, 1.0), (16, 1.0), (17, 2.0)])
+def test_up_to_sixteen_rows_use_the_sum(rows: int, predicted: float, card: Card) -> None:
+    assert make_sum_and_file(card).predict(np.zeros((rows, 1))).tolist() == [predicted] * rows
 
 
-def test_every_way_is_the_file_and_the_sum(card: Card) -> None:
-    file, added = sixteen_at_most(card).every_way(np.zeros((17, 1)))
+def test_a_linear_model_predicts_with_its_file_and_with_its_sum(card: Card) -> None:
+    file, added = make_sum_and_file(card).predict_every_way(np.zeros((17, 1)))
 
     assert (file.tolist(), added.tolist()) == ([2.0] * 17, [1.0] * 17)
 
@@ -280,21 +272,24 @@ def test_the_first_row_without_a_finite_prediction_is_named(value: float, card: 
     ("found", "wanted", "relative"),
     [([1.0, -8.0], [1.0, -8.0], 0.0), ([1.0, -9.0], [1.0, -8.0], 0.125), ([3.0, 8.0], [1.0, 8.0], 0.25)],
 )
-def test_a_disagreement_is_beside_the_largest_value(found: list[float], wanted: list[float], relative: float) -> None:
-    assert disagreement(np.array(found), np.array(wanted)) == relative
+def test_a_disagreement_is_relative_to_the_largest_value(
+    found: list[float], wanted: list[float], relative: float
+) -> None:
+    assert measure_disagreement(np.array(found), np.array(wanted)) == relative
 
 
 def test_the_golden_row_that_disagrees_most_is_named(copy: Path, card: Card) -> None:
     golden = [*card.golden]
     for row, factor in ((1, 1.1), (4, 2.0), (6, 0.9)):
         golden[row] = msgspec.structs.replace(golden[row], prediction=golden[row].prediction * factor)
-    change(copy, golden=tuple(golden))
+    change_card(copy, golden=tuple(golden))
 
     with pytest.raises(ModelError) as refused:
         Predictor.load(copy)
 
-    said = re.fullmatch(r"golden row 4 gives ([\d.]+), but the card says ([\d.]+)", str(refused.value))
-    assert said
-    assert [float(value) for value in said.groups()] == pytest.approx(
+    pattern = r"the prediction of golden row 4 is ([\d.]+), not ([\d.]+) as on the card"
+    message = re.fullmatch(pattern, str(refused.value))
+    assert message
+    assert [float(value) for value in message.groups()] == pytest.approx(
         [card.golden[4].prediction, card.golden[4].prediction * 2]
     )

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.request_id import request_id
+from app.request_id import choose_request_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -20,8 +20,8 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
         ({"HTTP_X_REQUEST_ID": "", "HTTP_TRACEPARENT": f"00-{TRACE}-00f067aa0ba902b7-01"}, TRACE),
     ],
 )
-def test_a_well_formed_id_is_taken(headers: dict[str, str], wanted: str) -> None:
-    assert request_id(headers) == wanted
+def test_a_well_formed_id_is_kept(headers: dict[str, str], wanted: str) -> None:
+    assert choose_request_id(headers) == wanted
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_well_formed_id_is_taken(headers: dict[str, str], wanted: str) -> None
         {"HTTP_TRACEPARENT": "00"},
     ],
 )
-def test_any_other_is_replaced_by_a_new_one(headers: dict[str, str]) -> None:
-    first, second = request_id(headers), request_id(headers)
+def test_any_other_id_is_replaced(headers: dict[str, str]) -> None:
+    first, second = choose_request_id(headers), choose_request_id(headers)
 
     assert first != second
     assert re.fullmatch("[0-9a-f]{32}", first)

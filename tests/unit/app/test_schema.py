@@ -1,4 +1,4 @@
-"""Many rows are encoded column by column: to the same matrix, or the same faults, as one by one."""
+"""Many rows are encoded column by column, with the same matrix or the same findings as one by one."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def schema(card: Card) -> Schema:
 
 @pytest.fixture
 def rows(card: Card) -> list[Any]:
-    """Valid rows, more than a few, lists and objects mixed, with every category and gap of the golden rows."""
+    """Many valid rows, lists and objects mixed, with every category and missing value of the golden rows."""
     golden = [golden.features for golden in card.golden]
     return [{**golden[row % len(golden)]} if row % 3 else [*golden[row % len(golden)].values()] for row in range(MANY)]
 
 
-def test_the_same_matrix(schema: Schema, rows: list[Any]) -> None:
+def test_few_rows_and_many_give_the_same_matrix(schema: Schema, rows: list[Any]) -> None:
     one_by_one = np.concatenate([schema.encode([row]) for row in rows])
 
     assert np.array_equal(schema.encode(rows), one_by_one, equal_nan=True)
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
-def test_the_same_faults(field: str, value: object, schema: Schema, rows: list[Any]) -> None:
+def test_few_rows_and_many_give_the_same_findings(field: str, value: object, schema: Schema, rows: list[Any]) -> None:
     wrong = {**rows[1], field: value}
 
     with pytest.raises(RowsError) as alone:
@@ -54,7 +54,7 @@ def test_the_same_faults(field: str, value: object, schema: Schema, rows: list[A
 
 
 @pytest.mark.parametrize("row", [None, 3, "row", [], [1], {"garage": 1}, [[]] * 10])
-def test_rows_of_another_shape(row: object, schema: Schema, rows: list[Any]) -> None:
+def test_rows_of_another_form_are_found(row: object, schema: Schema, rows: list[Any]) -> None:
     with pytest.raises(RowsError) as caught:
         schema.encode([row, *rows])
 
@@ -62,16 +62,16 @@ def test_rows_of_another_shape(row: object, schema: Schema, rows: list[Any]) -> 
 
 
 @pytest.mark.parametrize("others", [0, MANY])
-def test_values_unlike_training_are_found_among_few_rows_and_many(others: int, schema: Schema, rows: list[Any]) -> None:
+def test_extrapolations_are_found_in_few_rows_and_in_many(others: int, schema: Schema, rows: list[Any]) -> None:
     matrix = schema.encode([*rows[:others], {**rows[1], "area": 900, "energy": None}])
 
-    [found] = [finding for finding in schema.extrapolations(matrix) if finding.row == others]
+    [found] = [finding for finding in schema.find_extrapolations(matrix) if finding.row == others]
 
     assert (found.field, found.found) == ("area", "900")
-    assert schema.extrapolations(schema.encode(rows[: max(others, 1)])) == []
+    assert schema.find_extrapolations(schema.encode(rows[: max(others, 1)])) == []
 
 
-def test_whole_numbers_of_any_size_are_taken_alike(card: Card) -> None:
+def test_few_rows_and_many_accept_the_same_integers(card: Card) -> None:
     features = [type(feature)(feature.name, "integer") for feature in card.features[:1]]
     rows = [[value] for value in (2**53 + 1, 1e300, -(10**300), 3.0)]
 
@@ -80,23 +80,23 @@ def test_whole_numbers_of_any_size_are_taken_alike(card: Card) -> None:
     assert np.array_equal(wide[:4], Schema(features).encode(rows))
 
 
-# What follows is known by hand, of features made up here.
-GAP = math.nan
+# The expected values that follow are worked out by hand.
+MISSING = math.nan
 SIZE = Feature("size", "number", unit="m2", range=(10.0, 500.0), seen=(20.0, 200.0))
 ROOMS = Feature("rooms", "integer", seen=(1.0, 5.5), missing=True)
 KIND = Feature("kind", "category", categories=("flat", "house"), missing=True)
 FEATURES = (SIZE, ROOMS, KIND)
-FEW, MORE = 32, 33  # the last number of rows that are dealt with one by one, the first that are by column
+FEW, MORE = 32, 33  # the most rows that are encoded one by one, the fewest that are by column
 
 
-def findings(schema: Schema, rows: list[Any]) -> list[tuple[int | None, str | None, str, str]]:
+def find(schema: Schema, rows: list[Any]) -> list[tuple[int | None, str | None, str, str]]:
     with pytest.raises(RowsError) as caught:
         schema.encode(rows)
     return [(one.row, one.field, one.found, one.wanted) for one in caught.value.findings]
 
 
 @pytest.mark.parametrize("count", [5, FEW, MORE])
-def test_numbers_stay_a_category_is_its_index_a_gap_is_nan(count: int) -> None:
+def test_a_number_stays_a_category_is_its_index_and_a_missing_value_is_nan(count: int) -> None:
     rows = [
         [20, 3.0, "house"],
         {"kind": "flat", "size": 10.5},
@@ -105,7 +105,14 @@ def test_numbers_stay_a_category_is_its_index_a_gap_is_nan(count: int) -> None:
         [10.0, -1, "flat"],
         [500, 2, "flat"],
     ]
-    wanted = [[20.0, 3.0, 1.0], [10.5, GAP, 0.0], [500.0, GAP, GAP], [10.0, 0.0, 1.0], [10.0, -1.0, 0.0], [500, 2, 0]]
+    wanted = [
+        [20.0, 3.0, 1.0],
+        [10.5, MISSING, 0.0],
+        [500.0, MISSING, MISSING],
+        [10.0, 0.0, 1.0],
+        [10.0, -1.0, 0.0],
+        [500, 2, 0],
+    ]
 
     matrix = Schema(FEATURES).encode((rows * count)[:count])
 
@@ -113,13 +120,13 @@ def test_numbers_stay_a_category_is_its_index_a_gap_is_nan(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, MORE])
-def test_whole_numbers_make_a_matrix_of_floats_too(count: int) -> None:
+def test_integers_give_a_matrix_of_floats(count: int) -> None:
     assert Schema([ROOMS]).encode([[1]] * count).dtype == np.float64
 
 
-def test_many_rows_without_a_fault_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    # It would give the same, in three times the time.
-    monkeypatch.delattr(Schema, "_one_by_one")
+def test_many_valid_rows_are_not_encoded_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # That would give the same, three times as slowly.
+    monkeypatch.delattr(Schema, "_encode_one_by_one")
     lists: list[Any] = [[20, 3.0, "house"], [500.0, None, None]] * FEW
     schema = Schema([*FEATURES, Feature("far", "number"), Feature("code", "category", categories=("a",))])
 
@@ -129,16 +136,16 @@ def test_many_rows_without_a_fault_are_not_looked_at_one_by_one(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("wrong", [[20, 3], [20, 3, "flat", 20], []])
-def test_among_many_lists_one_of_another_length_is_found(wrong: list[Any]) -> None:
+def test_a_row_of_another_length_is_found_among_many(wrong: list[Any]) -> None:
     rows = [*[[20, 3, "flat"]] * FEW, wrong]
 
-    assert [(row, field) for row, field, *_ in findings(Schema(FEATURES), rows)] == [(FEW, None)]
+    assert [(row, field) for row, field, *_ in find(Schema(FEATURES), rows)] == [(FEW, None)]
 
 
-def test_lengths_that_make_up_for_one_another_are_found() -> None:
+def test_wrong_lengths_with_the_right_total_are_found() -> None:
     rows = [[20, 3], ["flat", 20, 3, "flat"]] * FEW
 
-    assert len(findings(Schema(FEATURES), rows)) == 20
+    assert len(find(Schema(FEATURES), rows)) == 20
 
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
@@ -150,10 +157,10 @@ def test_lengths_that_make_up_for_one_another_are_found() -> None:
         ("size", None, "null", "a finite number from 10 to 500 (m2)"),
         ("size", "20", '"20"', "a finite number from 10 to 500 (m2)"),
         ("size", True, "true", "a finite number from 10 to 500 (m2)"),
-        ("size", GAP, "NaN", "a finite number from 10 to 500 (m2)"),
+        ("size", MISSING, "NaN", "a finite number from 10 to 500 (m2)"),
         ("rooms", 2.5, "2.5", "an integer or null"),
         ("rooms", math.inf, "Infinity", "an integer or null"),
-        ("rooms", GAP, "NaN", "an integer or null"),
+        ("rooms", MISSING, "NaN", "an integer or null"),
         ("rooms", 10**400, "a very large integer", "an integer or null"),
         ("kind", "tent", '"tent"', 'one of "flat", "house" or null'),
         ("kind", 1, "1", 'one of "flat", "house" or null'),
@@ -161,10 +168,12 @@ def test_lengths_that_make_up_for_one_another_are_found() -> None:
         ("kind", {"a": 1}, "an object", 'one of "flat", "house" or null'),
     ],
 )
-def test_a_bad_value_is_found_in_its_place(field: str, value: object, found: str, wanted: str, count: int) -> None:
+def test_an_invalid_value_is_found_in_its_row_and_field(
+    field: str, value: object, found: str, wanted: str, count: int
+) -> None:
     rows: list[Any] = [[20, 3, "flat"]] * (count - 1) + [{"size": 20, "rooms": 3, "kind": "flat", field: value}]
 
-    assert findings(Schema(FEATURES), rows) == [(count - 1, field, found, wanted)]
+    assert find(Schema(FEATURES), rows) == [(count - 1, field, found, wanted)]
 
 
 TWENTY = tuple("abcdefghijklmnopqrst")
@@ -184,8 +193,8 @@ LISTED = ", ".join(f'"{letter}"' for letter in TWENTY)
         (Feature("x", "category", categories=(*TWENTY, "u")), f"one of {LISTED} and 1 more"),
     ],
 )
-def test_what_is_wanted_is_said_in_full(feature: Feature, wanted: str) -> None:
-    assert findings(Schema([feature]), [[[]]]) == [(0, "x", "a list of 0", wanted)]
+def test_the_wanted_values_are_described_completely(feature: Feature, wanted: str) -> None:
+    assert find(Schema([feature]), [[[]]]) == [(0, "x", "a list of 0", wanted)]
 
 
 @pytest.mark.parametrize(
@@ -209,10 +218,10 @@ def test_a_value_is_described_in_few_words(value: object, words: str) -> None:
     assert describe(value) == words
 
 
-def test_a_row_of_another_shape_is_described() -> None:
+def test_a_row_of_another_form_is_described() -> None:
     listed = 'a list of 3 values or an object of "size", "rooms", "kind"'
 
-    assert findings(Schema(FEATURES), [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
+    assert find(Schema(FEATURES), [[20, 3], 7, (20, 3, "flat"), [20, 3, "flat", 1]]) == [
         (0, None, "a list of 2", listed),
         (1, None, "7", listed),
         (2, None, "an object", listed),
@@ -220,28 +229,28 @@ def test_a_row_of_another_shape_is_described() -> None:
     ]
 
 
-def test_an_unknown_name_is_found_beside_what_else_is_wrong() -> None:
+def test_an_unknown_name_does_not_hide_other_findings() -> None:
     row = {"sise": 20, "rooms": 2.5, "kind": "flat"}
 
-    assert findings(Schema(FEATURES), [row]) == [
+    assert find(Schema(FEATURES), [row]) == [
         (0, "sise", "an unknown name", 'one of "size", "rooms", "kind"'),
         (0, "size", "nothing", "a finite number from 10 to 500 (m2)"),
         (0, "rooms", "2.5", "an integer or null"),
     ]
 
 
-def test_a_long_name_is_cut_short() -> None:
-    [(_, field, *_), *_] = findings(Schema(FEATURES), [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
+def test_a_long_name_is_shortened() -> None:
+    [(_, field, *_), *_] = find(Schema(FEATURES), [{"x" * 50: 1, "size": 20, "rooms": 1, "kind": "flat"}])
 
     assert field == "x" * 39 + "…"
 
 
-def test_no_rows_are_a_fault() -> None:
-    assert findings(Schema(FEATURES), []) == [(None, None, "no rows", "at least one row")]
+def test_no_rows_are_a_finding() -> None:
+    assert find(Schema(FEATURES), []) == [(None, None, "no rows", "at least one row")]
 
 
 @pytest.mark.parametrize(("count", "more"), [(20, 0), (21, 1), (50, 30)])
-def test_twenty_faults_are_told_and_the_others_counted(count: int, more: int) -> None:
+def test_twenty_findings_are_listed_and_the_others_counted(count: int, more: int) -> None:
     with pytest.raises(
         RowsError, match=rf"^{count} invalid values, the first: Finding\(row=0, field='size', "
     ) as caught:
@@ -252,10 +261,10 @@ def test_twenty_faults_are_told_and_the_others_counted(count: int, more: int) ->
 
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
-def test_the_ends_of_what_training_saw_are_seen(count: int) -> None:
+def test_the_bounds_of_the_training_range_are_inside_it(count: int) -> None:
     inside = Schema(FEATURES).encode([[20, 1, "flat"], [200, 5, "house"], [20, None, None]] * count)[:count]
 
-    assert Schema(FEATURES).extrapolations(inside) == []
+    assert Schema(FEATURES).find_extrapolations(inside) == []
 
 
 @pytest.mark.parametrize("count", [1, FEW, MORE])
@@ -268,33 +277,33 @@ def test_the_ends_of_what_training_saw_are_seen(count: int) -> None:
         ([20, 6, "flat"], "rooms", "6", "1 to 5.5, as in training"),
     ],
 )
-def test_what_training_did_not_see_is_found(row: list[Any], field: str, found: str, wanted: str, count: int) -> None:
+def test_a_value_outside_the_training_range_is_found(
+    row: list[Any], field: str, found: str, wanted: str, count: int
+) -> None:
     matrix = Schema(FEATURES).encode([*[[20, 1, "flat"]] * (count - 1), row])
 
-    assert [(one.row, one.field, one.found, one.wanted) for one in Schema(FEATURES).extrapolations(matrix)] == [
+    assert [(one.row, one.field, one.found, one.wanted) for one in Schema(FEATURES).find_extrapolations(matrix)] == [
         (count - 1, field, found, wanted)
     ]
 
 
-def test_twenty_extrapolations_are_told() -> None:
-    assert len(Schema(FEATURES).extrapolations(Schema(FEATURES).encode([[300, 1, "flat"]] * 21))) == 20
+def test_twenty_extrapolations_are_listed() -> None:
+    assert len(Schema(FEATURES).find_extrapolations(Schema(FEATURES).encode([[300, 1, "flat"]] * 21))) == 20
 
 
 @pytest.mark.parametrize("count", [1, MORE])
-def test_the_largest_and_the_smallest_float_are_numbers(count: int) -> None:
+def test_the_largest_and_the_smallest_float_are_valid(count: int) -> None:
     limit = sys.float_info.max
     schema = Schema([Feature("x", "number")])
 
     assert schema.encode([[limit], [-limit]] * count).ravel().tolist() == [limit, -limit] * count
     for beyond in (int(limit) * 10, -int(limit) * 10, math.inf, -math.inf):
-        assert len(findings(schema, [*[[1.0]] * (count - 1), [beyond]])) == 1
+        assert len(find(schema, [*[[1.0]] * (count - 1), [beyond]])) == 1
 
 
-def test_a_row_of_a_kind_of_its_own_is_no_row() -> None:
+def test_a_subclass_of_list_is_checked_value_by_value() -> None:
     class Rows(list[Any]):
         pass
 
-    # JSON gives none of these; what is not checked value by value is not taken.
-    assert findings(Schema(FEATURES), [Rows([20, 3, "tent"])]) == [
-        (0, "kind", '"tent"', 'one of "flat", "house" or null')
-    ]
+    # JSON never gives one; it must not pass unchecked.
+    assert find(Schema(FEATURES), [Rows([20, 3, "tent"])]) == [(0, "kind", '"tent"', 'one of "flat", "house" or null')]

@@ -1,4 +1,4 @@
-"""What surrounds the prediction: health, version, errors of every kind."""
+"""The routes beside predictions: health, version, and errors of every kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.model import Card, Predictor
 from app.settings import Settings
 
 
-def test_alive_and_ready(client: FlaskClient) -> None:
+def test_it_is_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 200
 
 
-def test_while_draining_it_is_alive_and_answers_but_is_not_ready(
+def test_while_draining_it_is_alive_but_not_ready_and_still_answers(
     client: FlaskClient, drain: Drain, row: dict[str, object]
 ) -> None:
     drain.start()
@@ -32,7 +32,7 @@ def test_while_draining_it_is_alive_and_answers_but_is_not_ready(
     assert client.post("/predict", json={"features": row}).status_code == 200
 
 
-def test_version(client: FlaskClient, card: Card) -> None:
+def test_version_names_the_image_and_the_model(client: FlaskClient, card: Card) -> None:
     assert client.get("/version").json == {
         "version": "1.4.0",
         "revision": "abc123",
@@ -53,16 +53,16 @@ def test_errors_are_problem_documents(method: str, path: str, status: int, clien
     assert status != 405 or "Allow" in response.headers
 
 
-def test_retry_after_is_no_earlier_than_the_end(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+def test_retry_after_is_not_before_the_service_has_stopped(
+    settings: Settings, predictor: Predictor, drain: Drain
+) -> None:
     drain.start()
     client = create_app(replace(settings, drain_seconds=1.1, graceful_seconds=3), predictor, drain).test_client()
 
     assert client.get("/readyz").headers["Retry-After"] == "5"
 
 
-def test_a_fault_of_the_service_is_in_its_log_and_shows_nothing_of_its_inside(
-    application: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unexpected_error_is_logged_but_not_shown(application: Flask, caplog: pytest.LogCaptureFixture) -> None:
     @application.get("/broken")
     def broken() -> str:
         raise RuntimeError("secret")

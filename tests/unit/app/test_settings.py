@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app import cpu
+from app import cpu_limit
 from app.__main__ import main
 from app.settings import Settings, SettingsError
 
 
-def test_defaults() -> None:
+def test_the_defaults_suit_a_container() -> None:
     settings = Settings.from_environment({})
 
     assert (settings.host, settings.port, settings.model_dir) == ("0.0.0.0", 5000, Path("/model"))
@@ -20,7 +20,7 @@ def test_defaults() -> None:
     assert settings.drain_seconds + settings.graceful_seconds < 10
 
 
-def test_every_variable(tmp_path: Path) -> None:
+def test_every_variable_is_read(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("# rotated in May\nanother-key-in-a-file\n")
     environ = {
         "HOST": "127.0.0.1",
@@ -68,7 +68,7 @@ def test_every_variable(tmp_path: Path) -> None:
         image_revision="abc123",
         workers_because="set by WORKERS",
     )
-    assert set(environ) == {variable.name for variable in Settings.variables()}
+    assert set(environ) == {variable.name for variable in Settings.list_variables()}
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_every_variable(tmp_path: Path) -> None:
         ({"PORT": "", "AIP_HTTP_PORT": ""}, 5000),
     ],
 )
-def test_platforms_name_the_port(environ: dict[str, str], port: int) -> None:
+def test_platforms_set_the_port(environ: dict[str, str], port: int) -> None:
     assert Settings.from_environment(environ).port == port
 
 
-def test_platforms_name_paths() -> None:
+def test_platforms_set_paths() -> None:
     settings = Settings.from_environment({"AIP_HEALTH_ROUTE": "/", "AIP_PREDICT_ROUTE": "/v1/endpoints/1:predict"})
 
     assert (settings.aip_health_route, settings.aip_predict_route) == ("/", "/v1/endpoints/1:predict")
@@ -103,7 +103,7 @@ def test_platforms_name_paths() -> None:
         ("GRACEFUL_SECONDS", 1, 600),
     ],
 )
-def test_a_number_s_bounds_are_inclusive(name: str, least: float, most: float) -> None:
+def test_the_bounds_of_a_number_are_inclusive(name: str, least: float, most: float) -> None:
     for value in (least, most):
         assert getattr(Settings.from_environment({name: str(value)}), name.lower()) == value
     for value in (least - (least % 1 or 1), most + 1):
@@ -114,27 +114,27 @@ def test_a_number_s_bounds_are_inclusive(name: str, least: float, most: float) -
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("PORT", "http", "a whole number from 1 to 65535"),
-        ("PORT", "70000", "a whole number from 1 to 65535"),
-        ("AIP_HTTP_PORT", "-1", "a whole number"),
-        ("WORKERS", "0", "a whole number from 1"),
-        ("WORKERS", "1.5", "a whole number"),
-        ("MAX_BODY_BYTES", "1MB", "a whole number"),
-        ("DRAIN_SECONDS", "nan", "a number from 0"),
-        ("GRACEFUL_SECONDS", "0", "a whole number from 1"),
-        ("AIP_HEALTH_ROUTE", "health", "a path is wanted"),
-        ("AIP_PREDICT_ROUTE", "/<model>", "a path is wanted"),
-        ("AIP_PREDICT_ROUTE", "/é", "a path is wanted"),
-        ("REQUEST_SECONDS", "0", "a number from 0.1"),
-        ("LOG_LEVEL", "loud", "one of debug, info, warning, error is"),
-        ("ACCESS_LOG", "true", "one of on, off is"),
-        ("API_KEYS_FILE", "/nowhere", "that file cannot be read"),
+        ("PORT", "http", ": set a whole number from 1 to 65535"),
+        ("PORT", "70000", ": set a whole number from 1 to 65535"),
+        ("AIP_HTTP_PORT", "-1", ": set a whole number"),
+        ("WORKERS", "0", ": set a whole number from 1"),
+        ("WORKERS", "1.5", ": set a whole number"),
+        ("MAX_BODY_BYTES", "1MB", ": set a whole number"),
+        ("DRAIN_SECONDS", "nan", ": set a number from 0"),
+        ("GRACEFUL_SECONDS", "0", ": set a whole number from 1"),
+        ("AIP_HEALTH_ROUTE", "health", ": set a path"),
+        ("AIP_PREDICT_ROUTE", "/<model>", ": set a path"),
+        ("AIP_PREDICT_ROUTE", "/é", ": set a path"),
+        ("REQUEST_SECONDS", "0", ": set a number from 0.1"),
+        ("LOG_LEVEL", "loud", ": set one of debug, info, warning, error"),
+        ("ACCESS_LOG", "true", ": set one of on, off"),
+        ("API_KEYS_FILE", "/nowhere", ", a file that cannot be read"),
     ],
 )
 def test_a_wrong_value_is_named(
     name: str, value: str, wanted: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SettingsError, match=f"^{name} is '{value}', but {wanted}"):
+    with pytest.raises(SettingsError, match=f"^{name} is '{value}'{wanted}"):
         Settings.from_environment({name: value})
 
     monkeypatch.setenv(name, value)
@@ -146,15 +146,15 @@ def test_a_wrong_value_is_named(
     ("name", "value", "words"),
     [
         ("API_KEYS", "secret", "API_KEYS cannot be used: key 1 is shorter"),
-        ("API_KEYS", " , ", "API_KEYS cannot be used: there is no key in it"),
-        ("API_KEYS_FILE", "/dev/null", "API_KEYS_FILE cannot be used: there is no key in it"),
-        ("CORS_ORIGINS", "example.com", "CORS_ORIGINS has 'example.com', but origins such as https://example.com"),
-        ("CORS_ORIGINS", "https://example.com/page", "but origins such as"),
-        ("CORS_ORIGINS", "https://*.example.com", "but origins such as"),
-        ("CORS_ORIGINS", "null", "but origins such as"),
+        ("API_KEYS", " , ", "API_KEYS cannot be used: it contains no key"),
+        ("API_KEYS_FILE", "/dev/null", "API_KEYS_FILE cannot be used: it contains no key"),
+        ("CORS_ORIGINS", "example.com", "CORS_ORIGINS has 'example.com': set origins such as https://example.com"),
+        ("CORS_ORIGINS", "https://example.com/page", ": set origins such as"),
+        ("CORS_ORIGINS", "https://*.example.com", ": set origins such as"),
+        ("CORS_ORIGINS", "null", ": set origins such as"),
     ],
 )
-def test_a_value_that_would_open_or_break_a_door_is_refused(name: str, value: str, words: str) -> None:
+def test_an_invalid_key_or_origin_is_refused(name: str, value: str, words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({name: value})
 
@@ -168,17 +168,17 @@ def test_keys_do_not_show_when_settings_are_printed() -> None:
     assert "key" not in repr(settings)
 
 
-def test_help_and_the_page_tell_of_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_the_documentation_list_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[3] / "docs/service.md").read_text("utf-8")
 
     assert main(["--help"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    for name, default, meaning in Settings.variables():
-        assert f"{name} {meaning} (default: {default or 'none'})" in said
+    output = " ".join(capsys.readouterr().out.split())
+    for name, default, meaning in Settings.list_variables():
+        assert f"{name} {meaning} (default: {default or 'none'})" in output
         assert f"| `{name}` | {default} | {meaning} |" in page
 
 
-def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_prints_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dance"]) == 2
     assert "usage" in capsys.readouterr().err
 
@@ -198,7 +198,7 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
         ({}, (8, "8 processors by affinity")),
     ],
 )
-def test_processors_come_from_the_quota_of_the_container(
+def test_the_number_of_processors_follows_quota_and_affinity(
     files: dict[str, str], share: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
@@ -206,10 +206,10 @@ def test_processors_come_from_the_quota_of_the_container(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    assert cpu.share(tmp_path) == share
+    assert cpu_limit.find_limit(tmp_path) == share
 
 
-def test_as_many_rows_as_are_taken_fit_into_a_body(row: dict[str, object]) -> None:
+def test_the_most_rows_fit_into_the_longest_body(row: dict[str, object]) -> None:
     settings = Settings()
     body = json.dumps({"features": [row] * settings.max_rows})
 

@@ -1,4 +1,4 @@
-"""The worker in its own loop, asked over real sockets: no client keeps the others waiting, whatever it fails to do."""
+"""The worker in its own loop, over real sockets: no client blocks the others, whatever it fails to do."""
 
 from __future__ import annotations
 
@@ -24,48 +24,58 @@ from app.settings import Settings
 from app.worker import Worker
 
 OK = b"HTTP/1.1 200 "
-SOON_SECONDS = 10  # less than ten such clients take where gunicorn waits for them, one after the other
+SOON_SECONDS = 10  # less than gunicorn needs to wait for ten such clients, one after the other
 AT_LAST_SECONDS = 20
-LONG = b"x" * 4_000_000  # more than a socket takes from a sender whose receiver does not read
+LONG = b"x" * 4_000_000  # more than a socket buffers
 
 GET = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST_GET = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
+class QuickWorker(Worker):
+    """A worker for a thread of a test: each round of its main loop takes at most 50 ms, not a second."""
+
+    def init_signals(self) -> None:
+        """Leave the signals alone: a thread has none."""
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for events for a twentieth of the time."""
+        super().wait_for_and_dispatch_events(timeout / 20)
+
+
 @dataclass(frozen=True)
 class Service:
-    """A running worker, and the way in."""
+    """A running worker and its listener."""
 
     worker: Worker
     listener: socket.socket
     open: ExitStack
 
     def client(self, sent: bytes = b"", seconds: float = AT_LAST_SECONDS) -> socket.socket:
-        """Connect, and send something; waits for answers `seconds`."""
+        """Connect and send something; waits `seconds` for a response."""
         connection = self.open.enter_context(socket.socket(self.listener.family))
         connection.settimeout(seconds)
         connection.connect(self.listener.getsockname())
         connection.sendall(sent)
         return connection
 
-    def answers(self, seconds: float) -> bool:
-        """Say whether another client gets an answer within as many seconds."""
+    def responds(self, seconds: float) -> bool:
+        """Whether another client gets a response within so many seconds."""
         try:
-            return answer(self.client(GET, seconds)).startswith(OK)
+            return read_response(self.client(GET, seconds)).startswith(OK)
         except TimeoutError:
             return False
 
 
 @contextmanager
 def serving(predictor: Predictor, listener: socket.socket, **settings: object) -> Iterator[Service]:
-    """Run a worker as its arbiter would, in a thread; it ends when its connections have, and does not lose count."""
+    """Run a worker in a thread as its arbiter would; it ends after its last connection, so it must count them right."""
     values = {"threads": 2, "access_log": False, "graceful_seconds": 600, **settings}
     server = Server(replace(Settings(), **values), predictor, time.monotonic())  # type: ignore[arg-type]
     application: Flask = server.wsgi()
     application.add_url_rule("/long", "long", lambda: Response(LONG), methods=["GET", "POST"])
     application.add_url_rule("/odd", "odd", lambda: Response(headers={"Odd": "\x01"}))
-    worker = Worker(1, os.getppid(), [listener], server, 30, server.cfg, ServerLog(server.cfg))
-    worker.init_signals = lambda: None  # those are a process's, not a thread's
+    worker = QuickWorker(1, os.getppid(), [listener], server, 30, server.cfg, ServerLog(server.cfg))
 
     def run() -> None:
         with suppress(SystemExit):
@@ -93,7 +103,7 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
         yield listener
 
 
-def posted(body: bytes, path: str = "/predict") -> bytes:
+def make_post(body: bytes, path: str = "/predict") -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -104,86 +114,84 @@ def test_clients_that_do_not_read_are_cut_off(request_: bytes, predictor: Predic
         for _ in range(2):  # as many as there are threads
             service.client(request_)
 
-        assert service.answers(AT_LAST_SECONDS)
+        assert service.responds(AT_LAST_SECONDS)
 
 
-def test_clients_that_do_not_hang_up_keep_nobody_waiting(predictor: Predictor, listener: socket.socket) -> None:
+def test_clients_that_do_not_close_the_connection_block_nobody(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         for client in [service.client(LAST_GET) for _ in range(10)]:
-            assert rest(client).startswith(OK)
+            assert read_to_end(client).startswith(OK)
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
-def test_a_client_that_does_not_hang_up_is_hung_up_on(
+def test_a_connection_that_its_client_leaves_open_is_closed(
     predictor: Predictor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.worker._LEAVE_SECONDS", 0.1)
+    monkeypatch.setattr("app.worker._CLOSE_SECONDS", 0.1)
     with serving(predictor, listener) as service:
         client = service.client(LAST_GET)
-        gone = select.poll()
-        gone.register(client, 0)
+        hang_up = select.poll()
+        hang_up.register(client, 0)
 
-        assert gone.poll(AT_LAST_SECONDS * 1000) == [(client.fileno(), select.POLLHUP)]
+        assert hang_up.poll(AT_LAST_SECONDS * 1000) == [(client.fileno(), select.POLLHUP)]
 
 
-def test_a_client_that_is_refused_while_it_sends_gets_its_answer(predictor: Predictor, listener: socket.socket) -> None:
+def test_a_client_that_still_sends_gets_its_error(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         client = service.client(b"nonsense\r\n\r\n" + LONG)
 
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        assert read_response(client).startswith(b"HTTP/1.1 400 ")
 
 
-def test_clients_that_say_nothing_keep_nobody_waiting(predictor: Predictor, listener: socket.socket) -> None:
+def test_silent_clients_block_nobody(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         for _ in range(10):
             service.client()
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
-def test_a_body_that_looks_like_a_request_keeps_nobody_waiting(predictor: Predictor) -> None:
-    """The worker reads ahead into the head of a second request; what is left in the socket is the body of that one.
+def test_a_body_that_looks_like_a_request_blocks_nobody(predictor: Predictor) -> None:
+    """The worker reads ahead into the head of a second request, so what is left in the socket is its body.
 
-    Over TCP, where a client's system takes an answer in before the client does.
+    Over TCP, where the client's system receives a response before the client reads it.
     """
-    first, second = posted(b"{}"), b"POST /predict HTTP/1.1\r\nContent-Length: 99999\r\n"
+    first, second = make_post(b"{}"), b"POST /predict HTTP/1.1\r\nContent-Length: 99999\r\n"
     ahead = 8192 - len(first + second + b"X: \r\nY: \r\n\r\n")
     filled = second + b"X: %s\r\nY: %s\r\n\r\n" % (b"x" * (ahead // 2), b"y" * (ahead - ahead // 2))
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(predictor, listener) as service:
         client = service.client(first + filled + first)
 
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
-        assert service.answers(SOON_SECONDS)
+        assert read_response(client).startswith(b"HTTP/1.1 400 ")
+        assert service.responds(SOON_SECONDS)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/long"])
-def test_clients_that_are_gone_before_their_answer_harm_nobody(
-    path: str, predictor: Predictor, listener: socket.socket
-) -> None:
+def test_clients_that_disconnect_early_block_nobody(path: str, predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
         for _ in range(10):
-            service.client(posted(b"{}", path)).close()
+            service.client(make_post(b"{}", path)).close()
 
-        assert service.answers(SOON_SECONDS)
+        assert service.responds(SOON_SECONDS)
 
 
-def test_a_long_answer_to_a_short_request_keeps_nobody_waiting(predictor: Predictor, listener: socket.socket) -> None:
+def test_a_long_response_to_a_short_request_blocks_nobody(predictor: Predictor, listener: socket.socket) -> None:
     with serving(predictor, listener) as service:
-        client = service.client(posted(b"{}", "/long"))
+        client = service.client(make_post(b"{}", "/long"))
 
-        assert service.answers(SOON_SECONDS)
-        long = answer(client)
+        assert service.responds(SOON_SECONDS)
+        long = read_response(client)
         assert long.startswith(OK)
         assert long.endswith(LONG)
-        client.sendall(posted(b"{}"))
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        client.sendall(make_post(b"{}"))
+        assert read_response(client).startswith(b"HTTP/1.1 400 ")
 
 
-def test_it_quits_also_while_it_hands_a_request_to_a_thread(
+def test_it_quits_even_while_it_submits_a_request_to_a_thread(
     predictor: Predictor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pool holds a lock meanwhile, and a signal's handler runs in the middle of that."""
+    """The pool holds a lock meanwhile, and the signal handler interrupts that."""
     start, interrupted = threading.Thread.start, threading.Event()
     with serving(predictor, listener) as service:
 
@@ -196,9 +204,9 @@ def test_it_quits_also_while_it_hands_a_request_to_a_thread(
         service.client(GET)
 
         assert interrupted.wait(AT_LAST_SECONDS)
-    # The end of its process would close what it leaves open.
+    # Outside of a test, the end of the process closes what is left open.
     service.worker.tpool.shutdown()
-    service.worker.method_queue.defer(int)  # or the queue takes itself for empty: the loop has read all its wake-ups
+    service.worker.method_queue.defer(int)  # or the queue is not run: the loop has read all its wake-ups
     service.worker.method_queue.run_callbacks(None)
     service.worker.murder_keepalived(force=True)
 
@@ -208,17 +216,17 @@ def test_it_quits_also_while_it_hands_a_request_to_a_thread(
     [
         pytest.param(b"GET /" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 414, id="a long line"),
         pytest.param(b"GET / HTTP/1.1\r\nLarge: " + b"x" * 9_000 + b"\r\n\r\n", 431, id="a large header"),
-        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417, id="what cannot be expected"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417, id="an unknown expectation"),
         pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: magic\r\n\r\n", 400, id="an unknown coding"),
-        pytest.param(b"nonsense" * 500 + b"\r\n\r\n", 400, id="no HTTP"),
+        pytest.param(b"nonsense" * 500 + b"\r\n\r\n", 400, id="not HTTP"),
     ],
 )
-def test_what_is_no_request_is_refused_counted_and_logged(
+def test_bytes_that_are_not_a_request_are_refused_counted_and_logged(
     request_: bytes, status: int, predictor: Predictor, listener: socket.socket, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with serving(predictor, listener, access_log=True) as service:
-        head, _, body = rest(service.client(request_)).partition(b"\r\n\r\n")
-        metrics = answer(service.client(GET.replace(b"version", b"metrics"))).decode()
+        head, _, body = read_to_end(service.client(request_)).partition(b"\r\n\r\n")
+        metrics = read_response(service.client(GET.replace(b"version", b"metrics"))).decode()
 
     headers = dict(line.split(b": ") for line in head.split(b"\r\n")[1:])
     [line] = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
@@ -232,30 +240,31 @@ def test_what_is_no_request_is_refused_counted_and_logged(
     assert "http_requests_in_flight 1" in metrics
 
 
-def test_a_body_that_does_not_come_is_a_408_and_others_keep_their_connections(
-    predictor: Predictor, listener: socket.socket
+def test_a_late_body_is_a_408_and_other_connections_stay_open(
+    predictor: Predictor, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(predictor, listener, request_seconds=1.5) as service:
+    monkeypatch.setattr("app.worker._CHECK_SECONDS", 0.05)
+    with serving(predictor, listener, request_seconds=1) as service:
         other = service.client(GET)
-        assert answer(other).startswith(OK)
+        assert read_response(other).startswith(OK)
 
-        assert answer(service.client(posted(b"{}")[:-1])).startswith(b"HTTP/1.1 408 ")
+        assert read_response(service.client(make_post(b"{}")[:-1])).startswith(b"HTTP/1.1 408 ")
         other.sendall(GET)
-        assert answer(other).startswith(OK)
+        assert read_response(other).startswith(OK)
 
 
-def test_an_answer_that_is_no_http_is_the_service_s_fault(
+def test_a_response_that_is_not_valid_http_is_a_500(
     predictor: Predictor, listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(predictor, listener) as service:
-        odd = answer(service.client(GET.replace(b"version", b"odd")))
+        odd = read_response(service.client(GET.replace(b"version", b"odd")))
 
     assert odd.startswith(b"HTTP/1.1 500 ")
     assert "Invalid response header" in caplog.text
 
 
-def answer(client: socket.socket) -> bytes:
-    """Read one answer, or as much of it as comes."""
+def read_response(client: socket.socket) -> bytes:
+    """Read one response, or as much of it as arrives."""
     content, size = b"", None
     while size is None or len(content) < size:
         part = client.recv(1 << 20)
@@ -267,6 +276,6 @@ def answer(client: socket.socket) -> bytes:
     return content
 
 
-def rest(client: socket.socket) -> bytes:
-    """Read until the other side closes."""
+def read_to_end(client: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
     return b"".join(iter(lambda: client.recv(1 << 20), b""))

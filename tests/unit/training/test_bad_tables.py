@@ -1,4 +1,4 @@
-"""What is wrong with a table is said in a sentence that names the place, with exit status 2."""
+"""An invalid table is refused in a sentence that names the place, with exit status 2."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ categories = ["flat", "house"]
 """
 
 
-def changed(line: int, text: str) -> str:
-    """Give the good table with one line of the file, counted from 1, replaced."""
+def replace_line(line: int, text: str) -> str:
+    """Return the valid table with one line of the file, counted from 1, replaced."""
     lines = GOOD.splitlines(keepends=True)
     return "".join([*lines[: line - 1], text + "\n", *lines[line:]])
 
 
-def refusal(tmp_path: Path, content: str | bytes, *, description: str = "", target: str = "price") -> str:
+def refuse(tmp_path: Path, content: str | bytes, *, description: str = "", target: str = "price") -> str:
     path = tmp_path / "homes.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     if description:
@@ -51,25 +51,27 @@ def refusal(tmp_path: Path, content: str | bytes, *, description: str = "", targ
         pytest.param(HEADER, ["has 0 rows", "at least 50"], id="header only"),
         pytest.param(HEADER + LINES[0], ["has 1 rows", "at least 50"], id="one row"),
         pytest.param(GOOD.encode() + b"50,f\xe9,1\n", ["line 62", "not UTF-8"], id="not UTF-8"),
-        pytest.param(GOOD.replace("kind", "size"), ["column 'size'", "twice"], id="a column twice"),
+        pytest.param(GOOD.replace("kind", "size"), ["two columns 'size'", "rename"], id="a column twice"),
         pytest.param(GOOD.replace("kind", " "), ["column 2 has no name"], id="a column without a name"),
         pytest.param(GOOD.replace("price", "cost"), ["no column 'price'", "size, kind, cost"], id="missing target"),
         pytest.param(
-            "price\n" + "".join(f"{row}\n" for row in range(60)), ["no column beside", "'price'"], id="no features"
+            "price\n" + "".join(f"{row}\n" for row in range(60)), ["no column besides", "'price'"], id="no features"
         ),
         pytest.param(
-            changed(9, "50,flat,"), ["line 9", "'price'", "an empty cell", "a finite number"], id="target gap"
+            replace_line(9, "50,flat,"),
+            ["line 9", "'price'", "an empty cell", "a finite number"],
+            id="missing value of the target",
         ),
-        pytest.param(changed(9, "50,flat,dear"), ["line 9", "'price'", '"dear"'], id="text for the target"),
-        pytest.param(changed(5, "50,flat"), ["line 5", "2 cells", "header has 3"], id="ragged row"),
-        pytest.param(changed(5, '50,"flat,7'), ["line 5", "not CSV"], id="quote left open"),
+        pytest.param(replace_line(9, "50,flat,dear"), ["line 9", "'price'", '"dear"'], id="text for the target"),
+        pytest.param(replace_line(5, "50,flat"), ["line 5", "2 cells", "header has 3"], id="ragged row"),
+        pytest.param(replace_line(5, '50,"flat,7'), ["line 5", "not CSV"], id="quote left open"),
         pytest.param(
-            changed(7, "large,flat,1"), ["line 7", "'size'", '"large"', "number"], id="text in a number column"
+            replace_line(7, "large,flat,1"), ["line 7", "'size'", '"large"', "number"], id="text in a number column"
         ),
-        pytest.param(changed(7, "NaN,flat,1"), ["line 7", "'size'", '"NaN"'], id="NaN"),
-        pytest.param(changed(7, "inf,flat,1"), ["line 7", "'size'", '"inf"'], id="inf"),
-        pytest.param(changed(7, "1e999,flat,1"), ["line 7", "'size'", "Infinity"], id="a number too large"),
-        pytest.param(changed(7, "1_0,flat,1"), ["line 7", "'size'", '"1_0"'], id="a number as Python writes it"),
+        pytest.param(replace_line(7, "NaN,flat,1"), ["line 7", "'size'", '"NaN"'], id="NaN"),
+        pytest.param(replace_line(7, "inf,flat,1"), ["line 7", "'size'", '"inf"'], id="inf"),
+        pytest.param(replace_line(7, "1e999,flat,1"), ["line 7", "'size'", "Infinity"], id="a number too large"),
+        pytest.param(replace_line(7, "1_0,flat,1"), ["line 7", "'size'", '"1_0"'], id="a number as Python writes it"),
         pytest.param(GOOD + LINES[3], ["line 62", "line 5", "--drop-duplicates"], id="duplicate rows"),
         pytest.param(
             HEADER + "".join(f"{row},flat,7\n" for row in range(60)),
@@ -88,8 +90,8 @@ def refusal(tmp_path: Path, content: str | bytes, *, description: str = "", targ
         ),
     ],
 )
-def test_bad_table(content: str | bytes, words: list[str], tmp_path: Path) -> None:
-    message = refusal(tmp_path, content)
+def test_an_invalid_table_is_refused(content: str | bytes, words: list[str], tmp_path: Path) -> None:
+    message = refuse(tmp_path, content)
 
     assert all(word in message for word in words), message
 
@@ -97,12 +99,16 @@ def test_bad_table(content: str | bytes, words: list[str], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        pytest.param(changed(7, "501,flat,1"), ["line 7", "'size'", "found 501", "from 10 to 500"], id="out of range"),
-        pytest.param(changed(7, "50.5,flat,1"), ["line 7", "'size'", "50.5", "an integer"], id="not an integer"),
-        pytest.param(changed(7, "50,tent,1"), ["line 7", "'kind'", '"tent"', '"flat", "house"'], id="unknown category"),
-        pytest.param(changed(7, ",flat,1"), ["line 7", "'size'", "an empty cell"], id="missing where not allowed"),
         pytest.param(
-            changed(7, ",flat,1").replace("9,flat", "9,tent"), ["line 7", "more such cells"], id="several at once"
+            replace_line(7, "501,flat,1"), ["line 7", "'size'", "found 501", "from 10 to 500"], id="out of range"
+        ),
+        pytest.param(replace_line(7, "50.5,flat,1"), ["line 7", "'size'", "50.5", "an integer"], id="not an integer"),
+        pytest.param(
+            replace_line(7, "50,tent,1"), ["line 7", "'kind'", '"tent"', '"flat", "house"'], id="unknown category"
+        ),
+        pytest.param(replace_line(7, ",flat,1"), ["line 7", "'size'", "an empty cell"], id="missing where not allowed"),
+        pytest.param(
+            replace_line(7, ",flat,1").replace("9,flat", "9,tent"), ["line 7", "more such cells"], id="several at once"
         ),
         pytest.param(GOOD.replace("kind", "sort"), ["'sort'", "not in the description"], id="a column not described"),
         pytest.param(
@@ -110,8 +116,8 @@ def test_bad_table(content: str | bytes, words: list[str], tmp_path: Path) -> No
         ),
     ],
 )
-def test_table_against_its_description(content: str, words: list[str], tmp_path: Path) -> None:
-    message = refusal(tmp_path, content, description=DESCRIPTION)
+def test_a_table_that_contradicts_its_description_is_refused(content: str, words: list[str], tmp_path: Path) -> None:
+    message = refuse(tmp_path, content, description=DESCRIPTION)
 
     assert all(word in message for word in words), message
 
@@ -127,13 +133,13 @@ def test_table_against_its_description(content: str, words: list[str], tmp_path:
         pytest.param(DESCRIPTION.replace("price", "cost"), ["'cost'", "'price'"], id="another target"),
     ],
 )
-def test_bad_description(description: str, words: list[str], tmp_path: Path) -> None:
-    message = refusal(tmp_path, GOOD, description=description)
+def test_an_invalid_description_is_refused(description: str, words: list[str], tmp_path: Path) -> None:
+    message = refuse(tmp_path, GOOD, description=description)
 
     assert all(word in message for word in words), message
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["--data", str(tmp_path / "no.csv"), "--target", "a", "--out", str(tmp_path / "m")]
     )
@@ -142,7 +148,7 @@ def test_missing_file(tmp_path: Path) -> None:
     assert "no.csv cannot be read: No such file or directory" in result.stderr
 
 
-def test_no_target(tmp_path: Path) -> None:
+def test_a_missing_target_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--data", "homes.csv", "--out", str(tmp_path / "m")])
 
     assert result.exit_code == 2

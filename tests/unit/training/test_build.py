@@ -1,4 +1,4 @@
-"""What a card says of a table whose answers are known by hand, and which part of the table it says it of."""
+"""The card of a table whose model is worked out by hand, and from which part of the table each value comes."""
 
 from __future__ import annotations
 
@@ -27,57 +27,57 @@ OPTIONS = build.Options("villa", "2.1.0", "onnx", SEED)
 TRAINING, HOLD_OUT = (part.tolist() for part in evaluation.split(ROWS, SEED))
 
 
-def described(columns: str) -> Description:
+def make_description(columns: str) -> Description:
     text = f'target = {{name = "price", unit = "EUR"}}\ngate = {{min_r2 = 0.1}}\n{columns}'
     return msgspec.toml.decode(text, type=Description)
 
 
-def parsed(header: str, rows: list[str], description: Description | None = None) -> table.Table:
+def parse(header: str, rows: list[str], description: Description | None = None) -> table.Table:
     return table.parse("homes.csv", "\n".join([header, *rows]).encode(), "price", description)
 
 
 @pytest.fixture
-def silent() -> build.Model:
-    """Of a number that says nothing: 0 for three rows of four in training and 20 for the fourth, 19 in the hold-out."""
-    goal = {row: 20 if place % 4 == 3 else 0 for place, row in enumerate(TRAINING)}
-    goal |= dict.fromkeys(HOLD_OUT, 19)
-    # `id` makes the rows differ; it is a category of its own in no more than one row, and the same in all that matter.
-    rows = [f"7,{goal[row]},{row}" for row in range(ROWS)]
-    checked = parsed("x,price,id", rows)
+def constant() -> build.Model:
+    """A model of a constant feature; the target is 0, 0, 0, 20 and so on in training, and 19 in the hold-out."""
+    y = {row: 20 if place % 4 == 3 else 0 for place, row in enumerate(TRAINING)}
+    y |= dict.fromkeys(HOLD_OUT, 19)
+    # `id` makes the rows differ; it is removed below.
+    rows = [f"7,{y[row]},{row}" for row in range(ROWS)]
+    checked = parse("x,price,id", rows)
     alone = replace(checked, features=checked.features[:1], rows=[one[:1] for one in checked.rows])
     return build.train(replace(alone, matrix=checked.matrix[:, :1]), OPTIONS)
 
 
-def test_it_is_fitted_on_the_training_rows_alone(silent: build.Model) -> None:
+def test_the_model_is_fitted_only_on_the_training_rows(constant: build.Model) -> None:
     # The mean of training; of all rows it is 7.8, of the hold-out 19.
-    assert silent.pipeline.predict(np.array([[7.0]])).tolist() == [5.0]
-    assert silent.card.golden == (Golden({"x": 7.0}, 5.0),) * 8
-    assert silent.hold_out.tolist() == [[7.0]] * 12
+    assert constant.pipeline.predict(np.array([[7.0]])).tolist() == [5.0]
+    assert constant.card.golden == (Golden({"x": 7.0}, 5.0),) * 8
+    assert constant.hold_out.tolist() == [[7.0]] * 12
 
 
-def test_it_is_judged_on_the_hold_out_beside_the_mean_of_training(silent: build.Model) -> None:
-    assert silent.card.metrics.model.mae == 14.0
-    assert silent.card.metrics.baseline.mae == 14.0
+def test_the_model_and_the_training_mean_are_scored_on_the_hold_out(constant: build.Model) -> None:
+    assert constant.card.metrics.model.mae == 14.0
+    assert constant.card.metrics.baseline.mae == 14.0
 
 
-def test_its_interval_is_of_the_folds_and_checked_on_the_hold_out(silent: build.Model) -> None:
-    interval = silent.card.interval
+def test_the_interval_comes_from_the_folds_and_its_coverage_from_the_hold_out(constant: build.Model) -> None:
+    interval = constant.card.interval
 
-    # What is left of 0 and 20 is near -5 and 15; 14 is left of the hold-out, which -14 is far from.
+    # The residuals are near -5 and 15 in the folds, and 14 in the hold-out.
     assert interval.level == 0.9
     assert -7 < interval.lower < -4
     assert 14 < interval.upper < 18
     assert interval.coverage == 1.0
-    assert silent.card.cross_validation.folds == 5
-    assert 7 < silent.card.cross_validation.mae_mean < 8  # (36 x 5 + 12 x 15) / 48 is 7.5
+    assert constant.card.cross_validation.folds == 5
+    assert 7 < constant.card.cross_validation.mae_mean < 8  # (36 x 5 + 12 x 15) / 48 is 7.5
 
 
-def test_the_card_says_what_it_was_made_of_and_with(silent: build.Model) -> None:
-    card = silent.card
+def test_the_card_names_the_data_the_file_and_the_libraries(constant: build.Model) -> None:
+    card = constant.card
 
     assert (card.name, card.version, card.format, card.agreement) == ("villa", "2.1.0", "onnx", 0.0)
-    assert card.sha256 == hashlib.sha256(silent.content).hexdigest()
-    assert onnx.load_model_from_string(silent.content).graph.name == "pipeline"
+    assert card.sha256 == hashlib.sha256(constant.content).hexdigest()
+    assert onnx.load_model_from_string(constant.content).graph.name == "pipeline"
     assert card.linear == Linear(5.0, (Term(),))
     assert card.split == Split(0.2, SEED, 48, 12)
     assert (card.data.source, card.data.rows) == ("homes.csv", ROWS)
@@ -90,9 +90,9 @@ def test_the_card_says_what_it_was_made_of_and_with(silent: build.Model) -> None
     }
 
 
-def test_the_seed_chooses_the_rows() -> None:
+def test_the_seed_determines_the_split_and_the_folds() -> None:
     rows = [f"{row},{row * row}" for row in range(ROWS)]
-    checked = parsed("x,price", rows)
+    checked = parse("x,price", rows)
 
     for seed in (3, 4):
         model = build.train(checked, replace(OPTIONS, seed=seed))
@@ -103,22 +103,22 @@ def test_the_seed_chooses_the_rows() -> None:
     assert first.cross_validation != other.cross_validation
 
 
-def test_what_was_seen_and_what_is_typical_is_of_the_training_rows() -> None:
-    description = described(
+def test_the_range_and_the_typical_value_come_from_the_training_rows() -> None:
+    description = make_description(
         '[columns.size]\ntype = "number"\nmissing = true\nunit = "m2"\n'
         '[columns.kind]\ntype = "category"\ncategories = ["flat", "house"]\nmissing = true\n'
     )
     place = {row: number for number, row in enumerate(TRAINING)}
     rows = []
     for row in range(ROWS):
-        if row in place:  # 1 to 47, whose median is 24, and one gap; 26 houses, 21 flats, one gap
+        if row in place:  # 1 to 47, with the median 24, and one empty cell; 26 houses, 21 flats, one empty cell
             number = place[row]
             size, kind = (number or ""), "house" if number < 26 else "flat" if number < 47 else ""
-        else:  # 12 flats, so that of all rows there are more of these; larger and smaller than any in training
+        else:  # 12 flats, so that most of all rows are flats; larger and smaller than any in training
             size, kind = 1000 + row if row % 2 else -row - 1, "flat"
         rows.append(f"{size},{kind},{row}")
 
-    card = build.train(parsed("size,kind,price", rows, description), OPTIONS).card
+    card = build.train(parse("size,kind,price", rows, description), OPTIONS).card
 
     assert card.features == (
         Feature("size", "number", unit="m2", missing=True, seen=(1.0, 47.0), typical=24.0),
@@ -126,33 +126,33 @@ def test_what_was_seen_and_what_is_typical_is_of_the_training_rows() -> None:
     )
 
 
-def test_a_column_without_values_in_training_cannot_be_learned_from() -> None:
+def test_a_column_without_values_in_the_training_rows_is_refused() -> None:
     rows = [f"{row},{row if row in HOLD_OUT else ''},{row}" for row in range(ROWS)]
 
-    with pytest.raises(InputError, match=r"^Column 'size' has too few values to learn from: remove it\.$"):
-        build.train(parsed("x,size,price", rows), OPTIONS)
+    with pytest.raises(InputError, match=r"^Column 'size' has no values in the training rows: remove it\.$"):
+        build.train(parse("x,size,price", rows), OPTIONS)
 
 
 def test_golden_rows_are_spread_over_the_hold_out() -> None:
     rows = [f"{row},{row / 7}" for row in range(ROWS)]
 
-    card = build.train(parsed("x,price", rows), OPTIONS).card
+    card = build.train(parse("x,price", rows), OPTIONS).card
 
     # Eight of twelve.
     wanted = [HOLD_OUT[place] for place in (0, 1, 3, 4, 6, 7, 9, 10)]
     assert [golden.features for golden in card.golden] == [{"x": float(row)} for row in wanted]
 
 
-def test_golden_rows_are_as_many_as_a_feature_has_values() -> None:
+def test_there_are_golden_rows_for_every_category_and_a_missing_value() -> None:
     kinds = tuple("abcdefghi")
     names = ", ".join(f'"{kind}"' for kind in kinds)
-    description = described(
+    description = make_description(
         f'[columns.kind]\ntype = "category"\ncategories = [{names}]\nmissing = true\n'
         '[columns.size]\ntype = "number"\nmissing = true\n[columns.x]\ntype = "number"\n'
     )
     rows = [f"{kinds[row % 9]},{row + 0.5},{row},{row}" for row in range(ROWS)]
 
-    card = build.train(parsed("kind,size,x,price", rows, description), OPTIONS).card
+    card = build.train(parse("kind,size,x,price", rows, description), OPTIONS).card
 
     spread = [float(HOLD_OUT[place * 12 // 10]) for place in range(10)]
     assert [golden.features["kind"] for golden in card.golden] == [*kinds, None]
@@ -160,10 +160,10 @@ def test_golden_rows_are_as_many_as_a_feature_has_values() -> None:
     assert [golden.features["x"] for golden in card.golden] == spread
 
 
-def test_golden_predictions_have_twelve_digits() -> None:
+def test_golden_predictions_are_rounded_to_twelve_digits() -> None:
     rows = [f"{row},{row / 7}" for row in range(ROWS)]
 
-    model = build.train(parsed("x,price", rows), OPTIONS)
+    model = build.train(parse("x,price", rows), OPTIONS)
 
     predictions = model.pipeline.predict(np.array([[golden.features["x"]] for golden in model.card.golden]))
     assert [golden.prediction for golden in model.card.golden] == [float(f"{value:.12g}") for value in predictions]
@@ -171,14 +171,14 @@ def test_golden_predictions_have_twelve_digits() -> None:
 
 @pytest.fixture(scope="module")
 def large() -> build.Model:
-    """A model whose predictions are so large that a small difference may be, and whose file gives the very same."""
-    checked = parsed("x,price", [f"{row},{row}e8" for row in range(ROWS)])
+    """A model with predictions so large that small differences are tolerated, and a file that predicts the same."""
+    checked = parse("x,price", [f"{row},{row}e8" for row in range(ROWS)])
     return build.train(checked, replace(OPTIONS, format="joblib"))
 
 
 @dataclass
 class Shifted:
-    """A pipeline that predicts something else for one row of the hold-out."""
+    """A pipeline whose prediction of one hold-out row is shifted."""
 
     pipeline: Any
     shift: float
@@ -190,7 +190,7 @@ class Shifted:
 
 
 @pytest.mark.parametrize(("shift", "agreement"), [(0.0, 0.0), (0.25, 1.0), (0.0625, 0.1), (-0.0625, 0.1), (2.0, 10.0)])
-def test_the_agreement_is_the_next_power_of_ten(
+def test_the_agreement_is_rounded_up_to_a_power_of_ten(
     shift: float, agreement: float, large: build.Model, tmp_path: Path
 ) -> None:
     unsummed = msgspec.structs.replace(large.card, linear=None)
@@ -218,7 +218,7 @@ def test_a_model_that_the_service_would_refuse_is_not_written(large: build.Model
 
 
 def test_the_joblib_file_is_the_pipeline(tmp_path: Path) -> None:
-    checked = parsed("x,price", [f"{row},{row / 7}" for row in range(ROWS)])
+    checked = parse("x,price", [f"{row},{row / 7}" for row in range(ROWS)])
     model = build.train(checked, replace(OPTIONS, format="joblib"))
 
     card = build.write(model, tmp_path / "model")
@@ -233,7 +233,7 @@ def test_the_joblib_file_is_the_pipeline(tmp_path: Path) -> None:
     assert loaded.predict(model.hold_out).tolist() == model.pipeline.predict(model.hold_out).tolist()
 
 
-def test_it_is_made_beside_its_place_so_that_one_rename_puts_it_there(
+def test_a_model_directory_is_replaced_by_a_rename(
     large: build.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "of another file system"))
@@ -248,7 +248,7 @@ def test_it_is_made_beside_its_place_so_that_one_rename_puts_it_there(
     assert list(tmp_path.iterdir()) == [tmp_path / "deep"]
 
 
-def test_an_empty_directory_is_taken(large: build.Model, tmp_path: Path) -> None:
+def test_an_empty_directory_is_replaced(large: build.Model, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
 
     build.write(large, tmp_path / "model")
@@ -259,7 +259,7 @@ def test_an_empty_directory_is_taken(large: build.Model, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("names", "first"), [(["b.txt", "a.txt", "card.json"], "a.txt"), (["model.skops"], "model.skops")]
 )
-def test_what_is_no_model_directory_is_left_alone(
+def test_a_directory_with_other_files_is_not_replaced(
     names: list[str], first: str, large: build.Model, tmp_path: Path
 ) -> None:
     for name in names:
@@ -269,22 +269,22 @@ def test_what_is_no_model_directory_is_left_alone(
         build.write(large, tmp_path)
 
     assert str(refused.value) == (
-        f"{tmp_path} has something else in it ({first}): give --out a new or an old model directory."
+        f"{tmp_path} contains other files ({first}): give --out a new directory or a model directory."
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
-def test_a_file_is_left_alone(large: build.Model, tmp_path: Path) -> None:
+def test_a_file_is_not_replaced(large: build.Model, tmp_path: Path) -> None:
     out = tmp_path / "thesis"
     out.write_text("all of it")
 
-    with pytest.raises(InputError, match=r"thesis has something else in it \(thesis\)"):
+    with pytest.raises(InputError, match=r"thesis contains other files \(thesis\)"):
         build.write(large, out)
 
     assert out.read_text() == "all of it"
 
 
-def test_a_place_that_cannot_be_written_to_is_named(large: build.Model, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_named(large: build.Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(InputError) as refused:
@@ -293,7 +293,7 @@ def test_a_place_that_cannot_be_written_to_is_named(large: build.Model, tmp_path
     assert str(refused.value) == f"{tmp_path}/file/model cannot be written: File exists."
 
 
-def test_the_data_are_named_by_their_bytes() -> None:
+def test_the_card_has_the_digest_of_the_data() -> None:
     content = "\n".join(["x,price", *(f"{row},{row}" for row in range(ROWS))]).encode()
 
     card = build.train(table.parse("homes.csv", content, "price", None), OPTIONS).card

@@ -1,4 +1,4 @@
-"""`python -m training`, from a good table to a model directory."""
+"""`python -m training`, from a valid table to a model directory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from training import build, california
 from training.__main__ import main
 from training.export import to_onnx
 
+ROOT = Path(__file__).parents[3]
+
 
 def train(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
@@ -32,7 +34,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-def test_says_what_it_did(table: Path, tmp_path: Path) -> None:
+def test_the_command_reports_its_steps(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep/model"
 
     result = train("--data", table, "--target", "price", "--out", out, "--name", "villa", "--version", "2.1.0")
@@ -58,15 +60,17 @@ def test_the_same_table_gives_the_same_files_from_anywhere(
     assert contents(Path("elsewhere")) == contents(request.getfixturevalue(f"{form}_dir"))
 
 
-@pytest.mark.parametrize("seed", [1, 30])  # 30 once turned a set inside skl2onnx around
-def test_the_same_table_gives_the_same_file_whatever_the_order_of_python_s_sets(
-    seed: int, table: Path, onnx_dir: Path, tmp_path: Path
-) -> None:
-    arguments = ["--data", table, "--target", "price", "--out", tmp_path / "model"]
-    environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-    subprocess.run([sys.executable, "-m", "training", *map(str, arguments)], env=environment, check=True)
+def test_the_same_table_gives_the_same_files_under_any_hash_seed(table: Path, onnx_dir: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "training", "--data", str(table), "--target", "price", "--out"]
+    # 30 reversed a set inside skl2onnx once. Side by side, because starting takes most of the time.
+    runs = [
+        subprocess.Popen([*arguments, str(tmp_path / seed)], env={**os.environ, "PYTHONHASHSEED": seed}, cwd=ROOT)
+        for seed in ("1", "30")
+    ]
 
-    assert contents(tmp_path / "model") == contents(onnx_dir)
+    assert [run.wait() for run in runs] == [0, 0]
+    for model in tmp_path.iterdir():
+        assert contents(model) == contents(onnx_dir)
 
 
 def test_both_formats_predict_the_same(onnx_dir: Path, joblib_dir: Path) -> None:
@@ -76,7 +80,7 @@ def test_both_formats_predict_the_same(onnx_dir: Path, joblib_dir: Path) -> None
     np.testing.assert_allclose(onnx.predict(matrix), joblib.predict(matrix), rtol=1e-9)
 
 
-def test_the_card_tells_how_the_model_was_judged(card: Card) -> None:
+def test_the_card_has_the_scores(card: Card) -> None:
     assert card.metrics.model.mae < card.metrics.baseline.mae / 2
     assert card.metrics.model.r2 > 0.8
     assert card.interval.lower < 0 < card.interval.upper
@@ -84,7 +88,7 @@ def test_the_card_tells_how_the_model_was_judged(card: Card) -> None:
     assert card.data.rows == card.split.training_rows + card.split.hold_out_rows == 600
 
 
-def test_golden_rows_hold_every_category_and_every_gap(card: Card) -> None:
+def test_golden_rows_have_every_category_and_every_missing_value(card: Card) -> None:
     assert len(card.golden) >= 8
     for feature in card.features:
         values = {golden.features[feature.name] for golden in card.golden}
@@ -92,7 +96,7 @@ def test_golden_rows_hold_every_category_and_every_gap(card: Card) -> None:
         assert not feature.missing or None in values
 
 
-def test_replaces_an_old_model_directory(table: Path, onnx_dir: Path, tmp_path: Path) -> None:
+def test_an_old_model_directory_is_replaced(table: Path, onnx_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/model.joblib").touch()
 
@@ -100,7 +104,7 @@ def test_replaces_an_old_model_directory(table: Path, onnx_dir: Path, tmp_path: 
     assert contents(tmp_path / "model") == contents(onnx_dir)
 
 
-def test_does_not_replace_anything_else(table: Path, tmp_path: Path) -> None:
+def test_any_other_directory_is_not_replaced(table: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
 
     result = train("--data", table, "--target", "price", "--out", tmp_path)
@@ -127,7 +131,7 @@ def test_a_shuffled_target_fails_the_gate(table: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
-def test_a_stricter_gate_in_the_description_counts(table: Path, tmp_path: Path) -> None:
+def test_a_gate_in_the_description_applies(table: Path, tmp_path: Path) -> None:
     strict = tmp_path / "houses.csv"
     strict.write_bytes(table.read_bytes())
     description = table.with_suffix(".toml").read_text(encoding="utf-8")
@@ -136,7 +140,7 @@ def test_a_stricter_gate_in_the_description_counts(table: Path, tmp_path: Path) 
     result = train("--data", strict, "--target", "price", "--out", tmp_path / "model")
 
     assert result.exit_code == 1
-    assert "at most 0.01 of the baseline's" in result.stderr
+    assert "above 0.01 of the baseline's" in result.stderr
 
 
 def test_a_perturbed_coefficient_fails_the_agreement(
@@ -160,12 +164,12 @@ def test_a_perturbed_coefficient_fails_the_agreement(
 
 
 @pytest.mark.parametrize("way", [0, 1], ids=["the file", "the sum"])
-def test_a_disagreement_beside_the_golden_rows_is_found_too(
+def test_a_disagreement_outside_the_golden_rows_is_found(
     way: int, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Drifting(Predictor):
-        def every_way(self, matrix: Any) -> Any:
-            predictions = super().every_way(matrix)
+        def predict_every_way(self, matrix: Any) -> Any:
+            predictions = super().predict_every_way(matrix)
             if len(matrix) > len(self.card.golden):
                 predictions[way][-1] += 0.01
             return predictions
@@ -189,7 +193,7 @@ def test_a_table_without_a_description_is_inferred(table: Path, tmp_path: Path) 
     assert features["area"].missing is False
 
 
-def test_one_number_is_enough_to_predict_from(tmp_path: Path) -> None:
+def test_one_number_is_enough_to_train_on(tmp_path: Path) -> None:
     table = tmp_path / "line.csv"
     noise = random.Random(0)  # noqa: S311 - to be repeated, not to be secret
     rows = [f"{x / 7},{x / 3 + noise.gauss(0, 10):.3f}\n" for x in range(300)]
@@ -211,7 +215,7 @@ def test_duplicates_can_be_dropped(table: Path, tmp_path: Path) -> None:
     assert "600 rows, 10 features, 2 duplicates dropped" in result.stdout
 
 
-def test_california_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_california_without_a_network_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable() -> None:
         raise URLError("no route to host")
 
@@ -222,7 +226,7 @@ def test_california_without_a_network(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "cannot be downloaded" in result.stderr
 
 
-def test_california_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_california_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     data = rng.random((300, 2))
     bunch = SimpleNamespace(data=data, target=data @ [2.0, 1.0] + rng.random(300) / 10, feature_names=["MedInc", "Age"])

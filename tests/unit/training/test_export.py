@@ -1,4 +1,4 @@
-"""The model file: a graph that anybody's tools can read, the same bytes each time."""
+"""The model file: a standard graph, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def graph(fitted: Pipeline) -> onnx.ModelProto:
     return onnx.load_model_from_string(to_onnx(fitted, len(FEATURES)))
 
 
-def test_the_graph_takes_rows_of_doubles_under_one_name(graph: onnx.ModelProto) -> None:
+def test_the_graph_has_one_input_and_one_output_of_doubles(graph: onnx.ModelProto) -> None:
     [features] = graph.graph.input
     shape = features.type.tensor_type.shape.dim
 
@@ -45,12 +45,12 @@ def test_the_graph_takes_rows_of_doubles_under_one_name(graph: onnx.ModelProto) 
     assert graph.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
 
 
-def test_the_operator_sets_are_in_order_and_no_newer_than_asked_for(graph: onnx.ModelProto) -> None:
+def test_the_operator_sets_are_sorted_and_not_too_new(graph: onnx.ModelProto) -> None:
     assert [opset.domain for opset in graph.opset_import] == ["", "ai.onnx.ml"]
     assert [opset.version <= newest for opset, newest in zip(graph.opset_import, (18, 3), strict=True)] == [True, True]
 
 
-def test_gaps_are_filled_by_what_the_imputer_learned(graph: onnx.ModelProto) -> None:
+def test_missing_values_are_replaced_by_those_of_the_imputer(graph: onnx.ModelProto) -> None:
     nodes = graph.graph.node
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
     sources = {node.output[0]: node.input[0] for node in nodes if node.op_type == "IsNaN"}
@@ -58,8 +58,8 @@ def test_gaps_are_filled_by_what_the_imputer_learned(graph: onnx.ModelProto) -> 
     fills = []
     for node in nodes:
         if node.op_type == "Where":
-            gaps, fill, source = node.input
-            assert sources.pop(gaps) == source
+            missing, fill, source = node.input
+            assert sources.pop(missing) == source
             fills.append(constants[fill])
     assert not sources
     assert {fill.dtype for fill in fills} == {np.dtype(np.float64)}
@@ -77,11 +77,11 @@ def test_the_graph_predicts_as_the_pipeline_does(fitted: Pipeline) -> None:
     assert found.ravel() == pytest.approx(fitted.predict(ROWS), rel=1e-12)
 
 
-def test_the_graph_is_the_same_bytes_each_time(fitted: Pipeline) -> None:
+def test_the_same_pipeline_gives_the_same_bytes(fitted: Pipeline) -> None:
     assert to_onnx(fitted, 3) == to_onnx(fitted, 3)
 
 
-def test_a_graph_that_breaks_the_standard_is_not_exported(fitted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_graph_is_not_exported(fitted: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: Any, **options: Any) -> Any:
         model = convert_sklearn(*arguments, **options)
         model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.STRING

@@ -7,7 +7,7 @@ from training import houses, table
 COMMITTED = Path(houses.__file__).parent / "data/houses.csv"
 
 
-def test_the_generator_still_gives_the_committed_table() -> None:
+def test_the_generator_gives_the_committed_table() -> None:
     assert houses.generate().encode() == COMMITTED.read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""A table as it is read: what each cell becomes, what is inferred, which line is meant, and where the limits are."""
+"""Reading a table: the value of each cell, the inferred types, the line of an error, and the limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training import table
 from training.description import Column, Description, InputError
 
 
-def refusal(content: str | bytes, description: Description | None = None) -> str:
+def refuse(content: str | bytes, description: Description | None = None) -> str:
     data = content if isinstance(content, bytes) else content.encode()
     with pytest.raises(InputError) as refused:
         table.parse("t.csv", data, "y", description)
@@ -26,7 +26,7 @@ def lines(rows: int, cell: str = "1") -> str:
     return "".join(f"{cell},{row}\n" for row in range(rows))
 
 
-def test_a_table_is_typed_cell_by_cell() -> None:
+def test_the_type_of_each_cell_is_inferred() -> None:
     kinds = ["flat", "house", ""]
     content = "x,kind,y,z\n" + "".join(
         f"{row}.5,{kinds[row % 3]},{row},{'' if row == 3 else -row}\n" for row in range(50)
@@ -47,10 +47,10 @@ def test_a_table_is_typed_cell_by_cell() -> None:
         [[0.5, 0.0, 0.0], [1.5, 1.0, -1.0], [2.5, math.nan, -2.0], [3.5, 0.0, math.nan]],
         equal_nan=True,
     )
-    assert found.goal.tolist() == [float(row) for row in range(50)]
+    assert found.y.tolist() == [float(row) for row in range(50)]
 
 
-def test_a_description_says_what_a_column_is() -> None:
+def test_a_description_sets_the_types() -> None:
     description = Description(
         Target("y", "EUR"),
         {"b": Column("category", categories=("1", "2"), description="a code"), "a": Column("integer", unit="m2")},
@@ -69,18 +69,18 @@ def test_a_description_says_what_a_column_is() -> None:
 
 
 @pytest.mark.parametrize("cell", ["5", "+5", "5.", "5.0", "0.5e1", "50E-1", "05", ".5e+1"])
-def test_a_number_is_written_in_many_ways(cell: str) -> None:
+def test_a_number_can_be_written_in_many_ways(cell: str) -> None:
     found = table.parse("t.csv", f"x,y\n{lines(49)}{cell},7\n".encode(), "y", None)
 
     assert found.rows[-1] == [5.0]
 
 
 @pytest.mark.parametrize("cell", ["5e", "e5", "5,0", "0x5", "5 ", "\u0665", "1_0", "--5", "."])  # the fifth is Arabic
-def test_what_only_looks_like_a_number_is_text(cell: str) -> None:
-    assert refusal(f'x,y\n{lines(49)}"{cell}",7\n').startswith("t.csv, line 51, column 'x': found \"")
+def test_a_cell_that_only_resembles_a_number_is_text(cell: str) -> None:
+    assert refuse(f'x,y\n{lines(49)}"{cell}",7\n').startswith("t.csv, line 51, column 'x': found \"")
 
 
-def test_a_column_is_of_numbers_when_half_of_what_is_filled_is() -> None:
+def test_a_column_is_a_number_if_half_of_its_filled_cells_are() -> None:
     def kind(numbers: int, texts: int) -> str:
         cells = ["1"] * numbers + ["a"] * texts + [""] * (60 - numbers - texts)
         rows = "".join(f"{cell},{row}\n" for row, cell in enumerate(cells))
@@ -95,7 +95,7 @@ def test_a_column_is_of_numbers_when_half_of_what_is_filled_is() -> None:
     )
 
 
-def test_a_hundred_categories_make_sense() -> None:
+def test_a_column_can_have_a_hundred_categories() -> None:
     def parsed(count: int) -> table.Table:
         rows = "".join(f"home {row % count},{row}\n" for row in range(150))
         return table.parse("t.csv", f"x,y\n{rows}".encode(), "y", None)
@@ -104,20 +104,19 @@ def test_a_hundred_categories_make_sense() -> None:
     with pytest.raises(InputError) as refused:
         parsed(101)
     assert str(refused.value) == (
-        "t.csv: column 'x' has 101 different texts, more than the 100 that make sense as categories: remove it, or "
-        "group them."
+        "t.csv: column 'x' has 101 different texts, more than 100 categories: remove it, or group them."
     )
 
 
 def test_fifty_rows_are_enough() -> None:
     assert table.parse("t.csv", f"x,y\n{lines(50)}".encode(), "y", None).data.rows == 50
-    assert refusal(f"x,y\n{lines(49)}") == "t.csv has 49 rows: at least 50 are needed to train and test on."
+    assert refuse(f"x,y\n{lines(49)}") == "t.csv has 49 rows: use at least 50, to train and test on."
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "t.csv is empty: a header line and at least 50 rows are needed."),
+        ("", "t.csv is empty: write a header line and at least 50 rows."),
         ("x,y\n1,2\n3\n", "t.csv, line 3: 1 cells, but the header has 2. Quote cells that contain a comma."),
         ('x,y\n"a\nb",2\n3\n', "t.csv, line 4: 1 cells, but the header has 2. Quote cells that contain a comma."),
         ("x,y\n\n\n1,2,3\n", "t.csv, line 4: 3 cells, but the header has 2. Quote cells that contain a comma."),
@@ -125,22 +124,22 @@ def test_fifty_rows_are_enough() -> None:
         (b"\n\xff,y\n", "t.csv, line 2: not UTF-8. Save the table as UTF-8."),
         (b"\xff,y\n", "t.csv, line 1: not UTF-8. Save the table as UTF-8."),
         ("x,,y\n", "t.csv: column 2 has no name: name it in the header line."),
-        ("x,y,x\n", "t.csv: column 'x' is there twice: rename or remove one."),
+        ("x,y,x\n", "t.csv has two columns 'x': rename or remove one."),
         ("x,z\n", "t.csv has no column 'y': --target is one of x, z."),
-        ("y\n", "t.csv has no column beside the target 'y': there is nothing to predict it from."),
-        ("x,y\n1,7\n", "t.csv has 1 rows: at least 50 are needed to train and test on."),
+        ("y\n", "t.csv has no column besides the target 'y': add one to predict it from."),
+        ("x,y\n1,7\n", "t.csv has 1 rows: use at least 50, to train and test on."),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_file_is_said_in_full(content: str | bytes, sentence: str) -> None:
-    assert refusal(content) == sentence
+def test_an_error_in_a_file_names_the_line_and_the_remedy(content: str | bytes, sentence: str) -> None:
+    assert refuse(content) == sentence
 
 
 def test_a_column_without_values_is_named() -> None:
-    assert refusal(f"x,y\n{lines(50, cell='')}") == "t.csv: column 'x' has no values: remove it."
+    assert refuse(f"x,y\n{lines(50, cell='')}") == "t.csv: column 'x' has no values: remove it."
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_may_end_in_any_way_and_a_cell_keeps_its_own(end: str) -> None:
+def test_any_line_ending_is_accepted_and_kept_inside_a_cell(end: str) -> None:
     rows = [*lines(49).replace("1,", "a,").splitlines(), '"a\r\nb",7']
 
     found = table.parse("t.csv", end.join(["x,y", *rows]).encode(), "y", None)
@@ -149,29 +148,29 @@ def test_lines_may_end_in_any_way_and_a_cell_keeps_its_own(end: str) -> None:
 
 
 def test_a_line_that_is_not_csv_is_named() -> None:
-    assert refusal('"x,y\n').startswith("t.csv, line 1: not CSV (")
-    assert refusal('x,y\n1,2\n"1,2\n').startswith("t.csv, line 3: not CSV (unexpected end of data)")
-    assert refusal('x,y\n1,2\n"1"2,2\n').startswith("t.csv, line 3: not CSV (")
+    assert refuse('"x,y\n').startswith("t.csv, line 1: not CSV (")
+    assert refuse('x,y\n1,2\n"1,2\n').startswith("t.csv, line 3: not CSV (unexpected end of data)")
+    assert refuse('x,y\n1,2\n"1"2,2\n').startswith("t.csv, line 3: not CSV (")
 
 
-def test_a_target_that_never_changes_cannot_be_learned() -> None:
+def test_a_constant_target_is_refused() -> None:
     content = "x,y\n" + "".join(f"{row},2.50\n" for row in range(50))
 
-    assert refusal(content) == "t.csv: the target 'y' is 2.5 in every row: there is nothing to learn."
+    assert refuse(content) == "t.csv: the target 'y' is 2.5 in every row: choose another target."
 
 
 def test_a_repeated_row_is_refused_or_dropped() -> None:
     content = f"x,y\n{lines(50)}1,7\n1,9\n".encode()
 
-    assert refusal(content) == (
-        "t.csv: line 52 repeats line 9, which could put one row into both training and hold-out. Remove it, or give "
+    assert refuse(content) == (
+        "t.csv: line 52 repeats line 9, so one row could be in both training and hold-out. Remove it, or give "
         "--drop-duplicates."
     )
     found = table.parse("t.csv", content, "y", None, drop_duplicates=True)
     assert (found.duplicates, found.data.rows, len(found.rows)) == (2, 50, 50)
 
 
-def test_a_bad_cell_is_found_on_its_own_line_in_spite_of_dropped_and_blank_ones() -> None:
+def test_the_line_of_an_invalid_cell_counts_dropped_and_blank_lines() -> None:
     content = f"x,y\n{lines(50)}\n1,7\n1,dear\n1,\n".encode()
 
     with pytest.raises(InputError) as refused:
@@ -185,19 +184,17 @@ def test_a_bad_cell_is_found_on_its_own_line_in_spite_of_dropped_and_blank_ones(
 def test_the_first_row_is_on_the_second_line() -> None:
     content = f"x,y\n1,dear\n{lines(50)}"
 
-    assert refusal(content) == "t.csv, line 2, column 'y': found \"dear\", wanted a finite number."
+    assert refuse(content) == "t.csv, line 2, column 'y': found \"dear\", wanted a finite number."
 
 
-def test_all_bad_cells_are_counted() -> None:
-    assert refusal(f"x,y\n{lines(50)}" + "".join(f"{row},dear\n" for row in range(25))).endswith(
+def test_all_invalid_cells_are_counted() -> None:
+    assert refuse(f"x,y\n{lines(50)}" + "".join(f"{row},dear\n" for row in range(25))).endswith(
         "wanted a finite number. There are 24 more such cells."
     )
 
 
-def test_an_empty_cell_is_called_so() -> None:
-    assert (
-        refusal(f"x,y\n{lines(50)}1,\n") == "t.csv, line 52, column 'y': found an empty cell, wanted a finite number."
-    )
+def test_an_empty_cell_is_called_empty() -> None:
+    assert refuse(f"x,y\n{lines(50)}1,\n") == "t.csv, line 52, column 'y': found an empty cell, wanted a finite number."
 
 
 def test_a_file_is_read_with_the_description_beside_it(tmp_path: Path) -> None:
@@ -213,7 +210,7 @@ def test_a_file_is_read_with_the_description_beside_it(tmp_path: Path) -> None:
         table.read(path, "y")
 
 
-def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         table.read(tmp_path / "no.csv", "y")
 
@@ -224,7 +221,7 @@ def test_a_description_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "homes.toml").mkdir()
 
     with pytest.raises(InputError) as refused:
-        Description.beside(tmp_path / "homes.csv")
+        Description.read_beside(tmp_path / "homes.csv")
 
     assert str(refused.value) == f"{tmp_path / 'homes.toml'} cannot be read: Is a directory."
 
@@ -237,17 +234,17 @@ def test_a_description_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ('columns = {}\ntarget = {name = "y", unit = "\xe9"}'.encode("latin-1"), "'utf-8' codec can't decode"),
     ],
 )
-def test_a_description_that_is_none_is_named(text: str | bytes, reason: str, tmp_path: Path) -> None:
+def test_a_malformed_description_is_named(text: str | bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / "homes.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
 
     with pytest.raises(InputError) as refused:
-        Description.beside(tmp_path / "homes.csv")
+        Description.read_beside(tmp_path / "homes.csv")
 
     assert str(refused.value).startswith(f"homes.toml does not describe a table: {reason}")
 
 
-def test_no_description_is_none(tmp_path: Path) -> None:
-    assert Description.beside(tmp_path / "homes.csv") is None
+def test_a_table_needs_no_description(tmp_path: Path) -> None:
+    assert Description.read_beside(tmp_path / "homes.csv") is None
 
 
 @pytest.mark.parametrize(
@@ -267,7 +264,7 @@ def test_a_column_that_contradicts_itself_is_refused(column: dict[str, object], 
     assert str(refused.value) == words
 
 
-def test_a_range_may_be_one_value() -> None:
+def test_a_range_can_be_one_value() -> None:
     assert Column("number", range=(1.0, 1.0)).range == (1.0, 1.0)
 
 
@@ -280,16 +277,16 @@ def test_a_range_may_be_one_value() -> None:
             "y",
             "Column 'b' is not in the description: describe it, or remove it from the table.",
         ),
-        (["y"], "y", "The description has a column 'a' that is no feature of the table: remove it."),
+        (["y"], "y", "The description has a column 'a' that is not a feature of the table: remove it."),
     ],
 )
 def test_a_description_and_its_table_must_match(names: list[str], target: str, sentence: str) -> None:
     with pytest.raises(InputError) as refused:
-        Description(Target("y", None), {"a": Column("number")}).features(names, target)
+        Description(Target("y", None), {"a": Column("number")}).make_features(names, target)
 
     assert str(refused.value) == sentence
 
 
-def test_the_target_is_no_feature() -> None:
-    with pytest.raises(InputError, match="a column 'y' that is no feature of the table"):
-        Description(Target("y", None), {"y": Column("number")}).features(["a", "y"][1:], "y")
+def test_the_target_cannot_be_a_feature() -> None:
+    with pytest.raises(InputError, match="a column 'y' that is not a feature of the table"):
+        Description(Target("y", None), {"y": Column("number")}).make_features(["a", "y"][1:], "y")

@@ -11,7 +11,7 @@ from app.model import Card
 PREDICT = "/v1/models/house-price:predict"
 
 
-def test_golden_rows_as_objects_and_as_lists(client: FlaskClient, card: Card) -> None:
+def test_rows_can_be_objects_or_lists(client: FlaskClient, card: Card) -> None:
     rows = [golden.features for golden in card.golden]
     wanted = pytest.approx([golden.prediction for golden in card.golden], rel=1e-9)
 
@@ -21,7 +21,7 @@ def test_golden_rows_as_objects_and_as_lists(client: FlaskClient, card: Card) ->
     }
 
 
-def test_the_body_needs_no_content_type_and_may_have_other_members(client: FlaskClient, row: dict[str, object]) -> None:
+def test_the_body_needs_no_content_type_and_can_have_other_members(client: FlaskClient, row: dict[str, object]) -> None:
     body = json.dumps({"instances": [row], "signature_name": "serving_default", "parameters": {"a": 1}})
 
     assert client.post(PREDICT, data=body).status_code == 200
@@ -40,7 +40,9 @@ def test_the_model_is_listed_and_ready(client: FlaskClient) -> None:
     assert client.get("/v1/models/house-price").json == {"name": "house-price", "ready": True}
 
 
-def test_while_draining_it_is_not_ready_but_answers(client: FlaskClient, drain: Drain, row: dict[str, object]) -> None:
+def test_while_draining_it_is_not_ready_but_still_answers(
+    client: FlaskClient, drain: Drain, row: dict[str, object]
+) -> None:
     drain.start()
 
     reply = client.get("/v1/models/house-price")
@@ -53,14 +55,14 @@ def test_while_draining_it_is_not_ready_but_answers(client: FlaskClient, drain: 
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        (b"", 400, "not the JSON wanted"),
+        (b"", 400, "not JSON of the expected form"),
         (b"[]", 400, "Expected `object`"),
         (b'{"inputs": []}', 400, "missing required field `instances`"),
         (b'{"instances": 3}', 400, "Expected `array`"),
         (b'{"instances": []}', 400, "found no rows"),
         (b'{"instances": [3]}', 400, "row 0: found 3, wanted a list of 10"),
-        (b'{"instances": [' + b"[" * 9_000, 400, "not the JSON wanted"),
-        (b'{"instances": [' + b"3," * 100 + b"3]}", 413, "101 rows"),
+        (b'{"instances": [' + b"[" * 9_000, 400, "not JSON of the expected form"),
+        (b'{"instances": [' + b"3," * 100 + b"3]}", 413, "101 rows are more than 100"),
         (b" " * 20_001, 413, "longer than 20000 bytes"),
     ],
 )
@@ -73,11 +75,11 @@ def test_errors_have_the_shape_of_the_protocol(client: FlaskClient, body: bytes,
     assert words in reply.json["error"]
 
 
-def test_as_many_rows_as_are_taken(client: FlaskClient, row: dict[str, object]) -> None:
+def test_as_many_rows_as_the_limit_are_accepted(client: FlaskClient, row: dict[str, object]) -> None:
     assert client.post(PREDICT, json={"instances": [[*row.values()]] * 100}).status_code == 200
 
 
-def test_every_fault_is_named_within_bounds(client: FlaskClient, row: dict[str, object]) -> None:
+def test_every_error_is_named_up_to_a_limit(client: FlaskClient, row: dict[str, object]) -> None:
     reply = client.post(PREDICT, json={"instances": [row, {**row, "area": "large", "rooms": -1}]})
 
     assert reply.json
@@ -88,7 +90,7 @@ def test_every_fault_is_named_within_bounds(client: FlaskClient, row: dict[str, 
 
     assert len(many.data) < 3_000
     assert many.json
-    assert many.json["error"].startswith("100 values are not what the model takes: row 0, ")
+    assert many.json["error"].startswith("100 values are invalid: row 0, ")
     assert many.json["error"].endswith(" more.")
 
 
@@ -102,7 +104,9 @@ def test_every_fault_is_named_within_bounds(client: FlaskClient, row: dict[str, 
         ("GET", "/v1", 404),
     ],
 )
-def test_other_paths_and_methods_have_that_shape_too(client: FlaskClient, method: str, path: str, status: int) -> None:
+def test_unknown_paths_and_methods_have_the_shape_of_the_protocol(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
     reply = client.open(path, method=method)
 
     assert (reply.status_code, list(reply.json or ())) == (status, ["error"])

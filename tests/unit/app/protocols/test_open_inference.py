@@ -35,7 +35,7 @@ def prices(card: Card) -> Any:
 
 @pytest.fixture
 def columns(card: Card) -> Tensors:
-    """The golden rows, one tensor a feature, in JSON."""
+    """The golden rows in JSON, one tensor for each feature."""
     count = len(card.golden)
     return [
         {
@@ -50,15 +50,15 @@ def columns(card: Card) -> Tensors:
 
 @pytest.fixture
 def matrix(card: Card) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The golden rows as the model reads them."""
+    """The golden rows, encoded."""
     return Schema(card.features).encode([golden.features for golden in card.golden])
 
 
-def binary(tensors: Tensors, **request: object) -> dict[str, Any]:
-    """Give the arguments of a request whose tensors' data follows the JSON, as Triton's client sends it."""
+def make_binary(tensors: Tensors, **request: object) -> dict[str, Any]:
+    """Make the arguments of a request with binary tensors after the JSON, as Triton's client sends it."""
     inputs, raw = [], b""
     for tensor in tensors:
-        piece = packed(tensor["data"]) if tensor["datatype"] == "BYTES" else numbers(tensor)
+        piece = pack(tensor["data"]) if tensor["datatype"] == "BYTES" else pack_numbers(tensor)
         raw += piece
         rest = {key: value for key, value in tensor.items() if key != "data"}
         inputs.append({**rest, "parameters": {"binary_data_size": len(piece)}})
@@ -66,22 +66,22 @@ def binary(tensors: Tensors, **request: object) -> dict[str, Any]:
     return {"data": header + raw, "headers": {LENGTH: str(len(header))}}
 
 
-def packed(texts: list[str | None]) -> bytes:
+def pack(texts: list[str | None]) -> bytes:
     return b"".join(struct.pack("<I", len(text)) + text for text in ((item or "").encode() for item in texts))
 
 
-def numbers(tensor: dict[str, Any]) -> bytes:
+def pack_numbers(tensor: dict[str, Any]) -> bytes:
     dtype = {"FP": "<f", "IN": "<i", "UI": "<u"}[tensor["datatype"][:2]] + str(
         int(tensor["datatype"].lstrip("FPUINT")) // 8
     )
     return np.array([np.nan if value is None else value for value in tensor["data"]]).astype(dtype).tobytes()
 
 
-def changed(tensors: Tensors, tensor_name: str, **members: object) -> Tensors:
+def change(tensors: Tensors, tensor_name: str, **members: object) -> Tensors:
     return [{**tensor, **members} if tensor["name"] == tensor_name else tensor for tensor in tensors]
 
 
-def error(reply: TestResponse, status: int = 400) -> str:
+def read_error(reply: TestResponse, status: int = 400) -> str:
     assert (reply.status_code, reply.content_type) == (status, "application/json")
     assert reply.json
     assert list(reply.json) == ["error"]
@@ -89,7 +89,7 @@ def error(reply: TestResponse, status: int = 400) -> str:
     return str(reply.json["error"])
 
 
-def test_columns_in_json(client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_columns_can_be_json(client: FlaskClient, columns: Tensors, prices: Any) -> None:
     reply = client.post(INFER, json={"id": "42", "inputs": columns, "parameters": {"any": 1}})
 
     count = len(columns[0]["data"])
@@ -101,7 +101,7 @@ def test_columns_in_json(client: FlaskClient, columns: Tensors, prices: Any) -> 
     }
 
 
-def test_columns_of_shape_n_1_nested_or_flat(client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_columns_of_shape_n_1_can_be_nested_or_flat(client: FlaskClient, columns: Tensors, prices: Any) -> None:
     count = len(columns[0]["data"])
     columns = [{**tensor, "shape": [count, 1]} for tensor in columns]
     nested = [{**tensor, "data": [[value] for value in tensor["data"]]} for tensor in columns]
@@ -113,8 +113,8 @@ def test_columns_of_shape_n_1_nested_or_flat(client: FlaskClient, columns: Tenso
         assert reply.json["id"]
 
 
-def test_columns_in_binary_and_the_answer_too(client: FlaskClient, columns: Tensors, prices: Any) -> None:
-    reply = client.post(INFER, **binary(columns, parameters={"binary_data_output": True}))
+def test_columns_and_the_output_can_be_binary(client: FlaskClient, columns: Tensors, prices: Any) -> None:
+    reply = client.post(INFER, **make_binary(columns, parameters={"binary_data_output": True}))
 
     length = int(reply.headers[LENGTH])
     header = json.loads(reply.data[:length])
@@ -134,7 +134,7 @@ def test_columns_in_binary_and_the_answer_too(client: FlaskClient, columns: Tens
     ("default", "output", "wanted"),
     [(None, None, False), (True, None, True), (True, False, False), (None, True, True), (False, None, False)],
 )
-def test_an_output_is_binary_when_asked_for(
+def test_an_output_is_binary_on_request(
     client: FlaskClient,
     columns: Tensors,
     *,
@@ -151,20 +151,20 @@ def test_an_output_is_binary_when_asked_for(
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "FP32"])
-def test_the_encoded_matrix(
+def test_an_encoded_matrix_is_predicted(
     datatype: str, client: FlaskClient, matrix: np.ndarray[Any, np.dtype[np.float64]], prices: Any
 ) -> None:
     data = [None if math.isnan(value) else value for value in matrix.ravel().tolist()]
     tensor = {"name": "features", "shape": list(matrix.shape), "datatype": datatype, "data": data}
 
-    for request in ({"json": {"inputs": [tensor]}}, binary([tensor])):
+    for request in ({"json": {"inputs": [tensor]}}, make_binary([tensor])):
         reply = client.post(INFER, **request)
         assert reply.json, reply.text
         wanted = prices if datatype == "FP64" else pytest.approx(prices.expected, rel=1e-5)
         assert reply.json["outputs"][0]["data"] == wanted
 
 
-def test_a_json_matrix_may_be_nested_and_nan_is_missing(
+def test_a_json_matrix_can_be_nested_and_nan_is_missing(
     client: FlaskClient, matrix: np.ndarray[Any, np.dtype[np.float64]], prices: Any
 ) -> None:
     tensor = {"name": "x", "shape": list(matrix.shape), "datatype": "FP64", "data": matrix.tolist()}
@@ -178,19 +178,19 @@ def test_a_json_matrix_may_be_nested_and_nan_is_missing(
 
 
 @pytest.mark.parametrize("datatype", ["INT8", "INT64", "UINT8", "UINT64", "FP16", "FP32"])
-def test_whole_numbers_of_every_type(datatype: str, client: FlaskClient, columns: Tensors, prices: Any) -> None:
+def test_every_number_type_is_accepted(datatype: str, client: FlaskClient, columns: Tensors, prices: Any) -> None:
     rooms = next(tensor["data"] for tensor in columns if tensor["name"] == "rooms")
-    tensors = changed(columns, "rooms", datatype=datatype, data=[int(count) for count in rooms])
+    tensors = change(columns, "rooms", datatype=datatype, data=[int(count) for count in rooms])
 
-    for request in ({"json": {"inputs": tensors}}, binary(tensors)):
+    for request in ({"json": {"inputs": tensors}}, make_binary(tensors)):
         reply = client.post(INFER, **request)
         assert reply.json
         assert reply.json["outputs"][0]["data"] == prices
 
 
-def test_an_input_that_may_be_missing_may_be_left_out(client: FlaskClient, columns: Tensors) -> None:
+def test_an_input_that_may_be_missing_can_be_omitted(client: FlaskClient, columns: Tensors) -> None:
     left_out = [tensor for tensor in columns if tensor["name"] != "energy"]
-    empty = changed(columns, "energy", data=[None] * len(columns[0]["data"]))
+    empty = change(columns, "energy", data=[None] * len(columns[0]["data"]))
 
     replies = [client.post(INFER, json={"id": "1", "inputs": tensors}) for tensors in (left_out, empty)]
 
@@ -198,7 +198,7 @@ def test_an_input_that_may_be_missing_may_be_left_out(client: FlaskClient, colum
     assert replies[0].json == replies[1].json
 
 
-def test_metadata(client: FlaskClient, card: Card) -> None:
+def test_metadata_describe_the_server_and_the_model(client: FlaskClient, card: Card) -> None:
     server = {"name": "house-price", "version": "1.4.0", "extensions": ["binary_tensor_data"]}
     model = client.get(MODEL).json
 
@@ -213,7 +213,7 @@ def test_metadata(client: FlaskClient, card: Card) -> None:
     assert model["outputs"] == [{"name": "price", "datatype": "FP64", "shape": [-1]}]
 
 
-def test_readiness_follows_the_drain(client: FlaskClient, drain: Drain, columns: Tensors) -> None:
+def test_while_draining_it_is_not_ready_but_still_answers(client: FlaskClient, drain: Drain, columns: Tensors) -> None:
     paths = ("/v2/health/ready", f"{MODEL}/ready", f"{MODEL}/versions/1.0.0/ready")
     assert [client.get(path).status_code for path in ("/v2/health/live", *paths)] == [200] * 4
     assert client.get("/v2/health/ready").json == {"live": True, "ready": True}
@@ -221,7 +221,7 @@ def test_readiness_follows_the_drain(client: FlaskClient, drain: Drain, columns:
     drain.start()
 
     for path in paths:
-        error(client.get(path), 503)
+        read_error(client.get(path), 503)
     assert client.get("/v2/health/live").status_code == 200
     assert client.post(INFER, json={"inputs": columns}).status_code == 200
 
@@ -251,7 +251,7 @@ def test_readiness_follows_the_drain(client: FlaskClient, drain: Drain, columns:
 def test_a_tensor_that_does_not_fit_is_named(
     name: str, members: dict[str, object], words: str, client: FlaskClient, columns: Tensors
 ) -> None:
-    assert words in error(client.post(INFER, data=json.dumps({"inputs": changed(columns, name, **members)})))
+    assert words in read_error(client.post(INFER, data=json.dumps({"inputs": change(columns, name, **members)})))
 
 
 @pytest.mark.parametrize(
@@ -278,9 +278,9 @@ def test_a_bad_value_is_named_by_row_and_tensor(
 ) -> None:
     data = next(tensor["data"] for tensor in columns if tensor["name"] == name)
     data = [50] * len(data) if datatype.endswith("8") else data
-    tensors = changed(columns, name, datatype=datatype, data=[data[0], value, *data[2:]])
+    tensors = change(columns, name, datatype=datatype, data=[data[0], value, *data[2:]])
 
-    assert words in error(client.post(INFER, data=json.dumps({"inputs": tensors})))
+    assert words in read_error(client.post(INFER, data=json.dumps({"inputs": tensors})))
 
 
 @pytest.mark.parametrize(
@@ -295,13 +295,13 @@ def test_a_bad_value_is_named_by_row_and_tensor(
         ("rooms", 2.5, 'row 0, "rooms": found 2.5'),
     ],
 )
-def test_a_matrix_is_checked_as_rows_are(
+def test_the_values_of_a_matrix_are_checked(
     place: str, value: float, words: str, client: FlaskClient, card: Card, matrix: np.ndarray[Any, Any]
 ) -> None:
     matrix[0, [feature.name for feature in card.features].index(place)] = value
     tensor = {"name": "features", "shape": list(matrix.shape), "datatype": "FP64", "data": matrix.ravel().tolist()}
 
-    assert words in error(client.post(INFER, **binary([tensor])))
+    assert words in read_error(client.post(INFER, **make_binary([tensor])))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_matrix_is_checked_as_rows_are(
         ({"shape": [10]}, "shape [10], wanted numbers"),
         ({"datatype": "BYTES"}, 'of datatype "BYTES"'),
         ({"data": [0] * 9}, 'found 9 values in the input "features", wanted 10 for the shape [1, 10]'),
-        ({"data": [[0] * 9, 1]}, "data nested otherwise"),
+        ({"data": [[0] * 9, 1]}, "data nested differently"),
         ({"data": ["0"] * 10}, 'row 0: found "0" in the input "features"'),
         ({"shape": [-1, 10]}, "wanted -10 for the shape"),
         ({"shape": [0, 10], "data": []}, "found no rows"),
@@ -320,7 +320,7 @@ def test_a_matrix_is_checked_as_rows_are(
 def test_a_matrix_that_does_not_fit_is_named(members: dict[str, Any], words: str, client: FlaskClient) -> None:
     tensor = {"name": "features", "shape": [1, 10], "datatype": "FP64", "data": [0] * 10, **members}
 
-    assert words in error(client.post(INFER, json={"inputs": [tensor]}))
+    assert words in read_error(client.post(INFER, json={"inputs": [tensor]}))
 
 
 @pytest.mark.parametrize(
@@ -336,15 +336,15 @@ def test_a_matrix_that_does_not_fit_is_named(members: dict[str, Any], words: str
         ({"inputs": [], "id": 3}, "Expected `str | null`"),
     ],
 )
-def test_a_request_that_is_none(request_: dict[str, object], words: str, client: FlaskClient) -> None:
-    assert words in error(client.post(INFER, json=request_))
+def test_a_malformed_request_is_named(request_: dict[str, object], words: str, client: FlaskClient) -> None:
+    assert words in read_error(client.post(INFER, json=request_))
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1.5", "²", "9" * 5_000, "99999"])
-def test_a_header_length_that_is_none(length: str, client: FlaskClient) -> None:
+def test_an_invalid_header_length_is_named(length: str, client: FlaskClient) -> None:
     environ = {"HTTP_INFERENCE_HEADER_CONTENT_LENGTH": length}
 
-    assert LENGTH in error(client.post(INFER, data=b"{}", environ_overrides=environ))
+    assert LENGTH in read_error(client.post(INFER, data=b"{}", environ_overrides=environ))
 
 
 @pytest.mark.parametrize(
@@ -360,37 +360,39 @@ def test_a_header_length_that_is_none(length: str, client: FlaskClient) -> None:
         ({"parameters": {"binary_data_size": 0}}, b"", '"area": found 0 bytes'),
     ],
 )
-def test_binary_data_that_does_not_add_up(tensor: dict[str, Any], raw: bytes, words: str, client: FlaskClient) -> None:
+def test_binary_data_of_the_wrong_size_is_named(
+    tensor: dict[str, Any], raw: bytes, words: str, client: FlaskClient
+) -> None:
     header = json.dumps({"inputs": [{"name": "area", "shape": [1], "datatype": "FP64", **tensor}]}).encode()
 
-    assert words in error(client.post(INFER, data=header + raw, headers={LENGTH: str(len(header))}))
+    assert words in read_error(client.post(INFER, data=header + raw, headers={LENGTH: str(len(header))}))
 
 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"abc", "found binary data that breaks off"),
-        (struct.pack("<I", 4) + b"abc", "found binary data that breaks off"),
-        (struct.pack("<I", 2**32 - 1), "found binary data that breaks off"),
-        (packed(["Berlin", "Berlin"]), "found 2 texts, wanted 1"),
+        (b"abc", "found truncated binary data"),
+        (struct.pack("<I", 4) + b"abc", "found truncated binary data"),
+        (struct.pack("<I", 2**32 - 1), "found truncated binary data"),
+        (pack(["Berlin", "Berlin"]), "found 2 texts, wanted 1"),
         (b"", "found 0 texts, wanted 1"),
     ],
 )
-def test_binary_texts_that_do_not_add_up(raw: bytes, words: str, client: FlaskClient) -> None:
+def test_binary_texts_of_the_wrong_size_are_named(raw: bytes, words: str, client: FlaskClient) -> None:
     tensor = {"name": "city", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(raw)}}
     header = json.dumps({"inputs": [tensor]}).encode()
 
-    assert words in error(client.post(INFER, data=header + raw, headers={LENGTH: str(len(header))}))
+    assert words in read_error(client.post(INFER, data=header + raw, headers={LENGTH: str(len(header))}))
 
 
 def test_binary_text_that_is_not_utf_8_is_a_bad_value(client: FlaskClient, columns: Tensors) -> None:
-    request = binary(columns)
+    request = make_binary(columns)
     request["data"] = request["data"].replace(str(columns[0]["data"][0]).encode(), b"\xff" * len(columns[0]["data"][0]))
 
-    assert 'row 0, "city": found "\ufffd' in error(client.post(INFER, **request))
+    assert 'row 0, "city": found "\ufffd' in read_error(client.post(INFER, **request))
 
 
-def test_strange_ids_come_back_safely(client: FlaskClient, columns: Tensors) -> None:
+def test_unusual_ids_are_safe_to_send_back(client: FlaskClient, columns: Tensors) -> None:
     for identifier, echoed in (("", ""), ("é\u0000", "é\u0000"), ("\ud800", "?")):
         reply = client.post(INFER, data=json.dumps({"id": identifier, "inputs": columns}))
         assert reply.json
@@ -398,19 +400,19 @@ def test_strange_ids_come_back_safely(client: FlaskClient, columns: Tensors) -> 
 
 
 @pytest.mark.parametrize("form", ["columns", "matrix"])
-def test_limits(form: str, client: FlaskClient, columns: Tensors) -> None:
+def test_more_rows_or_bytes_than_the_limit_are_a_413(form: str, client: FlaskClient, columns: Tensors) -> None:
     tensors: Tensors = [{"name": "features", "shape": [101, 10], "datatype": "INT8", "data": [0] * 1010}]
     if form == "columns":
         tensors = [{**tensor, "shape": [101], "data": tensor["data"][:1] * 101} for tensor in columns]
 
-    assert "101 rows, at most 100" in error(client.post(INFER, json={"inputs": tensors}), 413)
-    assert "longer than 100000 bytes" in error(client.post(INFER, data=b" " * 100_001), 413)
+    assert "101 rows are more than 100" in read_error(client.post(INFER, json={"inputs": tensors}), 413)
+    assert "longer than 100000 bytes" in read_error(client.post(INFER, data=b" " * 100_001), 413)
 
 
-def test_thousands_of_faults_are_bounded(client: FlaskClient) -> None:
+def test_the_length_of_an_error_is_limited(client: FlaskClient) -> None:
     tensor = {"name": "x" * 40, "shape": [], "datatype": "", "data": []}
 
-    text = error(client.post(INFER, json={"inputs": [tensor] * 900}))
+    text = read_error(client.post(INFER, json={"inputs": [tensor] * 900}))
 
     assert text.endswith(" more.")
 
@@ -427,5 +429,7 @@ def test_thousands_of_faults_are_bounded(client: FlaskClient) -> None:
         ("POST", "/v2", 405),
     ],
 )
-def test_other_paths_and_methods_have_the_shape_too(client: FlaskClient, method: str, path: str, status: int) -> None:
-    error(client.open(path, method=method), status)
+def test_unknown_paths_and_methods_have_the_shape_of_the_protocol(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
+    read_error(client.open(path, method=method), status)

@@ -13,7 +13,7 @@ from app.settings import Settings
 DEFAULT = "/v1/endpoints/1/deployedModels/2"
 
 
-def vertex(settings: Settings, predictor: Predictor, drain: Drain, health: str, predict: str) -> FlaskClient:
+def make_client(settings: Settings, predictor: Predictor, drain: Drain, health: str, predict: str) -> FlaskClient:
     settings = replace(settings, aip_health_route=health, aip_predict_route=predict)
     return create_app(settings, predictor, drain).test_client()
 
@@ -22,10 +22,10 @@ def vertex(settings: Settings, predictor: Predictor, drain: Drain, health: str, 
     ("health", "predict"),
     [(DEFAULT, f"{DEFAULT}:predict"), ("/both", "/both"), ("/health", "/predict"), ("/healthz", "/invocations")],
 )
-def test_it_answers_on_the_paths_that_the_platform_names(
+def test_it_answers_on_the_paths_of_the_platform(
     health: str, predict: str, settings: Settings, predictor: Predictor, drain: Drain, card: Card
 ) -> None:
-    client = vertex(settings, predictor, drain, health, predict)
+    client = make_client(settings, predictor, drain, health, predict)
 
     rows = [golden.features for golden in card.golden]
     reply = client.post(predict, json={"instances": rows, "parameters": {"confidence": 0.5}})
@@ -38,12 +38,12 @@ def test_it_answers_on_the_paths_that_the_platform_names(
     assert 'row 0, "city": found "Atlantis"' in bad.json["error"]
 
 
-def test_health_follows_the_drain(settings: Settings, predictor: Predictor, drain: Drain) -> None:
-    client = vertex(settings, predictor, drain, "/alive", "/ask")
+def test_while_draining_it_is_unhealthy(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+    client = make_client(settings, predictor, drain, "/alive", "/ask")
     drain.start()
 
     assert client.get("/alive").status_code == 503
 
 
-def test_elsewhere_there_are_no_such_routes(client: FlaskClient) -> None:
+def test_on_other_platforms_there_are_no_such_routes(client: FlaskClient) -> None:
     assert client.get(DEFAULT).status_code == 404

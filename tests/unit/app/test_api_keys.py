@@ -4,37 +4,37 @@ import hashlib
 
 import pytest
 
-from app.keys import KeyFormatError, Keys, digests
+from app.api_keys import ApiKeys, KeyFormatError, digest_keys
 
 OLD, NEW = "the-old-key-0123456789", "the-new-key-0123456789=="
 
 
 @pytest.mark.parametrize("text", [f"{OLD},{NEW}", f"{OLD} {NEW}\n", f"# both, for a week\n{OLD}\n\n{NEW}  # May\n"])
-def test_several_keys_hold_at_once(text: str) -> None:
-    keys = Keys(digests(text))
+def test_several_keys_are_valid_at_once(text: str) -> None:
+    keys = ApiKeys(digest_keys(text))
 
     assert keys.admit(f"Bearer {OLD}")
     assert keys.admit(f"bearer  {NEW}")
 
 
-def test_a_key_may_be_known_by_its_digest_only() -> None:
-    keys = Keys(digests(f"sha256:{hashlib.sha256(OLD.encode()).hexdigest()}"))
+def test_a_key_can_be_given_as_its_digest() -> None:
+    keys = ApiKeys(digest_keys(f"sha256:{hashlib.sha256(OLD.encode()).hexdigest()}"))
 
     assert keys.admit(f"Bearer {OLD}")
     assert not keys.admit(f"Bearer sha256:{hashlib.sha256(OLD.encode()).hexdigest()}")
 
 
 def test_a_key_has_at_least_16_characters() -> None:
-    assert Keys(digests("k" * 16)).admit(f"Bearer {'k' * 16}")
+    assert ApiKeys(digest_keys("k" * 16)).admit(f"Bearer {'k' * 16}")
     with pytest.raises(KeyFormatError, match="shorter than 16"):
-        digests("k" * 15)
+        digest_keys("k" * 15)
 
 
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", f"Basic {OLD}", OLD, f"Bearer {OLD}x", f"Bearer {OLD[:-1]}", "Bearer é\xff"]
 )
-def test_nothing_else_is_admitted(header: str) -> None:
-    assert not Keys(digests(OLD)).admit(header)
+def test_no_other_header_is_accepted(header: str) -> None:
+    assert not ApiKeys(digest_keys(OLD)).admit(header)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_nothing_else_is_admitted(header: str) -> None:
         (f"sha256:{'0' * 64}secret", "key 1 has characters"),
     ],
 )
-def test_a_key_that_cannot_be_one_is_refused_without_showing_it(text: str, words: str) -> None:
+def test_an_invalid_key_is_refused_without_showing_it(text: str, words: str) -> None:
     with pytest.raises(KeyFormatError, match=words) as caught:
-        digests(text)
+        digest_keys(text)
 
     assert "secret" not in str(caught.value)
     assert "umlaut" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Which requests the worker answers at once, without a thread: those that cannot keep it waiting."""
+"""Which requests the worker answers without a thread: those that cannot block it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.prompt import is_prompt
+from app.small_request import has_small_request
 
 Ends = tuple[socket.socket, socket.socket]
 
@@ -28,11 +28,11 @@ def ends() -> Iterator[Ends]:
         b"POST / HTTP/1.1\r\nHost: x\r\n\r\nContent-Length: 9\r\n",
     ],
 )
-def test_a_whole_post_is_prompt_and_stays_to_be_read(request_: bytes, ends: Ends) -> None:
+def test_a_complete_post_is_small_and_stays_in_the_socket(request_: bytes, ends: Ends) -> None:
     client, server = ends
     client.sendall(request_)
 
-    assert is_prompt(server)
+    assert has_small_request(server)
     assert server.recv(9999) == request_
 
 
@@ -52,23 +52,23 @@ def test_a_whole_post_is_prompt_and_stays_to_be_read(request_: bytes, ends: Ends
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_what_could_keep_the_worker_waiting_is_not(request_: bytes, ends: Ends) -> None:
+def test_a_request_that_could_block_the_worker_is_not_small(request_: bytes, ends: Ends) -> None:
     client, server = ends
     client.sendall(request_)
 
-    assert not is_prompt(server)
+    assert not has_small_request(server)
 
 
-def test_a_client_that_does_not_read_is_not(ends: Ends) -> None:
+def test_a_request_of_a_client_that_does_not_read_is_not_small(ends: Ends) -> None:
     client, server = ends
     client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
-    server.sendall(b"an answer that nobody took")
+    server.sendall(b"a response that nobody read")
 
-    assert not is_prompt(server)
+    assert not has_small_request(server)
 
 
-def test_a_connection_that_was_closed_is_not(ends: Ends) -> None:
+def test_a_closed_connection_has_no_request(ends: Ends) -> None:
     client, server = ends
     client.close()
 
-    assert not is_prompt(server)
+    assert not has_small_request(server)

@@ -9,15 +9,24 @@ from typing import NamedTuple
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-class Share(NamedTuple):
-    """Whole processors to use, at least 1, and in words what bounds them."""
+class CpuLimit(NamedTuple):
+    """Whole processors to use, at least 1, and the reason in words."""
 
     processors: int
-    because: str
+    reason: str
 
 
-def quota(cgroup: Path = _CGROUP) -> tuple[float | None, str]:
-    """Give the processors that the container's CPU quota is worth, None without one, and where that is written."""
+def find_limit(cgroup: Path = _CGROUP) -> CpuLimit:
+    """Return what both the CPU quota and the CPU affinity allow."""
+    allowed = len(os.sched_getaffinity(0))
+    quota, source = _read_quota(cgroup)
+    if quota is None or allowed <= quota:
+        return CpuLimit(allowed, f"{allowed} processors by affinity")
+    return CpuLimit(max(1, int(quota)), f"a quota of {quota:g} processors ({source})")
+
+
+def _read_quota(cgroup: Path) -> tuple[float | None, str]:
+    """Return the container's CPU quota in processors, None if there is none, and where it was read."""
     try:
         limit, period = (cgroup / "cpu.max").read_text().split()
         source = "cgroup v2"
@@ -29,12 +38,3 @@ def quota(cgroup: Path = _CGROUP) -> tuple[float | None, str]:
         except OSError:
             return None, "no cgroup"
     return None if limit in {"max", "-1"} else int(limit) / int(period), source
-
-
-def share(cgroup: Path = _CGROUP) -> Share:
-    """Give what fits into both quota and affinity."""
-    allowed = len(os.sched_getaffinity(0))
-    processors, source = quota(cgroup)
-    if processors is None or allowed <= processors:
-        return Share(allowed, f"{allowed} processors by affinity")
-    return Share(max(1, int(processors)), f"a quota of {processors:g} processors ({source})")

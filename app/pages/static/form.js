@@ -1,4 +1,4 @@
-// Asks POST /predict what the form says, and shows the answer, or each fault beside its field.
+// Sends the form to POST /predict, and shows the prediction, or each error beside its field.
 
 const form = document.querySelector("form");
 const fields = [...form.querySelectorAll("[name]")];
@@ -6,18 +6,18 @@ const result = document.querySelector("#result");
 
 const round = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
 
-function value(field) {
+function readValue(field) {
   if (field.value === "") return null;
   return field.type === "number" ? Number(field.value) : field.value;
 }
 
-function blame(field, text) {
+function showFault(field, text) {
   document.getElementById(`${field.id}-error`).textContent = text;
   if (text) field.setAttribute("aria-invalid", "true");
   else field.removeAttribute("aria-invalid");
 }
 
-function paragraph(text, tag = "p") {
+function makeParagraph(text, tag = "p") {
   const element = document.createElement(tag);
   element.textContent = text;
   return element;
@@ -32,27 +32,27 @@ function show(kind, ...lines) {
 function showAnswer(answer) {
   const unit = answer.unit ?? "";
   const [low, high] = answer.interval[0].map((bound) => round.format(bound));
-  const price = document.createElement("p");
-  price.append(paragraph(`${round.format(answer.prediction[0])} ${unit}`, "output"));
-  const warnings = answer.warnings.map((warning) => paragraph(
+  const prediction = document.createElement("p");
+  prediction.append(makeParagraph(`${round.format(answer.prediction[0])} ${unit}`, "output"));
+  const warnings = answer.warnings.map((warning) => makeParagraph(
     `Less certain: ${warning.field} is ${warning.found}, not ${warning.wanted}.`));
-  show("answer", price, paragraph(`${form.dataset.interval}: ${low} to ${high} ${unit}`), ...warnings);
+  show("answer", prediction, makeParagraph(`${form.dataset.interval}: ${low} to ${high} ${unit}`), ...warnings);
 }
 
 function showProblem(problem) {
   const faults = problem.errors ?? [];
   for (const fault of faults) {
     const field = fields.find((candidate) => candidate.name === fault.field);
-    if (field) blame(field, fault.found === "null" ? `Needed: ${fault.wanted}.` : `Found ${fault.found}, wanted ${fault.wanted}.`);
+    if (field) showFault(field, fault.found === "null" ? `Needed: ${fault.wanted}.` : `Found ${fault.found}, wanted ${fault.wanted}.`);
   }
-  show("problem", paragraph(problem.detail));
+  show("problem", makeParagraph(problem.detail));
   form.querySelector("[aria-invalid]")?.focus();
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  fields.forEach((field) => blame(field, ""));
-  const features = Object.fromEntries(fields.map((field) => [field.name, value(field)]));
+  fields.forEach((field) => showFault(field, ""));
+  const features = Object.fromEntries(fields.map((field) => [field.name, readValue(field)]));
   try {
     const reply = await fetch("predict", {
       method: "POST",
@@ -63,12 +63,12 @@ form.addEventListener("submit", async (event) => {
     if (reply.ok) showAnswer(content);
     else showProblem(content);
   } catch (error) {
-    show("problem", paragraph(`The service did not answer: ${error.message}.`));
+    show("problem", makeParagraph(`The service did not answer: ${error.message}.`));
   }
 });
 
 form.addEventListener("reset", () => {
-  fields.forEach((field) => blame(field, ""));
+  fields.forEach((field) => showFault(field, ""));
   result.hidden = true;
 });
 

@@ -1,4 +1,4 @@
-"""What every request passes: its id, its line in the log, keys, negotiation, headers."""
+"""What every request passes: request id, log, API keys, content negotiation, CORS, headers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.door import Door
 from app.drain import Drain
 from app.factory import create_app
+from app.middleware import Middleware
 from app.model import Predictor
 from app.settings import Settings
 
@@ -21,20 +21,20 @@ KEY = "a-key-of-some-length"
 DIGEST = hashlib.sha256(KEY.encode()).digest()
 
 
-def client_of(predictor: Predictor, **settings: Any) -> FlaskClient:
+def make_client(predictor: Predictor, **settings: Any) -> FlaskClient:
     return create_app(replace(Settings(), **settings), predictor, Drain()).test_client()
 
 
-def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def read_log(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
 
-def test_the_id_comes_back_and_stands_in_the_log(
+def test_the_request_id_is_in_the_response_and_in_the_log(
     client: FlaskClient, row: dict[str, object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     reply = client.post("/predict", json={"features": [row, row]}, headers={"X-Request-ID": "order-17"})
 
-    [line] = lines(capfd)
+    [line] = read_log(capfd)
     assert reply.headers["X-Request-ID"] == line["id"] == "order-17"
     assert (line["method"], line["path"], line["status"], line["rows"]) == ("POST", "/predict", 200, 2)
     assert line["bytes"] == len(reply.data)
@@ -42,7 +42,7 @@ def test_the_id_comes_back_and_stands_in_the_log(
     assert line["level"] == "info"
 
 
-def test_every_answer_has_its_headers(client: FlaskClient) -> None:
+def test_every_response_has_the_common_headers(client: FlaskClient) -> None:
     for reply in (client.get("/version"), client.get("/nowhere"), client.get("/healthz"), client.post("/predict")):
         assert reply.headers["X-Request-ID"]
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
@@ -50,7 +50,7 @@ def test_every_answer_has_its_headers(client: FlaskClient) -> None:
         assert len(reply.headers.getlist("Content-Type")) == len(reply.headers.getlist("Content-Length")) == 1
 
 
-def test_a_page_loads_nothing_from_elsewhere_and_is_in_no_frame(application: Flask) -> None:
+def test_a_page_must_not_load_from_other_hosts_or_be_framed(application: Flask) -> None:
     @application.get("/page")
     def page() -> str:
         return "<p>page</p>"
@@ -64,7 +64,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_is_in_no_frame(application: Fla
     assert reply.text == "<p>page</p>"
 
 
-def test_a_head_is_a_get_without_its_body(client: FlaskClient) -> None:
+def test_head_is_get_without_the_body(client: FlaskClient) -> None:
     get, head = client.get("/version"), client.head("/version")
 
     assert head.status_code == 200
@@ -72,26 +72,26 @@ def test_a_head_is_a_get_without_its_body(client: FlaskClient) -> None:
     assert head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
-def test_the_log_is_quiet_for_probes(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
+def test_probes_are_not_logged(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert client.get(path).status_code == client.head(path).status_code == 200
 
-    assert lines(capfd) == []
+    assert read_log(capfd) == []
 
 
-def test_the_path_in_the_log_is_bounded(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_long_path_is_cut_off_in_the_log(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
     client.get("/" + "x" * 3_000)
 
-    [line] = lines(capfd)
+    [line] = read_log(capfd)
     assert line["path"] == "/" + "x" * 199
 
 
-def test_the_log_has_no_query(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_query_is_not_logged(client: FlaskClient, capfd: pytest.CaptureFixture[str]) -> None:
     client.get("/version?key=secret", headers={"Referer": "http://localhost/?key=secret"})
 
-    said = capfd.readouterr().out
-    assert json.loads(said)["path"] == "/version"
-    assert "secret" not in said
+    output = capfd.readouterr().out
+    assert json.loads(output)["path"] == "/version"
+    assert "secret" not in output
 
 
 @pytest.mark.parametrize(
@@ -103,22 +103,22 @@ def test_the_log_has_no_query(client: FlaskClient, capfd: pytest.CaptureFixture[
         ({"access_log": False}, []),
     ],
 )
-def test_the_log_can_be_turned_down(
+def test_the_log_level_and_the_access_log_can_be_set(
     settings: dict[str, Any], levels: list[str], predictor: Predictor, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    client = client_of(predictor, **settings)
+    client = make_client(predictor, **settings)
     client.get("/version")
     client.get("/nowhere")
 
-    assert [line["level"] for line in lines(capfd)] == levels
+    assert [line["level"] for line in read_log(capfd)] == levels
 
 
 @pytest.mark.parametrize("header", [None, "Bearer another-key-entirely", f"Basic {KEY}"])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/predict"), ("GET", "/version"), ("GET", "/nowhere")])
-def test_without_a_key_everything_but_probes_is_a_401(
+def test_without_a_key_everything_except_probes_is_a_401(
     method: str, path: str, header: str | None, predictor: Predictor
 ) -> None:
-    client = client_of(predictor, api_keys=(DIGEST,))
+    client = make_client(predictor, api_keys=(DIGEST,))
 
     reply = client.open(path, method=method, headers={"Authorization": header} if header else {})
 
@@ -146,23 +146,23 @@ def test_exactly_the_probes_of_every_protocol_need_no_key(predictor: Predictor) 
 
 
 @pytest.mark.parametrize("source", ["api_keys", "api_keys_file"])
-def test_either_source_of_keys_closes_the_door(source: str, predictor: Predictor, row: dict[str, object]) -> None:
-    client = client_of(predictor, **{source: (DIGEST,)})
+def test_keys_from_either_setting_are_required(source: str, predictor: Predictor, row: dict[str, object]) -> None:
+    client = make_client(predictor, **{source: (DIGEST,)})
     authorized = {"Authorization": f"Bearer {KEY}"}
 
     assert client.post("/predict", json={"features": row}).status_code == 401
     assert client.post("/predict", json={"features": row}, headers=authorized).status_code == 200
 
 
-def test_who_has_no_key_learns_nothing_else_and_is_counted(predictor: Predictor) -> None:
-    client = client_of(predictor, api_keys=(DIGEST,))
+def test_a_request_without_a_key_gets_only_a_401_and_is_counted(predictor: Predictor) -> None:
+    client = make_client(predictor, api_keys=(DIGEST,))
 
     assert client.get("/version", headers={"Accept": "text/html"}).status_code == 401
     assert 'http_requests_total{method="GET",route="/version",status="401"} 1' in client.get("/metrics").text
 
 
-def test_with_one_of_the_keys_it_answers(predictor: Predictor, row: dict[str, object]) -> None:
-    client = client_of(predictor, api_keys=(bytes(32),), api_keys_file=(DIGEST,))
+def test_any_of_the_keys_is_accepted(predictor: Predictor, row: dict[str, object]) -> None:
+    client = make_client(predictor, api_keys=(bytes(32),), api_keys_file=(DIGEST,))
     authorized = {"Authorization": f"Bearer {KEY}"}
 
     assert client.post("/predict", json={"features": row}, headers=authorized).status_code == 200
@@ -170,7 +170,7 @@ def test_with_one_of_the_keys_it_answers(predictor: Predictor, row: dict[str, ob
 
 
 def test_probes_need_no_key(predictor: Predictor) -> None:
-    client = client_of(predictor, api_keys=(DIGEST,))
+    client = make_client(predictor, api_keys=(DIGEST,))
 
     for path in ("/healthz", "/readyz", "/metrics"):
         assert client.get(path).status_code == client.head(path).status_code == 200
@@ -193,30 +193,30 @@ def test_probes_need_no_key(predictor: Predictor) -> None:
         ("nonsense", 406),
     ],
 )
-def test_an_accept_header_that_excludes_json(accept: str, status: int, client: FlaskClient) -> None:
+def test_an_accept_header_that_excludes_json_is_a_406(accept: str, status: int, client: FlaskClient) -> None:
     reply = client.get("/version", headers={"Accept": accept})
 
     assert reply.status_code == status
     assert status == 200 or reply.content_type == "application/problem+json"
 
 
-def test_other_origins_get_nothing_unless_they_are_named(client: FlaskClient) -> None:
+def test_without_the_setting_other_origins_are_not_allowed(client: FlaskClient) -> None:
     reply = client.get("/version", headers={"Origin": "https://a.example"})
 
     assert not [name for name, _ in reply.headers if name.startswith("Access-Control")]
 
 
-def preflight(client: FlaskClient, origin: str) -> dict[str, str]:
+def send_preflight(client: FlaskClient, origin: str) -> dict[str, str]:
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     reply = client.options("/predict", headers=headers)
     assert reply.status_code == 204
     return dict(reply.headers)
 
 
-def test_a_named_origin_is_let_in_before_it_shows_a_key(predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
+def test_a_preflight_from_an_allowed_origin_needs_no_key(predictor: Predictor) -> None:
+    client = make_client(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
 
-    named, other = preflight(client, "https://a.example"), preflight(client, "https://b.example")
+    named, other = send_preflight(client, "https://a.example"), send_preflight(client, "https://b.example")
     answer = client.get("/version", headers={"Origin": "https://a.example", "Authorization": f"Bearer {KEY}"})
 
     assert named["Access-Control-Allow-Origin"] == "https://a.example"
@@ -229,14 +229,14 @@ def test_a_named_origin_is_let_in_before_it_shows_a_key(predictor: Predictor) ->
 
 
 @pytest.mark.parametrize("origins", [("*",), ("https://a.example", "*")])
-def test_a_star_lets_every_origin_in(origins: tuple[str, ...], predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=origins)
+def test_a_star_allows_every_origin(origins: tuple[str, ...], predictor: Predictor) -> None:
+    client = make_client(predictor, cors_origins=origins)
 
-    assert preflight(client, "https://b.example")["Access-Control-Allow-Origin"] == "*"
+    assert send_preflight(client, "https://b.example")["Access-Control-Allow-Origin"] == "*"
 
 
-def test_a_page_can_read_why_it_was_refused(predictor: Predictor) -> None:
-    client = client_of(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
+def test_a_page_of_an_allowed_origin_can_read_errors(predictor: Predictor) -> None:
+    client = make_client(predictor, cors_origins=("https://a.example",), api_keys=(DIGEST,))
 
     reply = client.get("/version", headers={"Origin": "https://a.example"})
 
@@ -251,20 +251,20 @@ def test_a_page_can_read_why_it_was_refused(predictor: Predictor) -> None:
         ("POST", {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}, 415),
     ],
 )
-def test_only_an_options_that_asks_for_a_method_is_a_preflight(
+def test_only_an_options_request_for_a_method_is_a_preflight(
     method: str, headers: dict[str, str], status: int, predictor: Predictor
 ) -> None:
-    client = client_of(predictor, cors_origins=("https://a.example",))
+    client = make_client(predictor, cors_origins=("https://a.example",))
 
     assert client.open("/predict", method=method, headers=headers).status_code == status
 
 
-def test_what_a_worker_leaves_undone_goes_with_its_slot(predictor: Predictor) -> None:
-    door = cast("Door", create_app(replace(Settings(), access_log=False), predictor, Drain()).wsgi_app)
-    slot = door.meter.claim()
+def test_unfinished_requests_of_a_dead_worker_are_not_in_flight(predictor: Predictor) -> None:
+    middleware = cast("Middleware", create_app(replace(Settings(), access_log=False), predictor, Drain()).wsgi_app)
+    slot = middleware.meter.claim()
 
-    door.begin(slot)
-    door.meter.enter()  # and it dies
-    door.meter.release(slot)
+    middleware.start_worker(slot)
+    middleware.meter.enter()  # and the worker dies
+    middleware.meter.release(slot)
 
-    assert "http_requests_in_flight 0" in [*door.meter.exposition()]
+    assert "http_requests_in_flight 0" in [*middleware.meter.expose()]

@@ -1,4 +1,4 @@
-"""Which requests can be answered where they are noticed, without a thread of their own."""
+"""Which requests the worker can answer in its main loop, without a thread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import termios
 
 _PEEKED_BYTES = 8192
 _NOTHING = bytes(4)
-# A body's length; empty where it is chunked, or where the length is nothing that could have arrived.
+# The length of a body; empty if the body is chunked, or if its length is nothing that fits into the peeked bytes.
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding):[ \t]*(\d{1,9}(?=[ \t]*\r\n))?", re.IGNORECASE)
 
 
-def is_prompt(connection: socket.socket) -> bool:
-    """Whether a whole small POST waits in a socket whose client has taken in everything sent to it so far.
+def has_small_request(connection: socket.socket) -> bool:
+    """Whether a complete small POST waits in a socket whose client has received everything sent to it so far.
 
-    The request is left where it is, for gunicorn to parse as ever.
+    The request stays in the socket, for gunicorn to parse as usual.
     """
     try:
         data = connection.recv(_PEEKED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)

@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out, whatever it asks for."""
+"""What every request passes, whichever route it is for: keys, negotiation, CORS, metrics, log, headers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import NotAcceptable, Unauthorized
 
 from app import problem
-from app.accept import admits
+from app.api_keys import ApiKeys
 from app.cors import Cors
-from app.keys import Keys
 from app.log import RequestLog
-from app.request_id import request_id
+from app.negotiation import is_acceptable
+from app.request_id import choose_request_id
 from app.route import Reply, Route
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-# Answers are made for one question and are what they say; browsers take neither for something else.
+# A response belongs to one request, and its content type is right: browsers must not cache it, or guess another.
 _NO_STORE = ("Cache-Control", "no-store")
 _NO_SNIFF = ("X-Content-Type-Options", "nosniff")
-# Pages bring their own scripts and styles, load nothing from elsewhere, and appear in no other page's frame.
+# Pages load only the service's own scripts and styles, and no other page may frame them.
 _PAGE = (
     (
         "Content-Security-Policy",
@@ -45,7 +45,7 @@ _PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A route, its number in the metrics, and its refusals, made at start."""
+    """A route, its series in the metrics, and the replies made at start for requests that it does not get."""
 
     route: Route
     series: int
@@ -53,30 +53,30 @@ class _Entry:
     not_acceptable: Reply
 
 
-class Door:
-    """WSGI middleware: names, admits, counts and logs each request, and answers routes before Flask's dispatch.
+class Middleware:
+    """WSGI middleware (PEP 3333) that answers the service's routes itself, in front of Flask's dispatch.
 
-    That dispatch costs more than a prediction. Flask knows the same routes and takes what is left, such as other
-    methods and unknown paths.
+    That dispatch costs more than a prediction. Flask knows the same routes and gets the rest, such as other methods
+    and unknown paths.
     """
 
     def __init__(self, application: WSGIApplication, routes: Iterable[Route], meter: Meter, settings: Settings) -> None:
-        def entry(route: Route) -> _Entry:
-            unauthorized = route.refuse(Unauthorized("Send one of the service's API keys: Authorization: Bearer KEY."))
-            acceptable = " or ".join(route.offers)
+        def make_entry(route: Route) -> _Entry:
+            unauthorized = route.handle_error(Unauthorized("Send one of the API keys: Authorization: Bearer KEY."))
+            offers = " or ".join(route.offers)
             return _Entry(
                 route,
-                meter.series(route.method, route.path),
+                meter.find_series(route.method, route.path),
                 replace(unauthorized, headers=(*unauthorized.headers, ("WWW-Authenticate", "Bearer"))),
-                route.refuse(NotAcceptable(f"The answer is {acceptable}, which the Accept header excludes.")),
+                route.handle_error(NotAcceptable(f"The Accept header excludes {offers}: accept it.")),
             )
 
-        self._entries = {(route.method, route.path): entry(route) for route in routes}
-        # A HEAD is a GET whose body stays here (RFC 9110, section 9.3.2).
+        self._entries = {(route.method, route.path): make_entry(route) for route in routes}
+        # A HEAD is a GET whose body is not sent (RFC 9110, section 9.3.2).
         self._entries |= {("HEAD", path): entry for (method, path), entry in self._entries.items() if method == "GET"}
-        self._stranger = entry(Route("", "", _whole(application), problem.refuse))
+        self._unmatched = make_entry(Route("", "", _collect(application), problem.handle_error))
         self.meter = meter
-        self._keys = Keys(settings.all_api_keys) if settings.all_api_keys else None
+        self._keys = ApiKeys(settings.all_api_keys) if settings.all_api_keys else None
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
         self._log = RequestLog(settings.log_level) if settings.access_log else None
 
@@ -84,64 +84,64 @@ class Door:
         """Answer one request (PEP 3333)."""
         began = time.perf_counter_ns()
         self.meter.enter()
-        identity = request_id(environ)
+        request_id = choose_request_id(environ)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        entry = self._entries.get((method, path), self._stranger)
-        reply = self._admit(entry, environ) or entry.route(environ)
+        entry = self._entries.get((method, path), self._unmatched)
+        reply = self._answer_early(entry, environ) or entry.route(environ)
         body, content_type = reply.body, reply.content_type
         taken = time.perf_counter_ns() - began
-        # Before the answer goes out: a client that has it finds itself in the metrics.
+        # Before the response is sent: a client that has it finds itself in the metrics.
         self.meter.leave(entry.series, reply.status, taken, reply.rows)
         if self._log and not entry.route.probe:
-            self._log(identity, method, path, reply.status, taken, reply.rows, len(body))
+            self._log(request_id, method, path, reply.status, taken, reply.rows, len(body))
         headers = [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
-            ("X-Request-ID", identity),
+            ("X-Request-ID", request_id),
             _NO_STORE,
             _NO_SNIFF,
             *reply.headers,
         ]
         if self._cors:
-            headers += self._cors.headers(environ)
+            headers += self._cors.make_headers(environ)
         if content_type.startswith("text/html"):
             headers += _PAGE
         start_response(STATUS_LINES[reply.status], headers)
         return () if method == "HEAD" else (body,)
 
-    def begin(self, slot: int) -> None:
-        """Begin as a worker that has just been forked, counting in its slot of the meter."""
+    def start_worker(self, slot: int) -> None:
+        """Start in a worker that has just been forked, counting in its slot of the meter."""
         self.meter.use(slot)
         if self._log:
-            self._log.gather()
+            self._log.start_batching()
 
-    def end(self) -> None:
-        """End as a worker: log what is not logged yet."""
+    def stop_worker(self) -> None:
+        """Write the log lines that a worker has left when it ends."""
         if self._log:
             self._log.flush()
 
-    def misunderstood(self, reply: Reply) -> str:
-        """Count and log an answer to what was no HTTP request, and give it its id."""
-        identity = request_id({})
+    def record_malformed(self, reply: Reply) -> str:
+        """Count and log the reply to bytes that are not an HTTP request; return its request id."""
+        request_id = choose_request_id({})
         self.meter.enter()
-        self.meter.leave(self._stranger.series, reply.status, 0, 0)
+        self.meter.leave(self._unmatched.series, reply.status, 0, 0)
         if self._log:
-            self._log(identity, "", "", reply.status, 0, 0, len(reply.body))
-        return identity
+            self._log(request_id, "", "", reply.status, 0, 0, len(reply.body))
+        return request_id
 
-    def _admit(self, entry: _Entry, environ: Environ) -> Reply | None:
-        """Give the answer to a request that does not get as far as its route."""
-        if self._cors and (preflight := self._cors.preflight(environ)):
+    def _answer_early(self, entry: _Entry, environ: Environ) -> Reply | None:
+        """Answer a request that must not reach its route; None for all others."""
+        if self._cors and (preflight := self._cors.answer_preflight(environ)):
             return preflight
         if self._keys and not entry.route.probe and not self._keys.admit(environ.get("HTTP_AUTHORIZATION", "")):
             return entry.unauthorized
-        if entry.route.offers and not admits(environ.get("HTTP_ACCEPT", ""), entry.route.offers):
+        if entry.route.offers and not is_acceptable(environ.get("HTTP_ACCEPT", ""), entry.route.offers):
             return entry.not_acceptable
         return None
 
 
-def _whole(application: WSGIApplication) -> Callable[[Environ], Reply]:
-    """Make a route's answer of a WSGI application."""
+def _collect(application: WSGIApplication) -> Callable[[Environ], Reply]:
+    """Make the `answer` of a route that collects the response of a WSGI application."""
 
     def answer(environ: Environ) -> Reply:
         started: list[tuple[str, list[tuple[str, str]]]] = []

@@ -29,7 +29,7 @@ def prices(card: Card) -> Any:
     return pytest.approx([golden.prediction for golden in card.golden], rel=1e-9)
 
 
-def table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None = None) -> str:
+def write_table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None = None) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names or list(rows[0]))
     if header:
@@ -38,7 +38,7 @@ def table(rows: list[dict[str, Any]], *, header: bool, names: list[str] | None =
     return text.getvalue()
 
 
-def message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -> str:
+def read_message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -> str:
     assert (reply.status_code, reply.content_type) == (status, "application/json")
     assert reply.json
     assert list(reply.json) == ["error_code", "message"]
@@ -47,7 +47,7 @@ def message(reply: TestResponse, status: int = 400, code: str = "BAD_REQUEST") -
     return str(reply.json["message"])
 
 
-def test_every_form_of_json(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+def test_every_form_of_json_is_predicted(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
     names = list(rows[0])
     values = [list(row.values()) for row in rows]
     turned = names[::-1]
@@ -67,50 +67,52 @@ def test_every_form_of_json(client: FlaskClient, rows: list[dict[str, Any]], pri
         assert client.post("/invocations", json=form).json == {"predictions": prices}, form
 
 
-def test_inputs_may_be_one_row(client: FlaskClient, rows: list[dict[str, Any]], card: Card) -> None:
+def test_inputs_can_be_one_row(client: FlaskClient, rows: list[dict[str, Any]], card: Card) -> None:
     reply = client.post("/invocations", json={"inputs": rows[0]})
 
     assert reply.json == {"predictions": [pytest.approx(card.golden[0].prediction, rel=1e-9)]}
 
 
-def test_nan_is_missing_as_pandas_writes_it(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+def test_the_nan_of_pandas_is_a_missing_value(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
     body = json.dumps({"dataframe_records": rows}).replace("null", "NaN")
 
     assert "NaN" in body
     assert client.post("/invocations", data=body, headers=JSON).json == {"predictions": prices}
 
 
-def test_csv_with_a_header_in_any_order(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
-    body = table(rows, header=True, names=list(rows[0])[::-1])
+def test_csv_with_a_header_can_have_any_order(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+    body = write_table(rows, header=True, names=list(rows[0])[::-1])
 
     reply = client.post("/invocations", data="\ufeff" + body, content_type="text/csv; charset=utf-8")
 
     assert reply.json == {"predictions": prices}
 
 
-def test_csv_without_a_header_and_back(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
-    reply = client.post("/invocations", data=table(rows, header=False), headers={**CSV, "Accept": "text/csv"})
+def test_csv_needs_no_header_and_can_be_returned(client: FlaskClient, rows: list[dict[str, Any]], prices: Any) -> None:
+    reply = client.post("/invocations", data=write_table(rows, header=False), headers={**CSV, "Accept": "text/csv"})
 
     assert reply.content_type == "text/csv; charset=utf-8"
     assert [float(line) for line in reply.text.splitlines()] == prices
 
 
-def test_ping_and_health(client: FlaskClient, drain: Drain, rows: list[dict[str, Any]]) -> None:
+def test_ping_and_health_are_ready_until_the_drain(
+    client: FlaskClient, drain: Drain, rows: list[dict[str, Any]]
+) -> None:
     for path in ("/ping", "/health"):
         assert client.get(path).data == b"\n"
 
     drain.start()
 
     for path in ("/ping", "/health"):
-        message(client.get(path), 503, "TEMPORARILY_UNAVAILABLE")
+        read_message(client.get(path), 503, "TEMPORARILY_UNAVAILABLE")
     assert client.post("/invocations", json={"inputs": rows}).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({}, "exactly one of dataframe_split, dataframe_records, instances, inputs; it has none"),
-        ({"inputs": [], "instances": []}, "it has instances and inputs"),
+        ({}, "has no rows: send exactly one of dataframe_split, dataframe_records, instances, inputs"),
+        ({"inputs": [], "instances": []}, "The body has instances and inputs: send exactly one"),
         ({"inputs": []}, "found no rows"),
         ({"inputs": 3}, "Expected `object | array`"),
         ({"inputs": {}}, "found nothing, wanted one of"),
@@ -118,13 +120,13 @@ def test_ping_and_health(client: FlaskClient, drain: Drain, rows: list[dict[str,
         ({"inputs": {"area": [1], "rooms": [1, 2]}}, "lists of one length"),
         ({"dataframe_records": [3]}, "Expected `object`"),
         ({"dataframe_split": {"columns": ["area"], "data": [[1, 2]]}}, "row 0: found a list of 2 values, wanted 1"),
-        ({"dataframe_split": {"columns": ["area", "area"], "data": [[1, 2]]}}, "a name that comes twice"),
+        ({"dataframe_split": {"columns": ["area", "area"], "data": [[1, 2]]}}, "Two columns have the same name"),
         ({"dataframe_split": {"columns": ["\ud800"], "data": [[1]]}}, '"?": found an unknown name'),
         ({"instances": [[float("inf")] * 10]}, "found Infinity"),
     ],
 )
-def test_what_is_wrong_with_json_is_said(client: FlaskClient, document: object, words: str) -> None:
-    assert words in message(client.post("/invocations", data=json.dumps(document), headers=JSON))
+def test_an_error_in_json_is_named(client: FlaskClient, document: object, words: str) -> None:
+    assert words in read_message(client.post("/invocations", data=json.dumps(document), headers=JSON))
 
 
 @pytest.mark.parametrize(
@@ -137,44 +139,44 @@ def test_what_is_wrong_with_json_is_said(client: FlaskClient, document: object, 
         (b"a\x00b", "row 0: found a list of 1"),
         (b"area,rooms\n1", "row 0: found a list of 1 values, wanted 2"),
         (b"area,garage\n80,1", '"garage": found an unknown name'),
-        (b"area,area\n80,1", "a name that comes twice"),
+        (b"area,area\n80,1", "Two columns have the same name"),
         (b"area,rooms\nlarge,1_0", '"area": found "large"'),
         (b"area,rooms\n80,1_0", '"rooms": found "1_0"'),
         (b"area,rooms\ninf,1", '"area": found Infinity'),
         (b"area,rooms\n80,\n", '"rooms": found null'),
     ],
 )
-def test_what_is_wrong_with_csv_is_said(client: FlaskClient, body: bytes, words: str) -> None:
-    assert words in message(client.post("/invocations", data=body, headers=CSV))
+def test_an_error_in_csv_is_named(client: FlaskClient, body: bytes, words: str) -> None:
+    assert words in read_message(client.post("/invocations", data=body, headers=CSV))
 
 
-def test_a_field_longer_than_the_csv_module_takes(
+def test_a_field_too_long_for_the_csv_module_is_an_error(
     client: FlaskClient,
 ) -> None:
     limit = csv.field_size_limit(100)
     try:
-        assert "field larger" in message(client.post("/invocations", data=b"x" * 101, headers=CSV))
+        assert "field larger" in read_message(client.post("/invocations", data=b"x" * 101, headers=CSV))
     finally:
         csv.field_size_limit(limit)
 
 
-def test_another_content_type(client: FlaskClient) -> None:
+def test_another_content_type_is_a_415(client: FlaskClient) -> None:
     for headers in ({}, {"Content-Type": "application/vnd.apache.parquet"}):
-        text = message(client.post("/invocations", data=b"{}", headers=headers), 415)
-        assert "application/json or text/csv" in text
+        text = read_message(client.post("/invocations", data=b"{}", headers=headers), 415)
+        assert "send application/json or text/csv" in text
 
 
-def test_a_cell_without_end_is_not_csv(settings: Settings, predictor: Predictor, drain: Drain) -> None:
+def test_an_endless_cell_is_not_csv(settings: Settings, predictor: Predictor, drain: Drain) -> None:
     client = create_app(replace(settings, max_body_bytes=1_000_000), predictor, drain).test_client()
 
-    assert "not CSV" in message(client.post("/invocations", data=b"x" * 200_000, headers=CSV))
+    assert "not CSV" in read_message(client.post("/invocations", data=b"x" * 200_000, headers=CSV))
 
 
-def test_limits(client: FlaskClient) -> None:
-    message(client.post("/invocations", json={"inputs": [[]] * 101}), 413)
-    message(client.post("/invocations", data=b"x" * 20_001, headers=CSV), 413)
+def test_more_rows_or_bytes_than_the_limit_are_a_413(client: FlaskClient) -> None:
+    read_message(client.post("/invocations", json={"inputs": [[]] * 101}), 413)
+    read_message(client.post("/invocations", data=b"x" * 20_001, headers=CSV), 413)
 
 
-def test_other_methods_and_paths_below(client: FlaskClient) -> None:
-    message(client.get("/invocations"), 405)
-    message(client.post("/invocations/house-price", json={}), 404, "ENDPOINT_NOT_FOUND")
+def test_unknown_methods_and_paths_have_the_shape_of_the_protocol(client: FlaskClient) -> None:
+    read_message(client.get("/invocations"), 405)
+    read_message(client.post("/invocations/house-price", json={}), 404, "ENDPOINT_NOT_FOUND")

@@ -1,4 +1,4 @@
-"""API keys: who may ask, by `Authorization: Bearer KEY` (RFC 6750)."""
+"""API keys: who may send requests, by `Authorization: Bearer KEY` (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 
 class KeyFormatError(ValueError):
-    """A key that no client could send, or that is too short; the message does not show it."""
+    """A key that no client can send, or that is too short; the message does not show it."""
 
 
-def digests(text: str) -> tuple[bytes, ...]:
-    """Give the sha256 digests of the keys in `text`, separated by commas or white space, `#` starts a comment.
+def digest_keys(text: str) -> tuple[bytes, ...]:
+    """Return the SHA-256 digests of the keys in `text`: separated by commas or white space, `#` starts a comment.
 
-    A key may be written as `sha256:` and its digest in hexadecimal. Raises KeyFormatError; no key at all is one too.
+    A key can be written as `sha256:` and its digest in hexadecimal. Raises KeyFormatError, also if there is no key.
     """
     words = [word for line in text.splitlines() for word in re.split(r"[\s,]+", line.partition("#")[0]) if word]
     if not words:
-        raise KeyFormatError("there is no key in it")
+        raise KeyFormatError("it contains no key")
     return tuple(_digest(number, word) for number, word in enumerate(words, 1))
 
 
@@ -40,18 +40,18 @@ def _digest(number: int, word: str) -> bytes:
     return hashlib.sha256(word.encode()).digest()
 
 
-class Keys:
-    """The keys that are let in, each known by its digest only."""
+class ApiKeys:
+    """The accepted keys, stored only as digests."""
 
     def __init__(self, digests: Iterable[bytes]) -> None:
         self._digests = tuple(digests)
 
     def __bool__(self) -> bool:
-        """Whether any key is asked for."""
+        """Whether a key is required."""
         return bool(self._digests)
 
     def admit(self, authorization: str) -> bool:
-        """Whether an Authorization header carries one of the keys; takes as long for each of them."""
+        """Whether an Authorization header carries one of the keys; takes the same time for every key."""
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return False
