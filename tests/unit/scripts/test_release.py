@@ -25,7 +25,6 @@ VERSIONS = ["1.0.0", "1.0", "1", "latest"]
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
-    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
     for name in ("RECORD", "NOTES", "BILL", "PROVENANCE"):
         monkeypatch.setattr(release, name, tmp_path / "build" / getattr(release, name).relative_to(BUILD))
     monkeypatch.setattr(source, "version", lambda: Version("1.0.0"))
