@@ -31,5 +31,5 @@ def resolve(*options: str, into: Path, upgrade: bool) -> None:
     output(
         str(TOOLS / "uv"), "pip", "compile", *options, *(["--upgrade"] if upgrade else []), "--output-file", str(into),
         "--universal", "--generate-hashes", "--no-annotate", "--no-emit-find-links", "--quiet",
-        "--custom-compile-command", "./ship lock",
+        "--custom-compile-command", "./ship lock", "--system-certs",
     )  # fmt: skip

@@ -3,11 +3,12 @@
 Only what is committed counts: the history of these files is the audit log. `record_file` has their format.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 
 from scripts import ROOT, git
 from scripts.environments.record_file import Fields, parse, taken_back, with_release
@@ -191,10 +192,11 @@ def _write(path: Path, content: bytes) -> None:
     """Replace the file at `path` at once: a reader sees the old content or the new one, never a mixture."""
     new = None
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-            new.write(content)
-        shutil.copymode(path, new.name)
-        Path(new.name).replace(path)
+        descriptor, new = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        shutil.copymode(path, new)
+        Path(new).replace(path)
     except OSError as failed:
         where = path.relative_to(ROOT)
         raise Failure(
@@ -202,4 +204,4 @@ def _write(path: Path, content: bytes) -> None:
         ) from failed
     finally:
         if new:
-            Path(new.name).unlink(missing_ok=True)
+            Path(new).unlink(missing_ok=True)

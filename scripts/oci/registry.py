@@ -74,15 +74,16 @@ def digest(reference: Reference, *, may_be_new: bool = False) -> Digest | None:
 
 
 def tags(repository: Repository) -> list[Tag]:
-    """Return every tag of `repository`; names that the OCI specification does not allow are passed over.
+    """Return every tag of `repository`.
 
-    Raises Failure when the registry gives no list: there is one as soon as there is a tag.
+    Raises Failure when the registry gives no list: there is one as soon as there is a tag. A list with a name that the
+    OCI specification does not allow is refused here, as skopeo itself does in newer releases.
     """
     done = _skopeo("list-tags", *_tls("", repository), "--", f"docker://{repository}", limit=_limit(repository))
     if done.returncode:
         raise _refused("gives no list of the tags of", repository, done)
-    listed = document(done.stdout, _Listed, f"the list of the tags of {repository}")
-    return [Tag(found) for found in listed.tags if Tag.matches(found)]
+    what = f"the list of the tags of {repository}"
+    return [Tag.of(found, what) for found in document(done.stdout, _Listed, what).tags]
 
 
 def push(layout: Path, reference: Reference) -> None:
@@ -210,7 +211,7 @@ def _remedy(host: str, said: str) -> str:
     if re.search(rf"pinging container registry {re.escape(host)}: .*connection refused", said):
         ours = "; those that ./ship made: docker start shipshape-docker-hub shipshape-ghcr" if is_local(host) else ""
         return f"start {host}, or mend its name{ours}"
-    if re.search(r"unauthorized|: (errors: )?denied\b|status code from registry 40[13]", said):
+    if re.search(r"unauthorized|authentication required|: (errors: )?denied\b|status code from registry 40[13]", said):
         return f"docker login {host}, as somebody who may read and write there"
     if FAULT.search(said) or re.search(r"toomanyrequests|(HTTP status:|status code from registry) 429", said):
         return f"try again later: the fault is on the side of {host}"

@@ -49,9 +49,18 @@ def example(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is printed is as wide as in a log, however narrow the terminal is that the tests are started from."""
+def away_from_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test runs on GitHub, wherever it runs, unless it says so itself."""
+    for variable in [name for name in os.environ if name.startswith("GITHUB_")]:
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed is as in a log, whatever the terminal is like that the tests are started from."""
     monkeypatch.setattr(console.console, "width", 160)
+    # rich looks for a terminal once, and pytest may import this before it captures what is printed.
+    monkeypatch.setattr(console.console, "_color_system", None)
 
 
 @pytest.fixture

@@ -63,8 +63,7 @@ def test_ignored_files_change_nothing(root: Path) -> None:
         (None, ""),
     ],
 )
-def test_where_the_project_lives(root: Path, monkeypatch: pytest.MonkeyPatch, origin: str | None, home: str) -> None:
-    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+def test_where_the_project_lives(root: Path, origin: str | None, home: str) -> None:
     if origin:
         subprocess.run(["git", "remote", "add", "origin", origin], cwd=root, check=True)
 

@@ -1,7 +1,10 @@
 """What holds for the workflows together: which jobs may be skipped, who gets a secret, what is handed on."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -19,6 +22,9 @@ CALLED = "./.github/workflows/"
 
 def load(text: str) -> dict[str, Any]:
     return dict(YAML(typ="safe").load(text))
+
+
+RECIPE = ROOT / "docs/workflows.md"
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +206,26 @@ def test_what_can_be_promoted_by_hand_is_every_environment(workflows: Workflows)
     options = workflows["promote.yml"]["on"]["workflow_dispatch"]["inputs"]["environment"]["options"]
 
     assert tuple(options) == ENVIRONMENTS
+
+
+def test_the_recipe_for_act_leaves_out_actions_that_are_used() -> None:
+    used = "".join(path.read_text() for path in ROOT.glob(".github/**/*.yml"))
+    left_out = re.findall(r"\$\(pin ([\w./-]+)\)", RECIPE.read_text())
+
+    assert left_out
+    assert [action for action in left_out if not re.search(rf"uses: {action}@[0-9a-f]{{40}} ", used)] == []
+
+
+def test_the_recipe_for_act_takes_out_what_act_does_not_know(workflows: Workflows, tmp_path: Path) -> None:
+    """A sed that finds nothing says nothing."""
+    found = re.search(r"^sed -i '(.+)' \.github/workflows/\*\.yml$", RECIPE.read_text(), re.MULTILINE)
+    assert found
+    for name in workflows:
+        shutil.copy(ROOT / ".github/workflows" / name, tmp_path)
+    subprocess.run(["sed", "-i", found[1], *map(str, tmp_path.iterdir())], check=True)
+    left = {path.name: load(path.read_text()) for path in tmp_path.iterdir()}
+
+    for text in ("queue", "deployment", ",linux/arm64"):
+        assert text in str(workflows), f"{text} is gone, and the recipe need not take it out"
+    for text in ("queue", "deployment", ",linux/arm64"):
+        assert text not in str(left)

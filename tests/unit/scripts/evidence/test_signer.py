@@ -17,7 +17,7 @@ CALLER = Caller(f"{HOME}@refs/heads/main")
 WORKFLOW = Workflow(Identity(f"{HOME}/.github/workflows/publish.yml@refs/heads/main"), CALLER)
 VARIABLES = (
     "COSIGN_KEY", "COSIGN_PUBLIC_KEY", "COSIGN_IDENTITY", "COSIGN_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_URL",
-    "GITHUB_REF", "SHIP_CALLER", "SHIP_OIDC_ISSUER", "SHIP_TRUSTED_ROOT", "SHIP_SIGNING_CONFIG",
+    "SHIP_CALLER", "SHIP_OIDC_ISSUER", "SHIP_TRUSTED_ROOT", "SHIP_SIGNING_CONFIG",
 )  # fmt: skip
 LOCAL = [*map(Repository, ["localhost:5001/house-price", "127.0.0.1:5002/house-price"])]
 

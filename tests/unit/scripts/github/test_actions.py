@@ -9,12 +9,6 @@ from scripts.errors import Failure
 from scripts.github import actions
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_EVENT_PATH"):
-        monkeypatch.delenv(variable, raising=False)
-
-
 def event(monkeypatch: pytest.MonkeyPatch, path: Path, content: str) -> None:
     path.write_text(content)
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(path))

@@ -30,7 +30,6 @@ VERSIONS = ["1.0.0", "1.0", "1", "latest"]
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
-    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
     monkeypatch.setattr(artifacts, "BUILD", tmp_path / "build")
     for name in ("NOTES", "RELEASED_SBOM", "PROVENANCE"):
         monkeypatch.setattr(release, name, tmp_path / "build" / getattr(artifacts, name).relative_to(BUILD))

@@ -25,7 +25,7 @@ done
 @pytest.fixture
 def hub(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """What stands for the repository on GitHub: bare, and where `repository` is from."""
-    for variable in ("SHIP_DEPLOY_KEY", "GH_TOKEN", "GITHUB_ACTIONS", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
+    for variable in ("SHIP_DEPLOY_KEY", "GH_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(submitting, "ROOT", repository.path)
     hub = Repository(tmp_path / "me" / "x.git")
