@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -293,3 +294,31 @@ def test_a_development_container_starts_from_the_pinned_base() -> None:
 
     assert pinned
     assert container["image"] == pinned[1]
+
+
+def asked_of_gh(step: dict[str, Any], answer: str, folder: Path) -> list[str]:
+    """Run a step with a `gh` that answers as the shell commands `answer` do; return the words of each call to it."""
+    (folder / "gh").write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\n{answer}\n')
+    (folder / "gh").chmod(0o755)
+    environment = {name: name.lower() for name in (*step.get("env", {}), "GITHUB_REF_NAME", "GH_REPO")}
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-e", "-c", step["run"]], env={**environment, "PATH": path}, check=True, capture_output=True
+    )
+    return (folder / "asked").read_text().splitlines()
+
+
+def test_a_release_page_is_made_once(workflows: Workflows, tmp_path: Path) -> None:
+    """The API knows a published release by its tag, and no draft."""
+    step = workflows["release.yml"]["jobs"]["page"]["steps"][-1]
+
+    published = asked_of_gh(step, "exit 0", tmp_path)
+    assert published == ["api --silent repos/gh_repo/releases/tags/github_ref_name"]
+    assert asked_of_gh(step, '[ "$1" != api ]', tmp_path)[2].startswith("release create github_ref_name ")
+
+
+def test_an_issue_is_opened_unless_it_is_open(workflows: Workflows, tmp_path: Path) -> None:
+    step = workflows["reproduce.yml"]["jobs"]["report"]["steps"][-1]
+
+    assert len(asked_of_gh(step, "echo 7 OPEN title", tmp_path)) == 1
+    assert asked_of_gh(step, ":", tmp_path)[2] == "issue create --title title --body body"
