@@ -28,7 +28,7 @@ SECTIONS = {
     "Ship it": ("setup", "build", "scan", "publish", "release"),
     "Check it": ("test", "lint", "unit", "integration", "verify", "reproduce", "mutate", "bench"),
     "Run it": ("up", "down", "promote", "submit", "rollback", "status"),
-    "Keep it": ("doctor", "lock"),
+    "Keep it": ("shipment", "doctor", "lock"),
 }
 """The commands as `--help` groups them."""
 
@@ -317,6 +317,14 @@ def status(*, as_json: bool, check: bool) -> None:
             sys.exit(1)
         return
     _stage("status", lambda: work.status(check=check))
+
+
+@ship.command()
+def shipment() -> None:
+    """Show what is shipped, and where it is published: ship.toml, with the variables that override it."""
+    from scripts.stages.shipment import show
+
+    _stage("shipment", show)
 
 
 @ship.command()

@@ -19,6 +19,7 @@ from scripts import ROOT, checkout, git
 from scripts.checkout import Commit
 from scripts.errors import Failure
 from scripts.grammar import Column, Name, Platform, RelativePath, Repository, Token, Version, toml
+from scripts.oci import platforms as oci_platforms
 
 EXAMPLE_TABLE = "training/data/houses.csv"
 # Port on this machine and name of the container, by the registry that it stands for.
@@ -104,12 +105,12 @@ def repositories() -> list[Repository]:
     """Return the repositories to publish to: SHIP_REGISTRIES, those of the file, or else the two local ones.
 
     In lower case, as registries want them, whatever the owner on GitHub is called. Raises Failure when SHIP_REGISTRIES
-    is set and names none, or what is none.
+    has nothing but separators, or what is no repository.
     """
-    if "SHIP_REGISTRIES" not in os.environ:
+    if not (text := os.environ.get("SHIP_REGISTRIES")):
         return list(dict.fromkeys(_file().registries)) or local_repositories()
     remedy = "unset SHIP_REGISTRIES, or SHIP_REGISTRIES='docker.io/me/house-price …'"
-    named = [one for one in re.split(r"[\s,]+", os.environ["SHIP_REGISTRIES"].lower()) if one]
+    named = [one for one in re.split(r"[\s,]+", text.lower()) if one]
     if not named:
         raise Failure("SHIP_REGISTRIES is set and names no repository", remedy)
     return list(dict.fromkeys(Repository.of(one, "SHIP_REGISTRIES", remedy) for one in named))
@@ -120,12 +121,18 @@ def local_repositories() -> list[Repository]:
     return [Repository(f"localhost:{port}/{name()}") for port, _ in LOCAL.values()]
 
 
-def platforms() -> list[Platform]:
-    """Return the platforms to build for: SHIP_PLATFORMS or those of the file; none is this machine's."""
-    named = os.environ.get("SHIP_PLATFORMS")
-    if not named:
-        return _file().platforms
-    return [Platform.of(one.strip(), "SHIP_PLATFORMS", "as in linux/amd64,linux/arm64") for one in named.split(",")]
+def platforms() -> tuple[Platform, ...]:
+    """Return the platforms to build for, in the order of an index: SHIP_PLATFORMS or those of the file.
+
+    None is this machine's. Raises Failure when one is not supported.
+    """
+    stated = os.environ.get("SHIP_PLATFORMS")
+    if not (named := stated or ",".join(_file().platforms)):
+        return ()
+    try:
+        return oci_platforms.parse(named)
+    except ValueError as wrong:
+        raise Failure(f"{'SHIP_PLATFORMS' if stated else 'platforms, in ship.toml'}: {wrong}") from wrong
 
 
 def commit() -> Commit:

@@ -1,5 +1,6 @@
 """`./ship build`: the image, as an OCI layout whose digest is its name."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +31,9 @@ def build(
     look at; from the work tree only where that differs, and then the image says so and cannot be published.
 
     For one platform it is that platform's manifest, for several an index of them; without `wanted`, for those that
-    ship.toml names or this machine's. Both are replaced only when the build succeeded. Raises Failure when the base
-    image is not here for a platform that it is needed for.
+    ship.toml names or this machine's. Both are replaced only when the build succeeded. GitHub's later steps can read
+    the outputs `digest` and `platforms`, a JSON list. Raises Failure when the base image is not here for a platform
+    that it is needed for.
     """
     context, what, native = _context(), shipment.shipment(), engine.platform()
     wanted = wanted or shipment.platforms() or [native]
@@ -56,6 +58,7 @@ def build(
     fresh.rename(IMAGE)
     artifacts.keep(built)
     actions.output("digest", built.digest)
+    actions.output("platforms", json.dumps([*built.platforms]))
     return f"{built.digest} ({size(built.size)})"
 
 

@@ -61,9 +61,15 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
 def check() -> str:
     """Refuse now what publishing would be refused for after the build and the tests; return what may be published.
 
-    Raises Failure as `check_publishable` does, when SHIP_REGISTRIES names no repository, and in a private repository.
+    Raises Failure as `check_publishable` does, when SHIP_REGISTRIES names no repository, on GitHub when nothing does,
+    and in a private repository.
     """
     stated, repositories = check_publishable(), shipment.repositories()
+    if "GITHUB_ACTIONS" in os.environ and repositories == shipment.local_repositories():
+        raise Failure(
+            "nothing says where to publish, and a registry on this runner ends with it",
+            f'registries = ["ghcr.io/{os.environ.get("GITHUB_REPOSITORY", "me/house-price").lower()}"] in ship.toml',
+        )
     if not all(map(registry.is_local, repositories)):
         actions.require_public()
     if "GITHUB_ACTIONS" not in os.environ:  # there, a job that publishes nothing may not sign

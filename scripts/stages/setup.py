@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from scripts import shipment
 from scripts.console import say
 from scripts.grammar import Platform
 from scripts.host import cosign, emulation, engine, images
@@ -10,8 +11,10 @@ from scripts.host import cosign, emulation, engine, images
 def setup(*, wanted: Sequence[Platform] = (), emulate: bool = False) -> str:
     """Provide a Docker engine with its tools, cosign, a builder, the base image and the registry image.
 
-    The base image is for this machine's platform and the `wanted` ones. With `emulate`, the engine can run those, too.
+    The base image is for this machine's platform and the `wanted` ones, or else those of ship.toml.
+    With `emulate`, the engine can run those, too.
     """
+    wanted = wanted or shipment.platforms()
     found = engine.provide()
     say(f"  engine {found}: {found.choice}")
     say(f"  {cosign.provide()}")

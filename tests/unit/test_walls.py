@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "host": {"console", "errors", "git", "grammar", "process", "scripts", "shipment"},
     "pipeline": {"artifacts", "checkout", "console", "errors", "grammar", "process", "scripts"},
     "github": {"check", "checkout", "console", "errors", "grammar", "process"},
-    "shipment": {"checkout", "errors", "git", "grammar", "scripts"},
+    "shipment": {"checkout", "errors", "git", "grammar", "oci", "scripts"},
     "suite": {"artifacts", "errors", "process", "scripts"},
     "artifacts": {"errors", "grammar", "oci", "scripts"},
     "checkout": {"git", "grammar", "scripts"},

@@ -89,6 +89,10 @@ def test_waiting_runs_are_all_kept_or_dropped_on_purpose(concurrency: str) -> No
         ("          persist-credentials: false", "          fetch-depth: 0", "steps/1/with: 'persist-credentials'"),
         ("        with:\n          persist-credentials: false\n", "", "jobs/test/steps/1: 'with'"),
         ("./ship unit", "true\n      - uses: sigstore/cosign-installer@0123", "jobs/test/steps/3: 'with'"),
+        ("./ship unit", "gh issue list --json number --jq length", "jobs/test/steps/2/run"),
+        ("./ship unit", 'echo "$FOUND" | jq .digest', "jobs/test/steps/2/run"),
+        ("./ship unit", "sed -i s/1/2/ ship.toml && ./ship unit", "jobs/test/steps/2/run"),
+        ("./ship unit", "VERSION=$(cat version) ./ship unit", "jobs/test/steps/2/run"),
     ],
 )
 def test_a_breach_in_a_workflow_is_found_where_it_is(line: str, instead: str, place: str) -> None:

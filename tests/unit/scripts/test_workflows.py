@@ -1,5 +1,7 @@
 """What holds for the workflows together: which jobs may be skipped, who gets a secret, what is handed on."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,9 +12,9 @@ from typing import Any, TypeAlias
 import pytest
 from ruamel.yaml import YAML
 
-from scripts import ROOT
-from scripts.artifacts import PROVENANCE
+from scripts import BUILD, ROOT, artifacts, variables
 from scripts.environments.record import ENVIRONMENTS
+from scripts.errors import Failure
 
 Workflows: TypeAlias = dict[str, dict[str, Any]]
 # A status function keeps a job from being skipped because another was; success() is what holds without one.
@@ -168,7 +170,7 @@ def test_two_models_in_one_run_share_no_artifact(workflows: Workflows, file: str
     for step in steps:
         if re.match(r"actions/(up|down)load-artifact@", step.get("uses", "")):
             name = step["with"].get("name") or step["with"]["pattern"]
-            assert name.endswith("@${{ inputs.name }}"), name  # no model's name has that sign
+            assert name.endswith("@${{ inputs.shipment }}"), name  # the file that says what it is
 
 
 def test_what_can_be_started_by_hand_for_any_branch_publishes_for_main_alone(workflows: Workflows) -> None:
@@ -196,10 +198,11 @@ def test_a_release_page_says_whether_it_is_the_latest_and_carries_the_provenance
     jobs = workflows["release.yml"]["jobs"]
     step = jobs["page"]["steps"][-1]
 
-    assert '--latest="$LATEST" --draft=false' in step["run"]
+    assert '--latest="$LATEST"' in step["run"]
     assert step["env"]["LATEST"] == "${{ needs.tags.outputs.latest }}"
     assert jobs["tags"]["outputs"]["latest"] == "${{ steps.release.outputs.latest }}"
-    assert f"release/{PROVENANCE.name}" in step["run"]
+    files = (artifacts.RELEASED_SBOM, artifacts.PROVENANCE, artifacts.NOTES)
+    assert all(f"release/{file.name}" in step["run"] for file in files)
 
 
 def test_what_can_be_promoted_by_hand_is_every_environment(workflows: Workflows) -> None:
@@ -229,3 +232,120 @@ def test_the_recipe_for_act_takes_out_what_act_does_not_know(workflows: Workflow
         assert text in str(workflows), f"{text} is gone, and the recipe need not take it out"
     for text in ("queue", "deployment", ",linux/arm64"):
         assert text not in str(left)
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    """Every workflow and action as it is written."""
+    files = [*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob(".github/actions/*/action.yml")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in files}
+
+
+def environments(node: Any) -> Iterator[dict[str, Any]]:
+    """Give each `env` in a workflow: its own, those of jobs and those of steps."""
+    if isinstance(node, dict):
+        if "env" in node:
+            yield node["env"]
+        for inner in node.values():
+            yield from environments(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from environments(inner)
+
+
+def refused(names: set[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what `./ship` has against variables of these names, nothing when it takes them."""
+    for name in [name for name in os.environ if name.startswith(variables.PREFIX)]:
+        monkeypatch.delenv(name)
+    for name in names:
+        monkeypatch.setenv(name, "x")
+    try:
+        variables.check()
+    except Failure as failure:
+        return failure.reason
+    return ""
+
+
+def test_ship_reads_each_variable_that_a_workflow_sets_for_it(
+    workflows: Workflows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file, workflow in workflows.items():
+        names = {name for found in environments(workflow) for name in found}
+        assert refused(names, monkeypatch) == "", file
+    assert refused({"SHIP_REGISTRY"}, monkeypatch) == "SHIP_REGISTRY is set, and nothing reads it"
+
+
+def test_each_output_of_a_step_is_written_by_a_stage(texts: dict[str, str]) -> None:
+    """An output that nothing writes is empty on GitHub, and a condition on it is false without a word."""
+    stages = "".join(path.read_text() for path in ROOT.glob("scripts/stages/*.py"))
+    written = set(re.findall(r'actions\.output\("(\w+)"', stages))
+    read = {name for text in texts.values() for name in re.findall(r"\bsteps\.\w+\.outputs\.(\w+)", text)}
+
+    assert read == written
+
+
+def test_each_file_handed_from_job_to_job_is_one_that_a_stage_writes(workflows: Workflows) -> None:
+    known = [BUILD / path for path in vars(artifacts).values() if isinstance(path, Path | str)]
+    uploads = [
+        step["with"]["path"]
+        for _, job, _ in jobs(workflows)
+        for step in job.get("steps", [])
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    ]
+
+    assert len(uploads) == 4
+    for path in " ".join(uploads).split():
+        assert any(file.is_relative_to(ROOT / path) for file in known), path
+
+
+def test_the_image_is_tested_on_each_platform_that_was_built(workflows: Workflows) -> None:
+    tested = workflows["test.yml"]["jobs"]
+
+    assert tested["build"]["outputs"]["platforms"] == "${{ steps.build.outputs.platforms }}"
+    assert tested["integration"]["strategy"]["matrix"] == {"platform": "${{ fromJSON(needs.build.outputs.platforms) }}"}
+
+
+def test_the_file_alone_says_what_another_repository_ships(workflows: Workflows) -> None:
+    """So that `./ship` at home and a workflow ship the same."""
+    said = {"SHIP_SOURCE": "${{ inputs.shipment && 'source' || '' }}", "SHIP_FILE": "${{ inputs.shipment }}"}
+    for file in ("test.yml", "image.yml", "publish.yml"):
+        assert set(workflows[file]["env"].items()) >= set(said.items()), file
+    assert set(workflows["image.yml"]["on"]["workflow_call"]["inputs"]) == {
+        "publish", "version-tags", "shipment", "registries"
+    }  # fmt: skip
+
+
+def test_a_development_container_starts_from_the_pinned_base() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_bytes())
+    pinned = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert pinned
+    assert container["image"] == pinned[1]
+
+
+def asked_of_gh(step: dict[str, Any], answer: str, folder: Path) -> list[str]:
+    """Run a step with a `gh` that answers as the shell commands `answer` do; return the words of each call to it."""
+    (folder / "gh").write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\n{answer}\n')
+    (folder / "gh").chmod(0o755)
+    environment = {name: name.lower() for name in (*step.get("env", {}), "GITHUB_REF_NAME", "GH_REPO")}
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-e", "-c", step["run"]], env={**environment, "PATH": path}, check=True, capture_output=True
+    )
+    return (folder / "asked").read_text().splitlines()
+
+
+def test_a_release_page_is_made_once(workflows: Workflows, tmp_path: Path) -> None:
+    """The API knows a published release by its tag, and no draft."""
+    step = workflows["release.yml"]["jobs"]["page"]["steps"][-1]
+
+    published = asked_of_gh(step, "exit 0", tmp_path)
+    assert published == ["api --silent repos/gh_repo/releases/tags/github_ref_name"]
+    assert asked_of_gh(step, '[ "$1" != api ]', tmp_path)[2].startswith("release create github_ref_name ")
+
+
+def test_an_issue_is_opened_unless_it_is_open(workflows: Workflows, tmp_path: Path) -> None:
+    step = workflows["reproduce.yml"]["jobs"]["report"]["steps"][-1]
+
+    assert len(asked_of_gh(step, "echo 7 OPEN title", tmp_path)) == 1
+    assert asked_of_gh(step, ":", tmp_path)[2] == "issue create --title title --body body"
