@@ -1,4 +1,4 @@
-"""What image/dependencies.sh asks pip for, and what it leaves of it: it is run with a pip that copies files made here."""
+"""What image/dependencies.sh asks pip for and what it leaves of it: run with a pip that copies files made here."""
 
 import os
 import subprocess
