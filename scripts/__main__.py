@@ -76,7 +76,7 @@ def ship(context: click.Context, *, again: bool) -> None:
     workflows on GitHub run.
 
     ship.toml says what is shipped, and a variable overrides it. What belongs to other programs keeps its name:
-    COSIGN_*, DOCKER_*, NO_COLOR, and PORT, where ./ship up listens.
+    COSIGN_*, DOCKER_*, NO_COLOR, and PORT, where ./ship up and ./ship serve listen.
     """
     variables.check()
     if context.invoked_subcommand:
@@ -256,10 +256,10 @@ def publish(*, commit_only: bool, digest: str | None, check: bool) -> None:
 @click.option("--commit", metavar="REV", default="", help="Build this commit, not the one that the image names.")
 @click.option("--last", is_flag=True, help="Without REF: the newest release, as the tags of this clone have it.")
 def reproduce(reference: str, *, commit: str, last: bool) -> None:
-    """Rebuild a published image from its commit in a clean checkout, compare, and name every file that differs.
+    """Rebuild a published image from its commit, compare, and name every file that differs.
 
-    REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
-    version in ship.toml.
+    It is rebuilt in a clean checkout. REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one
+    repository:tag. Without it, the version in ship.toml.
     """
     from scripts.stages.reproduce import reproduce as work
 
@@ -391,7 +391,7 @@ def doctor(*, as_json: bool) -> None:
 @ship.command()
 @click.option("--model-format", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
 def serve(model_format: Literal["onnx", "joblib"]) -> None:
-    """Train the model and answer from the work tree, without Docker; starts again when a file changes.
+    """Train the model and answer from the work tree, without Docker, again after each change.
 
     It answers on this machine alone, at port 5000; PORT names another one. The model is in build/model and is trained
     again when its table, its lines in ship.toml, training/ or the lock changed. Ctrl-C ends it.

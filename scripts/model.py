@@ -44,7 +44,9 @@ def train(what: Shipment, model_format: Literal["onnx", "joblib"] = "onnx") -> b
     options = {"data": what.path, "target": what.target, "name": what.name, "version": what.version}
     options |= {"format": model_format, "out": DIRECTORY}
     try:
-        process.run(sys.executable, "-m", "training", *(f"--{name}={value}" for name, value in options.items()))
+        process.run(
+            sys.executable, "-m", "training", *(f"--{name}={value}" for name, value in options.items()), cwd=ROOT
+        )
     except Failure as refused:
         raise Failure("there is no model: the trainer says above why", "./ship serve, once that is mended") from refused
     _MADE_OF.write_text(fingerprint)

@@ -37,7 +37,7 @@ def run_selected(folder: str, arguments: Sequence[str], env: Mapping[str, str] |
         path = argument.partition("::")[0]
         if path.startswith("tests/") and not (ROOT / path).exists():
             raise Failure(f"there is no {path}", "name a path from the top of this repository, such as tests/unit/app")
-    return foreground(sys.executable, "-m", "pytest", "-o", f"testpaths={folder}", *arguments, env=env)
+    return foreground(sys.executable, "-m", "pytest", "-o", f"testpaths={folder}", *arguments, env=env, cwd=ROOT)
 
 
 def _counts(report: Path) -> Counts:

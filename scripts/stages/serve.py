@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from scripts import ROOT, checkout, console, model, process, shipment
+from scripts import ROOT, checkout, model, process, shipment
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.grammar import Port
@@ -48,7 +48,7 @@ def serve(model_format: Literal["onnx", "joblib"] = "onnx") -> str:
             except Failure as failure:
                 if not answered:
                     raise
-                console.report(failure)
+                say(f"  why: {failure.reason}; waiting for the next change")
                 _await_change(seen, what)
     except KeyboardInterrupt:
         return "stopped"
