@@ -8,12 +8,31 @@
 #
 # Behind a TLS-intercepting proxy: --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt (mounted, never in a layer).
 
+# Where everything starts. Another base: --build-arg PYTHON_IMAGE=…
 ARG PYTHON_IMAGE=python:3.13-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+# The table, its column to predict, and what the model made of it is called.
+ARG DATA=training/data/houses.csv
+ARG TARGET=price
+ARG NAME=house-price
+ARG VERSION=0.0.0
+# onnx or joblib.
+ARG MODEL_FORMAT=onnx
+# What the labels say of the commit.
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG LICENSES=MIT
+# The time of every file in the image: 1980-01-01, the earliest that a zip archive can hold.
+ARG FILE_TIME=@315532800
 
+
+# The build machine's Python, which does all the work.
 FROM --platform=$BUILDPLATFORM ${PYTHON_IMAGE} AS python
+
+# The target's Python, which is only copied from.
 FROM ${PYTHON_IMAGE} AS target
+
+# pip, in a virtual environment: the one way to it that every Python image shares, Debian's included.
 FROM python AS pip
-# A virtual environment is the one way to a pip that every Python image shares, Debian's included.
 RUN python3 -m venv /opt/pip
 # No option that pip reads from here turns a default off: PIP_NO_COMPILE=1 would mean "compile".
 ENV PATH=/opt/pip/bin:$PATH \
@@ -23,14 +42,37 @@ ENV PATH=/opt/pip/bin:$PATH \
     PIP_REQUIRE_HASHES=1 \
     PIP_ROOT_USER_ACTION=ignore
 
-
-# Where the table is read from. A build context of this name takes its place: `./ship build` gives the table and its
-# description, of this repository or of another.
+# The table and its description: a build context named "source" takes the place of this stage, as in `./ship build`.
 FROM scratch AS source
 COPY training/data/ /training/data/
 
-# The model: trained, measured against its gate, exported, and compared with scikit-learn on every hold-out row.
+
+# Four stages, one for each layer of the image, in /layer with all parent folders. Every file has FILE_TIME, so a layer
+# whose content did not change keeps its digest from commit to commit, and is neither pushed nor pulled again.
+
+# Layer 1: the target's base, without what only builds, tests and people need; image/base.sh says what stays.
+FROM python AS base
+ARG FILE_TIME
+WORKDIR /layer
+RUN --mount=type=bind,from=target,target=/target \
+    --mount=type=bind,source=image/base.sh,target=/base.sh \
+    sh /base.sh /target
+
+# Layer 2: the Python packages that the service runs on, as wheels for the target; none of them is run here.
+FROM pip AS dependencies
+ARG FILE_TIME
+ARG MODEL_FORMAT
+ARG TARGETARCH
+COPY requirements.txt requirements/joblib.txt /locks/
+WORKDIR /layer
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=image/dependencies.sh,target=/dependencies.sh \
+    sh /dependencies.sh /locks
+
+# Layer 3: the model: trained, measured against its gate, exported, compared with scikit-learn on every hold-out row.
 FROM pip AS training
+ARG FILE_TIME
 WORKDIR /src
 COPY requirements/training.txt ./
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
@@ -39,83 +81,40 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 COPY app/__init__.py app/
 COPY app/model/ app/model/
 COPY training/ training/
-ARG MODEL_FORMAT=onnx
-ARG VERSION=0.0.0
-ARG NAME=house-price
-ARG DATA=training/data/houses.csv
-ARG TARGET=price
+ARG MODEL_FORMAT
+ARG VERSION
+ARG NAME
+ARG DATA
+ARG TARGET
 RUN --mount=type=bind,from=source,target=/source \
     python -m training --data "/source/$DATA" --target "$TARGET" --out /layer/model \
     --format "$MODEL_FORMAT" --name "$NAME" --version "$VERSION" \
-    && find /layer -exec touch --no-dereference --date=@315532800 {} +
+    && find /layer -exec touch --no-dereference --date="$FILE_TIME" {} +
 
-
-# Below, one stage a layer of the image, each with all its parent folders and one constant time on every file: a layer
-# whose content did not change keeps its digest from commit to commit, and is neither pushed nor pulled again.
-
-# The target's base, without what only builds, tests and people need: image/base.sh says what it keeps.
-FROM python AS base
-WORKDIR /layer
-RUN --mount=type=bind,from=target,target=/target \
-    --mount=type=bind,source=image/base.sh,target=/base.sh \
-    sh /base.sh /target
-
-# The packages that the service runs on: wheels for the target, none of them run here.
-FROM pip AS dependencies
-ARG MODEL_FORMAT=onnx
-ARG TARGETARCH
-WORKDIR /src
-COPY requirements.txt requirements/joblib.txt ./
-RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    --mount=type=cache,target=/root/.cache/pip \
-    <<'EOF'
-set -eu
-case "$MODEL_FORMAT" in
-    onnx) lock=requirements.txt ;;
-    joblib) lock=joblib.txt ;;
-    *) echo "MODEL_FORMAT is '$MODEL_FORMAT'; it must be onnx or joblib" >&2; exit 2 ;;
-esac
-case "$TARGETARCH" in
-    amd64) machine=x86_64 ;;
-    arm64) machine=aarch64 ;;
-    *) echo "no wheels for the architecture '$TARGETARCH'; there are for amd64 and arm64" >&2; exit 2 ;;
-esac
-pip install --quiet --no-compile --target /layer/opt/packages --python-version 3.13 --implementation cp \
-    --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" --platform "manylinux2014_$machine" \
-    -r "$lock"
-# What nothing in the service imports: programs, tests, headers and type stubs, and ONNX Runtime's tools for making models.
-for unused in bin google flatbuffers numpy/_core/include numpy/_core/lib numpy/_core/*_tests.* \
-    numpy/_core/_simd.* onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers; do
-    # shellcheck disable=SC2086 # the stars are for the shell
-    rm -rf /layer/opt/packages/$unused
-done
-find /layer -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
-find /layer \( -name '*.pyi' -o -name '*.pxd' -o -name '*.h' -o -name '*.a' \) -delete
-python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer
-find /layer -exec touch --no-dereference --date=@315532800 {} +
-EOF
-
+# Layer 4: the service.
 FROM python AS code
+ARG FILE_TIME
 COPY app/ /layer/opt/service/app/
-# Git keeps no more of a mode than whether it may run: the rest is the umask of whoever cloned.
+# Git keeps no more of a mode than whether a file may run: the rest is the umask of whoever cloned.
 RUN chmod -R u=rwX,go=rX /layer \
     && python3 -m compileall -q --invalidation-mode unchecked-hash -s /layer -p / /layer \
-    && find /layer -exec touch --no-dereference --date=@315532800 {} +
+    && find /layer -exec touch --no-dereference --date="$FILE_TIME" {} +
 
 
+# The image: the four layers, what is said of them, and how they are started.
 FROM scratch AS service
 COPY --from=base /layer/ /
 COPY --from=dependencies /layer/ /
 COPY --from=training /layer/ /
 COPY --from=code /layer/ /
-ARG MODEL_FORMAT=onnx
-ARG VERSION=0.0.0
-ARG REVISION=unknown
-ARG CREATED=1970-01-01T00:00:00Z
-ARG NAME=house-price
-ARG DATA=training/data/houses.csv
-ARG TARGET=price
-ARG LICENSES=MIT
+ARG MODEL_FORMAT
+ARG VERSION
+ARG REVISION
+ARG CREATED
+ARG NAME
+ARG DATA
+ARG TARGET
+ARG LICENSES
 LABEL org.opencontainers.image.title="$NAME" \
       org.opencontainers.image.description="Predicts $TARGET with a scikit-learn model, over HTTP" \
       org.opencontainers.image.licenses="$LICENSES" \

@@ -1,34 +1,8 @@
 # How `./ship build` builds: the Dockerfile's arguments from the commit, and an OCI layout whose files depend on
 # nothing else. Run by hand: VERSION=1.0.0 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) docker buildx bake -f docker-bake.hcl
 
-variable "VERSION" {
-  default = "0.0.0"
-}
-
-variable "REVISION" {
-  default = "unknown"
-}
-
-variable "CREATED" {
-  default = "1970-01-01T00:00:00Z"
-}
-
-variable "MODEL_FORMAT" {
-  default = "onnx"
-}
-
-# Empty: the Dockerfile's own, pinned by digest.
+# Arguments of the Dockerfile. Empty: its own default.
 variable "PYTHON_IMAGE" {
-  default = ""
-}
-
-# The host's certificate authorities, for a build behind a TLS-intercepting proxy. Empty: the base image's own.
-variable "CA_BUNDLE" {
-  default = ""
-}
-
-# The folder that holds the table, the table's path in it, and what the model is called. Empty: the Dockerfile's example.
-variable "SOURCE" {
   default = ""
 }
 
@@ -44,13 +18,44 @@ variable "NAME" {
   default = ""
 }
 
+variable "VERSION" {
+  default = ""
+}
+
+variable "MODEL_FORMAT" {
+  default = ""
+}
+
+variable "REVISION" {
+  default = ""
+}
+
+variable "CREATED" {
+  default = ""
+}
+
+# The folder that holds the table, under its path DATA. Empty: this repository.
+variable "SOURCE" {
+  default = ""
+}
+
 # The commit of this repository, where REVISION is that of another, which the table is from.
 variable "PIPELINE" {
   default = ""
 }
 
+# The host's certificate authorities, for a build behind a TLS-intercepting proxy. Empty: the base image's own.
+variable "CA_BUNDLE" {
+  default = ""
+}
+
 variable "DESTINATION" {
   default = "build/image.loose"
+}
+
+function "given" {
+  params = [value]
+  result = value != "" ? value : null
 }
 
 group "default" {
@@ -60,14 +65,14 @@ group "default" {
 target "image" {
   context = "."
   args = {
-    VERSION      = VERSION
-    REVISION     = REVISION
-    CREATED      = CREATED
-    MODEL_FORMAT = MODEL_FORMAT
-    PYTHON_IMAGE = PYTHON_IMAGE != "" ? PYTHON_IMAGE : null
-    NAME         = NAME != "" ? NAME : null
-    DATA         = DATA != "" ? DATA : null
-    TARGET       = TARGET != "" ? TARGET : null
+    PYTHON_IMAGE = given(PYTHON_IMAGE)
+    DATA         = given(DATA)
+    TARGET       = given(TARGET)
+    NAME         = given(NAME)
+    VERSION      = given(VERSION)
+    MODEL_FORMAT = given(MODEL_FORMAT)
+    REVISION     = given(REVISION)
+    CREATED      = given(CREATED)
     LICENSES     = PIPELINE != "" ? "" : null # of another's model this repository cannot say
   }
   contexts = SOURCE != "" ? { source = SOURCE } : {}

@@ -1,5 +1,6 @@
 #!/bin/sh
-# base.sh ROOT: copy the base image from ROOT to the folder that this is run in, without what only builds, tests and people need.
+# base.sh ROOT: copy the base image from ROOT to the folder that this is run in, without what only builds, tests and
+# people need. FILE_TIME is the time that every file gets, as touch --date reads it.
 # Packages stay or go whole, and from dpkg's record too, so that scanners see what is there.
 set -eu
 
@@ -70,4 +71,4 @@ find . -name __pycache__ -type d -prune -exec rm -r {} +
 for lib in usr/lib/python3.13 usr/local/lib/python3.13; do
     [ ! -d "$lib" ] || python3 -m compileall -q --invalidation-mode unchecked-hash -s "$PWD" -p / "$PWD/$lib"
 done
-find . -exec touch --no-dereference --date=@315532800 {} +
+find . -exec touch --no-dereference --date="$FILE_TIME" {} +

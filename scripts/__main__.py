@@ -11,8 +11,9 @@ from types import FrameType
 from typing import Literal
 
 import click
+from click.shell_completion import CompletionItem
 
-from scripts import BUILD, artifacts, console, pipeline, variables
+from scripts import BUILD, artifacts, completion, console, pipeline, variables
 from scripts.environments.record import ENVIRONMENTS
 from scripts.errors import Failure
 from scripts.github import actions
@@ -26,9 +27,9 @@ SUITES = ("bookworm", "trixie", "forky")
 
 SECTIONS = {
     "Ship it": ("setup", "build", "scan", "publish", "release"),
-    "Check it": ("test", "lint", "unit", "integration", "verify", "reproduce", "mutate", "bench"),
-    "Run it": ("up", "down", "promote", "submit", "rollback", "status"),
-    "Keep it": ("shipment", "doctor", "lock"),
+    "Check it": ("test", "format", "lint", "unit", "integration", "verify", "reproduce", "mutate", "bench"),
+    "Run it": ("serve", "up", "shell", "down", "promote", "submit", "rollback", "status"),
+    "Keep it": ("shipment", "doctor", "lock", "completion"),
 }
 """The commands as `--help` groups them."""
 
@@ -53,6 +54,17 @@ def _platforms(_context: click.Context, _option: click.Parameter, text: str | No
         raise click.BadParameter(str(wrong)) from wrong
 
 
+def _files(_context: click.Context, _argument: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    return [CompletionItem(typed, type="file")]
+
+
+# What is typed is pytest's, option or not. `-h` too, since `-kheader` has one in it.
+PYTEST = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": ["--help"]}
+PYTEST_ARGUMENTS = click.argument(
+    "arguments", metavar="[PYTEST_ARGS]...", nargs=-1, type=click.UNPROCESSED, shell_complete=_files
+)
+
+
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--again", is_flag=True, help="Run lint, unit and integration even where nothing changed.")
 @click.pass_context
@@ -64,7 +76,7 @@ def ship(context: click.Context, *, again: bool) -> None:
     workflows on GitHub run.
 
     ship.toml says what is shipped, and a variable overrides it. What belongs to other programs keeps its name:
-    COSIGN_*, DOCKER_*, NO_COLOR, and PORT, where ./ship up listens.
+    COSIGN_*, DOCKER_*, NO_COLOR, and PORT, where ./ship up and ./ship serve listen.
     """
     variables.check()
     if context.invoked_subcommand:
@@ -108,20 +120,45 @@ def setup(wanted: tuple[Platform, ...], *, emulate: bool) -> None:
     _stage("setup", lambda: work(wanted=wanted, emulate=emulate))
 
 
+@ship.command("format")
+def format_code() -> None:
+    """Write Python as ruff does, and apply its safe fixes. ./ship lint shows what is left."""
+    from scripts.stages.format import format_code as work
+
+    _stage("format", work)
+
+
 @ship.command()
-def lint() -> None:
-    """Read every file with the linter made for it."""
+@click.argument("files", nargs=-1, shell_complete=_files)
+def lint(files: tuple[str, ...]) -> None:
+    """Read every file with the linter made for it, or these FILES alone.
+
+    \b
+      ./ship lint
+      ./ship lint Dockerfile app/predict.py
+    """  # noqa: D301 - click wants the character \b, not two
     from scripts.stages.lint import lint as work
 
-    _stage("lint", work)
+    _stage("lint", lambda: work(files))
 
 
-@ship.command()
-def unit() -> None:
-    """Run the unit tests: no network, no Docker."""
-    from scripts.stages.unit import unit as work
+@ship.command(context_settings=PYTEST)
+@PYTEST_ARGUMENTS
+def unit(arguments: tuple[str, ...]) -> None:
+    """Run the unit tests: no network, no Docker. PYTEST_ARGS select some of them.
 
-    _stage("unit", work)
+    With arguments it is pytest that runs: its output, its exit status, and nothing is written down.
+
+    \b
+      ./ship unit
+      ./ship unit tests/unit/app -k header -x
+      ./ship unit --last-failed --pdb
+    """  # noqa: D301 - click wants the character \b, not two
+    from scripts.stages import unit as work
+
+    if arguments:
+        sys.exit(work.unit_of(arguments))
+    _stage("unit", work.unit)
 
 
 @ship.command()
@@ -162,7 +199,7 @@ def scan(*, allow_unchecked: bool) -> None:
     _stage("scan", lambda: work(allow_unchecked=allow_unchecked))
 
 
-@ship.command()
+@ship.command(context_settings=PYTEST)
 @click.option(
     "--only",
     type=click.Choice(["all", "image", "nightly"]),
@@ -177,11 +214,23 @@ def scan(*, allow_unchecked: bool) -> None:
     type=click.Choice(platforms.SUPPORTED),
     help="Another than this machine's is emulated, and only asked for predictions.",
 )
-def integration(only: str, platform: str | None) -> None:
-    """Start the built image by its digest and test it from outside."""
-    from scripts.stages.integration import integration as work
+@PYTEST_ARGUMENTS
+def integration(only: str, platform: str | None, arguments: tuple[str, ...]) -> None:
+    """Start the built image by its digest and test it from outside. PYTEST_ARGS select some of the tests.
 
-    _stage("integration", lambda: work(only=only, platform=Platform(platform) if platform else None))
+    With arguments it is pytest that runs: its output, its exit status. What was tested before still counts, and what is
+    selected does not.
+
+    \b
+      ./ship integration --only image
+      ./ship integration tests/integration/image/test_predict.py -k batch
+    """  # noqa: D301 - click wants the character \b, not two
+    from scripts.stages import integration as work
+
+    on = Platform(platform) if platform else None
+    if arguments:
+        sys.exit(work.integration_of(arguments, only=only, platform=on))
+    _stage("integration", lambda: work.integration(only=only, platform=on))
 
 
 @ship.command()
@@ -207,10 +256,10 @@ def publish(*, commit_only: bool, digest: str | None, check: bool) -> None:
 @click.option("--commit", metavar="REV", default="", help="Build this commit, not the one that the image names.")
 @click.option("--last", is_flag=True, help="Without REF: the newest release, as the tags of this clone have it.")
 def reproduce(reference: str, *, commit: str, last: bool) -> None:
-    """Rebuild a published image from its commit in a clean checkout, compare, and name every file that differs.
+    """Rebuild a published image from its commit, compare, and name every file that differs.
 
-    REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one repository:tag. Without it, the
-    version in ship.toml.
+    It is rebuilt in a clean checkout. REF is a version, sha-<commit> or sha256:…, looked up in every registry, or one
+    repository:tag. Without it, the version in ship.toml.
     """
     from scripts.stages.reproduce import reproduce as work
 
@@ -348,6 +397,39 @@ def doctor(*, as_json: bool) -> None:
 
 
 @ship.command()
+@click.option("--model-format", type=click.Choice(["onnx", "joblib"]), default="onnx", show_default=True)
+def serve(model_format: Literal["onnx", "joblib"]) -> None:
+    """Train the model and answer from the work tree, without Docker, again after each change.
+
+    It answers on this machine alone, at port 5000; PORT names another one. The model is in build/model and is trained
+    again when its table, its lines in ship.toml, training/ or the lock changed. Ctrl-C ends it.
+
+    \b
+      PORT=5005 ./ship serve
+    """  # noqa: D301 - click wants the character \b, not two
+    from scripts.stages.serve import serve as work
+
+    _stage("serve", lambda: work(model_format))
+
+
+@ship.command()
+@click.argument("environment", type=ENVIRONMENT, required=False)
+def shell(environment: str | None) -> None:
+    """Open a shell in the published image, or in the one that ENVIRONMENT has.
+
+    In a new container, of the same user and with the same limits as that of ./ship up: read-only, without capabilities.
+    There is sh, python3 and coreutils.
+
+    \b
+      ./ship shell
+      echo 'cat /model/card.json' | ./ship shell test
+    """  # noqa: D301 - click wants the character \b, not two
+    from scripts.stages.up import shell as work
+
+    sys.exit(work(environment))
+
+
+@ship.command()
 @click.argument("environment", type=ENVIRONMENT, required=False)
 def up(environment: str | None) -> None:
     """Run the published image on this machine, or the one that ENVIRONMENT has.
@@ -385,6 +467,19 @@ def lock(*, upgrade: bool) -> None:
     from scripts.stages.lock import lock as work
 
     _stage("lock", lambda: work(upgrade=upgrade))
+
+
+@ship.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+def complete(shell: str) -> None:
+    """Print what lets SHELL complete the commands of ./ship with Tab. Type one of these lines, or put it into its file.
+
+    \b
+      eval "$(./ship completion bash)"         # ~/.bashrc
+      eval "$(./ship completion zsh)"          # ~/.zshrc, after compinit
+      ./ship completion fish | source          # ~/.config/fish/config.fish
+    """  # noqa: D301 - click wants the character \b, not two
+    click.echo(completion.script(ship, shell), nl=False)
 
 
 def _stage(name: str, work: Callable[[], str]) -> None:
@@ -443,7 +538,7 @@ def main() -> int:
         if signal.getsignal(ending) is not signal.SIG_IGN:  # as under nohup
             signal.signal(ending, _terminated)
     try:
-        ship(prog_name="./ship", standalone_mode=False)
+        ship(prog_name="./ship", standalone_mode=False, complete_var=completion.VARIABLE)
     except Failure as failure:
         console.report(failure)
         return 1

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TypeAlias
 
 from scripts import ROOT
@@ -98,6 +100,42 @@ def succeeds(*command: str) -> bool:
         return False
 
 
+@contextmanager
+def running(*command: str, env: Environment | None = None, cwd: Path = ROOT) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `command` in the open for as long as the body takes; then stop it, and all that it started."""
+    child = _open(command, env, cwd, own_session=True)
+    try:
+        yield child
+    finally:
+        stop(child)
+
+
+def foreground(*command: str, env: Environment | None = None, cwd: Path = ROOT) -> int:
+    """Run `command` as if it had been typed on this terminal: it can ask, and Ctrl-C is its own to handle.
+
+    Returns its exit status, as a shell has it: 128 + N where signal N ended it. A request to end this program is passed
+    on as Ctrl-C, so that `command` cleans up.
+    """
+
+    def left_to_it(_signal: int, _frame: FrameType | None) -> None:
+        """Do nothing: the terminal sends Ctrl-C to both."""
+
+    def pass_on(_signal: int, _frame: FrameType | None) -> None:
+        child.send_signal(signal.SIGINT)
+
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, left_to_it)}
+    try:
+        child = _open(command, env, cwd, own_session=False)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(ending) is not signal.SIG_IGN:  # as under nohup
+                before[ending] = signal.signal(ending, pass_on)
+        status = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
 def _start(
     command: tuple[str, ...],
     env: Environment | None,
@@ -108,19 +146,8 @@ def _start(
     capture: bool,
 ) -> Ended:
     pipe = subprocess.PIPE if capture else None
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=None if stdin is None else subprocess.PIPE,
-            stdout=pipe,
-            stderr=pipe,
-            cwd=cwd,
-            env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
-            start_new_session=True,  # so that Ctrl-C reaches it once, from `stop`, and it has the time to clean up
-        )
-    except FileNotFoundError as missing:
-        raise Failure(f"{command[0]} is not installed", "./ship setup") from missing
-    with child:  # closes what it could still be read from
+    read = None if stdin is None else subprocess.PIPE
+    with _open(command, env, cwd, read, pipe, own_session=True) as child:  # closes what it could still be read from
         try:
             out, err = child.communicate(stdin, limit.seconds if limit else None)
         except subprocess.TimeoutExpired:
@@ -132,6 +159,25 @@ def _start(
             return Ended(child.returncode, out or b"", (err or b"").decode(errors="replace"))
     assert limit  # noqa: S101 - nothing else gives a time-out
     raise Failure(f"{limit.peer} gave no answer within {limit.seconds:g} s", "try again later")
+
+
+def _open(
+    command: tuple[str, ...],
+    env: Environment | None,
+    cwd: Path,
+    stdin: int | None = None,
+    output: int | None = None,
+    *,
+    own_session: bool,
+) -> "subprocess.Popen[bytes]":
+    """Start `command`. In a session of its own, Ctrl-C reaches it once, from `stop`, and it has time to clean up."""
+    environment = {name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None}
+    try:
+        return subprocess.Popen(
+            command, stdin=stdin, stdout=output, stderr=output, cwd=cwd, env=environment, start_new_session=own_session
+        )
+    except FileNotFoundError as missing:
+        raise Failure(f"{command[0]} is not installed", "./ship setup") from missing
 
 
 def stop(child: subprocess.Popen[bytes] | subprocess.Popen[str], grace: float = 30) -> None:

@@ -2,13 +2,13 @@
 
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts import BUILD
+from scripts import BUILD, ROOT
 from scripts.artifacts import Counts
 from scripts.errors import Failure
-from scripts.process import run
+from scripts.process import foreground, run
 
 
 def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
@@ -26,6 +26,18 @@ def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
         stage = Path(folder).relative_to("tests").parts[0]
         raise Failure(f"{_counts(report)}, pytest says above which", f"./ship {stage}") from failed
     return _counts(report)
+
+
+def run_selected(folder: str, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    """Run pytest with `arguments` on this terminal, in `folder` where they name no path, and return its exit status.
+
+    Nothing is written down: what was selected says nothing of the rest. Raises Failure for a path that does not exist.
+    """
+    for argument in arguments:
+        path = argument.partition("::")[0]
+        if path.startswith("tests/") and not (ROOT / path).exists():
+            raise Failure(f"there is no {path}", "name a path from the top of this repository, such as tests/unit/app")
+    return foreground(sys.executable, "-m", "pytest", "-o", f"testpaths={folder}", *arguments, env=env, cwd=ROOT)
 
 
 def _counts(report: Path) -> Counts:

@@ -1,12 +1,14 @@
 """`./ship integration`: the built image, by digest, tested from outside."""
 
+from collections.abc import Mapping, Sequence
+
 from scripts import artifacts
-from scripts.artifacts import EMULATED, SUITES, Passed, built
+from scripts.artifacts import EMULATED, SUITES, Built, Passed, built
 from scripts.errors import Failure
 from scripts.grammar import Platform
 from scripts.host import engine, images
 from scripts.shipment import shipment
-from scripts.suite import run_suite
+from scripts.suite import run_selected, run_suite
 
 NIGHTLY = "tests/integration/nightly"
 
@@ -22,6 +24,31 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
     """
     image, native = built(), engine.platform()
     platform = platform or native
+    _check(image, platform)
+    environment, what = _environment(platform), shipment()
+    if only == "nightly":
+        return str(run_suite(NIGHTLY, environment))
+    suite = SUITES[only if what.is_example else "image"] if platform == native else EMULATED
+    artifacts.forget_tests(platform)
+    counts = run_suite(suite, environment)
+    artifacts.keep(Passed(image.digest, platform, suite, counts))
+    emulated = "" if platform == native else f" on an emulated {platform} ({suite})"
+    return f"{counts}{emulated}, {image.digest}"
+
+
+def integration_of(arguments: Sequence[str], *, only: str = "all", platform: Platform | None = None) -> int:
+    """Run pytest with `arguments` against the built image, on this terminal, and return its exit status.
+
+    What was selected says nothing of the rest: no result is kept, and one that is there stays.
+    """
+    platform = platform or engine.platform()
+    _check(built(), platform)
+    folder = NIGHTLY if only == "nightly" else SUITES[only]
+    return run_selected(folder, arguments, _environment(platform))
+
+
+def _check(image: Built, platform: Platform) -> None:
+    """Raise Failure where `image` is not for `platform` or not of what is shipped, or cannot be run here."""
     if platform not in image.platforms:
         raise Failure(
             f"the image is for {', '.join(image.platforms)}, and {platform} is to be tested",
@@ -39,19 +66,15 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
             f"not {what.target} from {what.table} as {what.name}",
             "./ship build",
         )
-    environment = {
+
+
+def _environment(platform: Platform) -> Mapping[str, str]:
+    """Return what the tests are told."""
+    return {
         "SHIP_REGISTRY_IMAGE": images.reference(images.REGISTRY),
         "SHIP_PYTHON_IMAGE": images.reference(images.PYTHON),
         "IMAGE_PLATFORM": platform,
         # Ryuk, which cleans up behind testcontainers, is an image of its own; the fixtures clean up themselves.
         "TESTCONTAINERS_RYUK_DISABLED": "true",
-        "TABLE": str(what.path),  # the model is trained from it once more, beside the image
+        "TABLE": str(shipment().path),  # the model is trained from it once more, beside the image
     }
-    if only == "nightly":
-        return str(run_suite(NIGHTLY, environment))
-    suite = SUITES[only if what.is_example else "image"] if platform == native else EMULATED
-    artifacts.forget_tests(platform)
-    counts = run_suite(suite, environment)
-    artifacts.keep(Passed(image.digest, platform, suite, counts))
-    emulated = "" if platform == native else f" on an emulated {platform} ({suite})"
-    return f"{counts}{emulated}, {image.digest}"

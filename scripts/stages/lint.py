@@ -1,11 +1,14 @@
 """`./ship lint`: every file that a tool can read is read by one, offline, and all findings are shown at once."""
 
+import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -15,36 +18,51 @@ from scripts.errors import Failure
 from scripts.process import TOOLS
 from scripts.requirements import LOCKS, compile_lock
 
-PYTHON = ("app", "training", "scripts", "tests")
-SHELL = ("ship", ".ci/run", "image/base.sh")
-FILES = {"WORKFLOWS": ".github/workflows/*.yml", "ACTIONS": ".github/actions/*/action.yml"}
-CHECKS: dict[str, tuple[str, ...]] = {
-    "hadolint": (
-        "hadolint",
-        "--no-color",
-        "--failure-threshold",
-        "style",
-        "Dockerfile",
-        "scripts/host/base.Dockerfile",
+
+@dataclass(frozen=True)
+class Linter:
+    """A program, and the files that it reads."""
+
+    command: tuple[str, ...]
+    reads: tuple[str, ...]
+    """Its files, from the top: in these patterns, `*` stands for slashes, too."""
+    everything: tuple[str, ...] | None = None
+    """What it is given to read all of them, where that is not each by its name."""
+
+
+# Of other people, as their pages have them.
+FOREIGN = ("scripts/bench/peers/*", "scripts/bench/programs/*")
+_PYTHON = ("app", "training", "scripts", "tests")
+_MODULES = tuple(f"{folder}/*.py" for folder in _PYTHON)
+_SCHEMA = ("check-jsonschema", "--builtin-schema")
+_WORKFLOWS, _ACTIONS = ".github/workflows/*.yml", ".github/actions/*/action.yml"
+LINTERS = {
+    "hadolint": Linter(
+        ("hadolint", "--no-color", "--failure-threshold", "style"), ("Dockerfile", "scripts/host/base.Dockerfile")
     ),
-    "ruff check": ("ruff", "check", "--quiet", *PYTHON),
-    "ruff format": ("ruff", "format", "--quiet", "--diff", *PYTHON),
-    "mypy": ("mypy",),
-    "yamllint": ("yamllint", "--strict", "."),
-    "workflows": ("check-jsonschema", "--builtin-schema", "vendor.github-workflows", "WORKFLOWS"),
-    "actions": ("check-jsonschema", "--builtin-schema", "vendor.github-actions", "ACTIONS"),
-    "workflow rules": ("check-jsonschema", "--schemafile", ".github/workflow-rules.json", "WORKFLOWS", "ACTIONS"),
-    "zizmor": ("zizmor", "--offline", "--quiet", "--pedantic", ".github"),
-    "compose": ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"),
-    "shellcheck": ("shellcheck", *SHELL),
+    "ruff check": Linter(("ruff", "check", "--quiet"), _MODULES, _PYTHON),
+    "ruff format": Linter(("ruff", "format", "--quiet", "--diff"), _MODULES, _PYTHON),
+    "mypy": Linter(("mypy",), _MODULES, ()),
+    "yamllint": Linter(("yamllint", "--strict"), ("*.yml", "*.yaml"), (".",)),
+    "workflows": Linter((*_SCHEMA, "vendor.github-workflows"), (_WORKFLOWS,)),
+    "actions": Linter((*_SCHEMA, "vendor.github-actions"), (_ACTIONS,)),
+    "workflow rules": Linter(
+        ("check-jsonschema", "--schemafile", ".github/workflow-rules.json"), (_WORKFLOWS, _ACTIONS)
+    ),
+    "zizmor": Linter(("zizmor", "--offline", "--quiet", "--pedantic"), (_WORKFLOWS, _ACTIONS), (".github",)),
+    "compose": Linter((*_SCHEMA, "vendor.compose-spec"), ("compose.yaml",)),
+    "shellcheck": Linter(("shellcheck",), ("ship", ".ci/run", "image/*.sh")),
 }
 
 
-def lint() -> str:
-    """Run every check, and show what each found. Raises Failure that names the checks that found something."""
-    checks: dict[str, Callable[[], str]] = {name: partial(_check, command) for name, command in CHECKS.items()}
-    checks["pins"] = lambda: "\n".join(unpinned((ROOT / "Dockerfile").read_text()))
-    checks |= {f"lock {name}": partial(_out_of_step, name) for name in LOCKS}
+def lint(files: Sequence[str] = ()) -> str:
+    """Run every check, or on `files` alone those that are for them, and show what each found.
+
+    Raises Failure that names the checks that found something, and for a file that does not exist.
+    """
+    checks = _checks([_from_the_top(file) for file in files])
+    if not checks:
+        return "no linter is for these files"
     failed = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         for name, text in zip(checks, pool.map(lambda check: check(), checks.values()), strict=True):
@@ -53,8 +71,47 @@ def lint() -> str:
                 say(text)
                 failed.append(name)
     if failed:
-        raise Failure(f"findings in {', '.join(failed)}", "mend them; `ruff format` and `./ship lock` write files anew")
+        raise Failure(f"findings in {', '.join(failed)}", "mend them; ./ship format and ./ship lock write files anew")
     return f"{len(checks)} checks clean"
+
+
+def _checks(files: Sequence[str]) -> dict[str, Callable[[], str]]:
+    """Return the checks of `files`, or of everything, by their names: each returns what it found."""
+    checks: dict[str, Callable[[], str]] = {}
+    for name, linter in LINTERS.items():
+        if given := _given(linter, files) if files else _everything(linter):
+            checks[name] = partial(_check, given)
+    if not files or "Dockerfile" in files:
+        checks["pins"] = lambda: "\n".join(unpinned((ROOT / "Dockerfile").read_text()))
+    for name in LOCKS:
+        if not files or name in files or "pyproject.toml" in files:
+            checks[f"lock {name}"] = partial(_out_of_step, name)
+    return checks
+
+
+def _everything(linter: Linter) -> tuple[str, ...]:
+    found = linter.everything
+    if found is None:
+        found = tuple(str(path.relative_to(ROOT)) for pattern in linter.reads for path in sorted(ROOT.glob(pattern)))
+    return (*linter.command, *found)
+
+
+def _given(linter: Linter, files: Sequence[str]) -> tuple[str, ...]:
+    """Return how `linter` is run on those of `files` that are for it; nothing when none is."""
+    own = [file for file in files if _matches(file, linter.reads) and not _matches(file, FOREIGN)]
+    return (*linter.command, *own) if own else ()
+
+
+def _matches(file: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(file, pattern) for pattern in patterns)
+
+
+def _from_the_top(file: str) -> str:
+    """Return the path of `file` from the top of this checkout. Raises Failure when it is not there."""
+    path = ROOT / file
+    if not path.is_file() or not path.resolve().is_relative_to(ROOT):
+        raise Failure(f"there is no file {file} in {ROOT}", "name files from the top of this repository")
+    return Path(os.path.relpath(path, ROOT)).as_posix()
 
 
 def unpinned(dockerfile: str) -> list[str]:
@@ -81,9 +138,7 @@ def _check(command: tuple[str, ...]) -> str:
     program = TOOLS / command[0] if (TOOLS / command[0]).exists() else shutil.which(command[0])
     if not program:
         return f"{command[0]} has no wheel for this machine, and is not installed: apt-get install {command[0]}"
-    arguments = [str(program)]
-    for word in command[1:]:
-        arguments += sorted(map(str, ROOT.glob(FILES[word]))) if word in FILES else [word]
+    arguments = [str(program), *command[1:]]
     done = subprocess.run(arguments, cwd=ROOT, check=False, capture_output=True, text=True)
     return (done.stdout + done.stderr).strip() or "failed without a word" if done.returncode else ""
 

@@ -1,15 +1,12 @@
-"""`./ship up` and `./ship down`: the published image on this machine, or what an environment has."""
+"""`./ship up`, `./ship shell` and `./ship down`: the published image on this machine, or what an environment has."""
 
 import io
-import json
 import os
 import shlex
+import sys
 import tarfile
-from typing import Annotated
 
-import msgspec
-
-from scripts import grammar, shipment
+from scripts import model, shipment
 from scripts.artifacts import published
 from scripts.console import say
 from scripts.environments.drift import project
@@ -18,22 +15,10 @@ from scripts.errors import Failure
 from scripts.grammar import Port, Reference
 from scripts.host import engine
 from scripts.oci import registry
-from scripts.process import Limit, data, output, run
+from scripts.process import Limit, data, foreground, output, run
 
 # None: the image that was published from here last.
 PORTS = {None: Port("5000"), "dev": Port("5010"), "test": Port("5020"), "prod": Port("5030")}
-
-
-class Golden(msgspec.Struct):
-    """A row whose prediction is known."""
-
-    features: dict[str, str | bool | int | float | None]
-
-
-class Card(msgspec.Struct):
-    """What a request is made of, of a model's card."""
-
-    golden: Annotated[list[Golden], msgspec.Meta(min_length=1)]
 
 
 def up(environment: str | None = None) -> str:
@@ -54,6 +39,17 @@ def up(environment: str | None = None) -> str:
     return f"{image} answers at {url}; {' '.join(['./ship down', *filter(None, [environment])])} stops it"
 
 
+def shell(environment: str | None = None) -> int:
+    """Open a shell in a container of the image that `up` starts, as compose.yaml has it; return its exit status."""
+    image = _recorded(environment) if environment else published()
+    terminal = () if sys.stdin.isatty() else ("--no-TTY",)
+    say(f"  {image}; python3 -m app starts the service, exit leaves")
+    return foreground(
+        *_compose(environment), "run", "--rm", *terminal, "--entrypoint", "sh", "service",
+        env={"REPOSITORY": image.repository, "DIGEST": image.digest},
+    )  # fmt: skip
+
+
 def down(environment: str | None = None) -> str:
     """Stop what `up` started and remove its container."""
     run(*_compose(environment), "down", env={"REPOSITORY": "unused", "DIGEST": "unused"})
@@ -67,8 +63,7 @@ def example(archive: bytes) -> str:
             [card] = [file.read() for member in files if (file := files.extractfile(member))]
     except (tarfile.TarError, KeyError, ValueError) as strange:
         raise Failure("the image has no file /model/card.json") from strange
-    row = grammar.document(card, Card, "the card of the model in the image").golden[0]
-    return json.dumps({"features": row.features})
+    return model.example(card, "the card of the model in the image")
 
 
 def _compose(environment: str | None) -> list[str]:

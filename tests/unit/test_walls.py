@@ -29,13 +29,13 @@ FOREIGN = ("scripts/bench/peers", "scripts/bench/programs")
 # at the top is a room by itself; `scripts` is what `scripts/__init__.py` holds.
 ARROWS: dict[str, set[str]] = {
     "__main__": {
-        "artifacts", "check", "console", "environments", "errors", "github", "grammar", "oci", "pipeline", "scripts",
-        "stages", "variables",
+        "artifacts", "check", "completion", "console", "environments", "errors", "github", "grammar", "oci", "pipeline",
+        "scripts", "stages", "variables",
     },
     "stages": {
         "artifacts", "bench", "check", "checkout", "console", "environments", "errors", "evidence", "git", "github",
-        "grammar", "host", "mutation", "oci", "process", "requirements", "sbom", "scripts", "shipment", "suite",
-        "vulnerabilities",
+        "grammar", "host", "model", "mutation", "oci", "process", "requirements", "sbom", "scripts", "shipment",
+        "suite", "vulnerabilities",
     },
     "bench": {"artifacts", "console", "errors", "host", "page", "process", "scripts"},
     "evidence": {
@@ -44,6 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "host": {"console", "errors", "git", "grammar", "process", "scripts", "shipment"},
     "pipeline": {"artifacts", "checkout", "console", "errors", "grammar", "process", "scripts"},
     "github": {"check", "checkout", "console", "errors", "grammar", "process"},
+    "model": {"errors", "grammar", "process", "scripts", "shipment"},
     "shipment": {"checkout", "errors", "git", "grammar", "oci", "scripts"},
     "suite": {"artifacts", "errors", "process", "scripts"},
     "artifacts": {"errors", "grammar", "oci", "scripts"},
@@ -61,6 +62,7 @@ ARROWS: dict[str, set[str]] = {
     "page": {"errors"},
     "variables": {"errors"},
     "check": set(),
+    "completion": set(),
     "errors": set(),
     "scripts": set(),
 }  # fmt: skip
@@ -154,7 +156,7 @@ def test_importing_the_contract_needs_no_web_framework() -> None:
 
 
 def test_the_rooms_of_the_pipeline_import_what_is_drawn_and_all_of_it() -> None:
-    found: dict[str, set[str]] = {name: set() for name in ("check", "errors", "scripts")}
+    found: dict[str, set[str]] = {name: set() for name in ("check", "completion", "errors", "scripts")}
     for module, imported in arrows():
         if room(imported) != room(module):
             found.setdefault(room(module), set()).add(room(imported))

@@ -1,5 +1,6 @@
 """What image/base.sh leaves of a base image: it is run on a small one, made of files here."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -36,7 +37,8 @@ def install(root: Path, package: str) -> None:
 def pruned(root: Path) -> "subprocess.CompletedProcess[str]":
     layer = root.parent / "layer"
     layer.mkdir()
-    return subprocess.run(["sh", SCRIPT, root], cwd=layer, check=False, capture_output=True, text=True)
+    environment = {**os.environ, "FILE_TIME": "@315532800"}
+    return subprocess.run(["sh", SCRIPT, root], cwd=layer, env=environment, check=False, capture_output=True, text=True)
 
 
 def recorded(root: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Running other programs."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -53,3 +54,53 @@ def test_a_limit_ends_the_program_and_names_whom_it_asked(call: Callable[..., ob
         call(*python("import time; time.sleep(60)"), limit=Limit(0.2, "registry.example"))
 
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(("ending", "status"), [("raise SystemExit(0)", 0), ("raise SystemExit(7)", 7)])
+def test_what_runs_in_the_foreground_ends_as_it_says(ending: str, status: int) -> None:
+    assert process.foreground(*python(ending)) == status
+
+
+def test_what_a_signal_ended_has_the_status_that_a_shell_gives_it() -> None:
+    assert process.foreground(*python("import os; os.kill(os.getpid(), 9)")) == 137
+
+
+def test_ctrl_c_is_for_the_program_in_the_foreground() -> None:
+    """The terminal sends it to both; the program asks whoever started it, too, as the terminal would."""
+    program = "import os, signal; os.kill(os.getppid(), signal.SIGINT); raise SystemExit(5)"
+
+    assert process.foreground(*python(program)) == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_request_to_end_reaches_the_program_in_the_foreground_as_ctrl_c() -> None:
+    program = """
+import os, signal
+try:
+    os.kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+except KeyboardInterrupt:
+    raise SystemExit(6)
+"""
+
+    assert process.foreground(*python(program)) == 6
+
+
+def test_what_runs_meanwhile_is_stopped_at_the_end() -> None:
+    with process.running(*python("import signal; signal.pause()")) as child:
+        assert child.poll() is None
+
+    assert child.poll() is not None
+
+
+def test_what_runs_meanwhile_is_stopped_after_a_mistake() -> None:
+    children = []
+
+    def break_down() -> None:
+        with process.running("sleep", "60") as child:
+            children.append(child)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_down()
+    assert children[0].poll() == -signal.SIGINT
