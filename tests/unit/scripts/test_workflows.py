@@ -258,7 +258,7 @@ def test_each_output_of_a_step_is_written_by_a_stage(texts: dict[str, str]) -> N
 
 
 def test_each_file_handed_from_job_to_job_is_one_that_a_stage_writes(workflows: Workflows) -> None:
-    known = [path for path in vars(artifacts).values() if isinstance(path, Path)]
+    known = {part for value in vars(artifacts).values() if isinstance(value, str | Path) for part in Path(value).parts}
     uploads = [
         step["with"]["path"]
         for _, job, _ in jobs(workflows)
@@ -268,7 +268,7 @@ def test_each_file_handed_from_job_to_job_is_one_that_a_stage_writes(workflows: 
 
     assert len(uploads) == 4
     for path in " ".join(uploads).split():
-        assert any(file.is_relative_to(ROOT / path) for file in known), path
+        assert Path(path).name in known, path
 
 
 def test_the_image_is_tested_on_each_platform_that_was_built(workflows: Workflows) -> None:
