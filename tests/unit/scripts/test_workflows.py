@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 from ruamel.yaml import YAML
 
-from scripts import BUILD, ROOT, artifacts, variables
+from scripts import ROOT, artifacts, variables
 from scripts.environments.record import ENVIRONMENTS
 from scripts.errors import Failure
 
@@ -26,7 +26,7 @@ def load(text: str) -> dict[str, Any]:
     return dict(YAML(typ="safe").load(text))
 
 
-RECIPE = ROOT / "docs/workflows.md"
+RECIPE = ROOT / "CONTRIBUTING.md"
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +285,7 @@ def test_each_output_of_a_step_is_written_by_a_stage(texts: dict[str, str]) -> N
 
 
 def test_each_file_handed_from_job_to_job_is_one_that_a_stage_writes(workflows: Workflows) -> None:
-    known = [BUILD / path for path in vars(artifacts).values() if isinstance(path, Path | str)]
+    known = {part for value in vars(artifacts).values() if isinstance(value, str | Path) for part in Path(value).parts}
     uploads = [
         step["with"]["path"]
         for _, job, _ in jobs(workflows)
@@ -295,7 +295,7 @@ def test_each_file_handed_from_job_to_job_is_one_that_a_stage_writes(workflows: 
 
     assert len(uploads) == 4
     for path in " ".join(uploads).split():
-        assert any(file.is_relative_to(ROOT / path) for file in known), path
+        assert Path(path).name in known, path
 
 
 def test_the_image_is_tested_on_each_platform_that_was_built(workflows: Workflows) -> None:
