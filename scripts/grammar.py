@@ -258,7 +258,7 @@ def document(data: bytes, kind: type[Document], what: str, remedy: str = "") -> 
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=_token)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise Failure(f"{what} is not what it should be: {wrong}", remedy) from wrong
+        raise Failure(f"{what} is malformed: {wrong}", remedy) from wrong
 
 
 def toml(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Document:
@@ -266,7 +266,7 @@ def toml(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Docu
     try:
         return msgspec.toml.decode(data, type=kind, dec_hook=_token)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise Failure(f"{what} is not what it should be: {wrong}", remedy) from wrong
+        raise Failure(f"{what} is malformed: {wrong}", remedy) from wrong
 
 
 def shown(value: object) -> str:

@@ -1,1 +1,1 @@
-"""What dev, test and prod shall run, what they ran before, and what they do run."""
+"""The environments dev, test and prod: what each should run, its history, and drift from it."""

@@ -1,1 +1,1 @@
-"""What is signed and attached beside an image, and whether it is true."""
+"""The signature and attestations of an image: attaching them and verifying them."""

@@ -1,4 +1,4 @@
-"""Attaching the evidence to a pushed image: signature, provenance, test result and bill of materials, as referrers."""
+"""Attaches the evidence to a pushed image: signature, provenance, test result and bill of materials, as referrers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,32 +13,32 @@ from scripts.grammar import Digest, Repository
 
 
 def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> None:
-    """Sign `image` as `who` and attach what is known of it, in each of `repositories`, where it is not there yet.
+    """Sign `image` as `who` and attach its evidence in each of `repositories`, unless it is there already.
 
-    On GitHub provenance is left to its own attestation, which no step of this repository can write.
-    Raises Failure when the image did not pass its tests.
+    On GitHub a separate job attests provenance, which no step of this repository can write.
+    Raises Failure when the image has not passed its tests.
     """
     predicates = {
         statements.SBOM: _sbom(image),
-        statements.TESTS: json.dumps(statements.test_result(tested(), image)).encode(),
+        statements.TESTS: json.dumps(statements.make_test_result(tested(), image)).encode(),
     }
     if isinstance(who, KeyPair):
-        predicates[statements.PROVENANCE] = json.dumps(statements.provenance(image)).encode()
+        predicates[statements.PROVENANCE] = json.dumps(statements.make_provenance(image)).encode()
     say(f"  signing as {who}")
     digest = image.digest
     for repository in repositories:
-        said = referrers.read(repository, digest)
+        attached = referrers.read(repository, digest)
         for kind, predicate in predicates.items():
-            if not cosign.statements(said, who, kind):
+            if not cosign.statements(attached, who, kind):
                 say(f"  {kind} → {repository}")
                 _attach(repository, digest, partial(cosign.attest, repository, digest, who, kind, predicate))
-        if not cosign.signed(said, who):  # last: whoever looks for a signature finds the rest
+        if not cosign.signed(attached, who):  # last: a signed image has all its evidence
             say(f"  signature → {repository}")
             _attach(repository, digest, partial(cosign.sign, repository, digest, who))
 
 
 def _sbom(image: Built) -> bytes:
-    """Return what `./ship scan` wrote. Raises Failure when that is missing, or is not the bill of `image`."""
+    """Return what `./ship scan` wrote. Raises Failure when that is missing or describes another image."""
     try:
         written = SBOM.read_bytes()
     except OSError as missing:
@@ -51,10 +51,10 @@ def _sbom(image: Built) -> bytes:
 
 
 def _attach(repository: Repository, digest: Digest, work: Callable[[], None]) -> None:
-    """Do `work`; where that fails because of what was deleted beside the image, mend that and do it again."""
+    """Do `work`; if it fails because a referrer was deleted, remove that from the list and retry."""
     try:
         work()
     except Failure:
-        if not referrers.mend(repository, digest):
+        if not referrers.prune(repository, digest):
             raise
         work()

@@ -1,7 +1,6 @@
-"""Signing and attesting a digest, and reading back what a trusted signer said of it, with cosign.
+"""Signs and attests a digest with cosign, and reads back the statements of a trusted signer.
 
-What cosign 3 writes are Sigstore bundles, kept beside the image as OCI 1.1 referrers, so the image's own digest stays
-what it was.
+cosign 3 writes Sigstore bundles as OCI 1.1 referrers, so the digest of the image itself does not change.
 
 Source: https://docs.sigstore.dev/cosign/verifying/verify/ and
 https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
@@ -23,7 +22,7 @@ from scripts.grammar import Digest, Repository, document
 from scripts.process import Ended, Limit, attempt, output
 
 SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
-# Neither asked for a time stamp nor told a transparency log: what a key pair on a machine of one's own needs.
+# For a key pair: no timestamp and no transparency log, so signing needs no network.
 ALONE = {
     "signing-config": {
         "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
@@ -40,44 +39,44 @@ def sign(repository: Repository, digest: Digest, who: Signer) -> None:
 
 
 def attest(repository: Repository, digest: Digest, who: Signer, kind: str, predicate: bytes) -> None:
-    """Attach a signed in-toto statement of predicate type `kind` about the image `digest` in `repository`."""
+    """Attach a signed in-toto statement with predicate type `kind` to the image `digest` in `repository`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "predicate.json")
         path.write_bytes(predicate)
         _write("attest", repository, digest, who, f"--type={kind}", f"--predicate={path}")
 
 
-def signed(said: Referrers, who: Signer) -> bool:
-    """Return whether `who` signed the image that `said` is about."""
-    # An attestation is signed, too; only what is made by signing says "this is the image".
-    return bool(statements(said, who, SIGNATURE))
+def signed(attached: Referrers, who: Signer) -> bool:
+    """Return whether `who` signed the image with the referrers `attached`."""
+    # Attestations are signed too, but only `cosign sign` states "this is the image".
+    return bool(statements(attached, who, SIGNATURE))
 
 
-def statements(said: Referrers, who: Signer, kind: str) -> list[bytes]:
-    """Return the predicates, JSON, of all statements of type `kind` in `said` that `who` signed about its image.
+def statements(attached: Referrers, who: Signer, kind: str) -> list[bytes]:
+    """Return the predicates (JSON) of all statements of type `kind` in `attached` that `who` signed.
 
-    Raises Failure when cosign could not check that.
+    Raises Failure when cosign could not check them.
     """
-    return _verify(said, who, kind)[0]
+    return _verify(attached, who, kind)[0]
 
 
-def refusal(said: Referrers, who: Signer, kind: str) -> str:
-    """Return why cosign takes none of the statements of type `kind` in `said` as one by `who`.
+def refusal(attached: Referrers, who: Signer, kind: str) -> str:
+    """Return why cosign rejects every statement of type `kind` in `attached` as one by `who`.
 
-    Nothing when there are none, or when it takes one. Raises Failure when cosign could not check that.
+    Empty when there is none, or when it accepts one. Raises Failure when cosign could not check them.
     """
-    return _verify(said, who, kind)[1]
+    return _verify(attached, who, kind)[1]
 
 
-def _verify(said: Referrers, who: Signer, kind: str) -> tuple[list[bytes], str]:
-    """Return the predicates that cosign finds right and, where it finds none, why not."""
-    # What says of itself that it is something else cannot be found right, and would be the reason for nothing.
-    of_kind = replace(said, bundles=tuple(bundle for bundle in said.bundles if _kind(bundle) == kind))
+def _verify(attached: Referrers, who: Signer, kind: str) -> tuple[list[bytes], str]:
+    """Return the predicates that cosign accepts or, if there are none, why it rejects them."""
+    # Bundles that claim another type would only add reasons that do not matter.
+    of_kind = replace(attached, bundles=tuple(bundle for bundle in attached.bundles if _kind(bundle) == kind))
     if not of_kind.bundles:
         return [], ""
     with of_kind.layout() as folder:
         options = (f"--type={kind}", "--local-image=true", *who.options)
-        # Who is asked over a network, if anybody: Sigstore for the keys of its own, or the service that keeps a key.
+        # Whom cosign may query over the network: Sigstore for its own keys, or the KMS that keeps a key.
         limit = Limit(referrers.SECONDS, str(who) if isinstance(who, KeyPair) else "Sigstore")
         done = attempt("cosign", "verify-attestation", *options, "--", str(folder), limit=limit)
     if done.returncode:
@@ -87,14 +86,14 @@ def _verify(said: Referrers, who: Signer, kind: str) -> tuple[list[bytes], str]:
 
 
 def _why_not(done: Ended, who: Signer) -> str:
-    """Return what cosign has against all that it was shown. Raises Failure when it could not tell."""
+    """Return why cosign rejected every bundle. Raises Failure when it could not check them."""
     if found := _NOTHING.match(done.stderr):
-        # One line for each bundle, and often the same.
+        # One line for each bundle, often the same.
         return " | ".join(dict.fromkeys(filter(None, map(str.strip, found[1].splitlines()))))
-    raise Failure(f"cosign cannot tell what {who} signed: {done.words.rpartition(' | ')[2]}")
+    raise Failure(f"cosign could not check what {who} signed: {done.words.rpartition(' | ')[2]}")
 
 
-# What cosign says in the end when nothing there is from the signer in question, or of that type.
+# cosign's last message when no bundle is from the signer or of the type in question.
 _NOTHING = re.compile(
     r".*error during command execution: "
     r"(?:no matching attestations: |(?=none of the attestations matched|no valid bundles found))(.*)",
@@ -122,7 +121,7 @@ class _Bundle(msgspec.Struct):
 
 
 def _kind(bundle: bytes) -> str | None:
-    """Return of what type a bundle says that its statement is, which nobody has checked; nothing when it has none."""
+    """Return the type that a bundle claims for its statement, unchecked; None when it claims none."""
     try:
         payload = document(bundle, _Bundle, "a bundle").envelope.payload
         return document(payload, _Statement, "a statement").type
@@ -138,7 +137,7 @@ def _write(verb: str, repository: Repository, digest: Digest, who: Signer, *argu
 
 
 def _alone(who: KeyPair, folder: Path) -> list[str]:
-    """Return with what a key pair signs, in files in `folder`."""
+    """Return cosign's options for signing with a key pair, with their files in `folder`."""
     options = [f"--key={who.private}"]
     for option, content in ALONE.items():
         path = folder / option
@@ -148,6 +147,6 @@ def _alone(who: KeyPair, folder: Path) -> list[str]:
 
 
 def _sigstore(who: Workflow) -> list[str]:
-    """Return with which Sigstore a workflow signs: none is named for the public one."""
+    """Return cosign's options for signing as a workflow; the public Sigstore needs none."""
     named = {"signing-config": who.signing_config, "trusted-root": who.trusted_root}
     return [f"--{option}={path}" for option, path in named.items() if path]

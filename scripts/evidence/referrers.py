@@ -1,6 +1,6 @@
-"""What hangs beside an image in a registry: Sigstore bundles, as OCI 1.1 referrers. Read once, and not verified here.
+"""The referrers of an image in a registry: Sigstore bundles, as OCI 1.1 has them. Read here, not verified.
 
-Whoever may push can attach anything, and as much of it: what is read has an end.
+Anyone who may push can attach anything, so what is read has a limit.
 
 Sources: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers and
 https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md
@@ -24,15 +24,15 @@ from scripts.oci import registry
 from scripts.oci.manifest import INDEX, MANIFEST, Manifest
 from scripts.process import Ended, Limit, attempt
 
-# What a release has are four. Beyond this nothing is read: each one costs two requests.
-MOST = 100
+# A release has four. Each one costs two requests.
+MAX_REFERRERS = 100
 SECONDS = 60
-LARGEST = 64 << 20
-"""Bytes of all of them. A bill of materials has about a fifth of one MiB."""
+MAX_BYTES = 64 << 20
+"""Bytes of all of them together. A bill of materials has about 0.2 MiB."""
 BUNDLE = "application/vnd.dev.sigstore.bundle"
-# The digest of a referrer; those of its layers stand alone, and are no manifests to ask for.
+# The digest of a referrer: those of its layers have no @ in front, and are not manifests.
 _DIGEST = re.compile(rb"(?<=@)sha256:[0-9a-f]{64}")
-# How cosign tree says that there is one, and how that it could not be read.
+# How `cosign tree` lists a referrer, and how it reports one that it could not read.
 _LISTED, _UNREADABLE = " artifacts via OCI referrer: ", "Error fetching "
 
 
@@ -50,17 +50,17 @@ class _Index(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Referrers:
-    """What is said of one image in one repository, by whomever."""
+    """What is attached to one image in one repository, by anyone."""
 
     repository: Repository
     digest: Digest
     bundles: tuple[bytes, ...]
     unread: int = 0
-    """Referrers that are listed, and are gone, or are no bundles."""
+    """Listed referrers that are gone or are not bundles."""
 
     @contextmanager
     def layout(self) -> Iterator[Path]:
-        """Give a folder in which cosign finds the bundles, as it does in one that `cosign save` wrote."""
+        """Yield a folder in which cosign finds the bundles, in the form that `cosign save` writes."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             blobs = path / "blobs" / "sha256"
@@ -76,12 +76,12 @@ class Referrers:
 
 
 def read(repository: Repository, digest: Digest) -> Referrers:
-    """Return what is said of the image `digest` in `repository`.
+    """Return what is attached to the image `digest` in `repository`.
 
-    Raises Failure when the registry cannot be asked, and when there are more than MOST.
+    Raises Failure when the registry does not answer, and when there is more than the limits allow.
     """
     reference = repository.at(digest)
-    # Listed first: where that is refused, `download` says that there are none.
+    # `tree` comes first: when a registry refuses to list referrers, `download` reports none.
     tree = _ask("tree", reference=reference)
     if tree.returncode:
         raise _refused(reference, tree)
@@ -93,16 +93,16 @@ def read(repository: Repository, digest: Digest) -> Referrers:
     if done.returncode and "found no attestations" not in done.stderr:
         raise _refused(reference, done)
     lines = [line for line in done.stdout.split(b"\n") if line]
-    # What is older than bundles comes out in another form.
+    # Attestations from before bundles have another form.
     bundles = tuple(one for one in lines if document(one, _Typed, "cosign's output").media_type.startswith(BUNDLE))
     return Referrers(repository, digest, bundles, max(0, listed + unreadable - len(bundles)))
 
 
-def mend(repository: Repository, digest: Digest) -> bool:
-    """Take out of the list of referrers what `repository` does not hold any more; return whether there was any.
+def prune(repository: Repository, digest: Digest) -> bool:
+    """Remove referrers that `repository` no longer holds from its list; return whether there were any.
 
-    A registry without the API for referrers has that list under a tag, and some take none with a gap: after somebody
-    has deleted a referrer, nothing can be attached any more.
+    A registry without the referrers API keeps that list under a tag. Some refuse a list that names a deleted manifest,
+    so that nothing can be attached any more.
     """
     tag = repository.at(Tag(digest.replace(":", "-")))
     try:
@@ -114,7 +114,7 @@ def mend(repository: Repository, digest: Digest) -> bool:
     kept = [entry for entry in entries if registry.digest(repository.at(_digest(entry, tag)))]
     if len(kept) == len(entries):
         return False
-    say(f"  {tag} lists {len(entries) - len(kept)} referrers that are gone: taken out")
+    say(f"  {tag} lists {len(entries) - len(kept)} deleted referrers: removed")
     with tempfile.TemporaryDirectory() as folder:
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": kept}
         Path(folder, "manifest.json").write_bytes(msgspec.json.encode(index))
@@ -123,31 +123,31 @@ def mend(repository: Repository, digest: Digest) -> bool:
 
 
 def limit(repository: Repository) -> Limit:
-    """Return how long a question about `repository` may take."""
+    """Return how long a query about `repository` may take."""
     return Limit(SECONDS, repository.registry)
 
 
 def _check_number(reference: str, number: int) -> None:
-    if number > MOST:
+    if number > MAX_REFERRERS:
         raise Failure(
-            f"{reference} has {number} referrers, and no more than {MOST} are read",
-            "delete those that none of yours attached: cosign tree lists them",
+            f"{reference} has {number} referrers, and the limit is {MAX_REFERRERS}",
+            "delete those that are not yours: cosign tree lists them",
         )
 
 
 def _check_size(reference: Reference, tree: bytes) -> None:
-    """Raise Failure when what the referrers in `tree` name is more than is read: one blob can be named by many."""
+    """Raise Failure when the referrers in `tree` name more bytes than the limit: many can name one blob."""
     size = 0
     for digest in {Digest(name.decode()) for name in _DIGEST.findall(tree)} - {reference.digest}:
         try:
             manifest = registry.manifest(reference.repository.at(digest))
             size += sum(layer.size for layer in document(manifest, Manifest, f"the referrer {digest}").layers)
-        except Failure:  # it is gone, or is none: cosign does not read it either
+        except Failure:  # gone, or not a manifest: cosign does not read it either
             continue
-    if size > LARGEST:
+    if size > MAX_BYTES:
         raise Failure(
-            f"the referrers of {reference} are {size >> 20} MiB, and no more than {LARGEST >> 20} are read",
-            "delete those that none of yours attached: cosign tree lists them",
+            f"the referrers of {reference} have {size >> 20} MiB, and the limit is {MAX_BYTES >> 20}",
+            "delete those that are not yours: cosign tree lists them",
         )
 
 
@@ -168,4 +168,4 @@ def _digest(entry: msgspec.Raw, tag: Reference) -> Digest:
 def _refused(reference: Reference, done: Ended) -> Failure:
     why = done.words.rpartition(" | ")[2].removeprefix("error during command execution: ")
     host = reference.repository.registry
-    return Failure(f"{host} cannot be asked what is said of {reference}: {why}", "try again later")
+    return Failure(f"{host} does not list the referrers of {reference}: {why}", "try again later")

@@ -1,7 +1,7 @@
-"""Whose signature counts, and with what is signed. Two kinds, and the rest of the pipeline does not care which.
+"""Which signer is trusted, and how to sign as it. The rest of the pipeline treats both kinds alike.
 
 - On GitHub, the workflow itself: a certificate for its identity, and an entry in a transparency log.
-- Anywhere else, a key pair: COSIGN_KEY, or for the local registries one that is made on first use.
+- Anywhere else, a key pair: COSIGN_KEY or, for the local registries, one that is created on first use.
 
 Sources: https://docs.sigstore.dev/cosign/verifying/verify/,
 https://docs.github.com/en/actions/reference/security/oidc and
@@ -22,14 +22,14 @@ from scripts.oci import registry
 from scripts.process import output
 
 ISSUER = Url("https://token.actions.githubusercontent.com")
-# A certificate names the file that its job is written in. Only pinned actions can get one in the builder's name; in the
-# publisher's this project's own code signs.
+# A certificate names the workflow file of its job. Only pinned actions run in the builder's file; in the publisher's,
+# this project's own code signs.
 BUILDER, PUBLISHER = "image.yml", "publish.yml"
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A signer known by a key: a file, or what cosign takes as a key of a KMS."""
+    """A signer identified by a key: a file, or a KMS key in cosign's form."""
 
     private: Key | None
     public: Key
@@ -39,38 +39,38 @@ class KeyPair:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What cosign demands of a signature that is this signer's."""
+        """What makes cosign accept only this signer."""
         return (f"--key={self.public}", "--insecure-ignore-tlog=true")
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A signer known by what GitHub says of a job: the file that it is written in, and who called that.
+    """A signer identified by what GitHub certifies about a job: its workflow file, and who called that.
 
-    Both are demanded. Any repository can call a public workflow, with artifacts of its own, and gets a certificate for
-    that workflow's identity; only its caller tells it from the right one.
+    Both must match. Any repository can call a public workflow, with artifacts of its own, and gets a certificate for
+    that workflow's identity; only the caller differs.
     """
 
     identity: Identity
     caller: Caller
     issuer: Url = ISSUER
     trusted_root: FilePath | None = None
-    """Whom to believe, when that is not the public Sigstore."""
+    """The Sigstore to trust, unless it is the public one."""
     signing_config: FilePath | None = None
-    """Where to sign, when that is not the public Sigstore."""
+    """The Sigstore to sign with, unless it is the public one."""
 
     def __str__(self) -> str:
         return f"{self.identity}, called by {self.caller}"
 
     def as_file(self, name: str) -> "Workflow":
-        """Return the same workflow as it signs from its file `name`, of the same repository and commit."""
+        """Return the signer for the workflow file `name` of the same repository and commit."""
         identity = re.sub(r"(?<=/\.github/workflows/)[^/@]+(?=@)", name, self.identity)
         return replace(self, identity=Identity(identity))
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What cosign demands of a signature that is this signer's."""
-        # Not the event: pushed, started by hand or by a schedule, it is the same workflow at the same ref.
+        """What makes cosign accept only this signer."""
+        # Any event will do: push, manual start and schedule run the same workflow at the same ref.
         return (
             f"--certificate-identity={self.identity}",
             f"--certificate-oidc-issuer={self.issuer}",
@@ -83,16 +83,16 @@ class Workflow:
 Signer = KeyPair | Workflow
 
 
-def builder(who: Signer) -> Signer:
-    """Return whose provenance counts where the rest is signed by `who`: a key's own, or GitHub's builder's."""
+def provenance_signer(who: Signer) -> Signer:
+    """Return the trusted signer of provenance beside `who`: the same key, or the builder's workflow on GitHub."""
     return who.as_file(BUILDER) if isinstance(who, Workflow) else who
 
 
-def trusted(repositories: Iterable[Repository]) -> Signer:
-    """Return whose word counts for an image in `repositories`.
+def find_trusted(repositories: Iterable[Repository]) -> Signer:
+    """Return the trusted signer of images in `repositories`.
 
-    COSIGN_PUBLIC_KEY or COSIGN_KEY name a key, COSIGN_IDENTITY a workflow. Without any: for registries on this machine
-    its own key pair, else the workflows of this repository on GitHub, run for `main`.
+    COSIGN_IDENTITY names a workflow, COSIGN_PUBLIC_KEY or COSIGN_KEY a key. The default is this user's own key pair for
+    registries on this machine, else the workflows of this repository on GitHub, run for `main`.
     """
     if identity := os.environ.get("COSIGN_IDENTITY"):
         return _workflow(Identity.of(identity, "COSIGN_IDENTITY")).as_file(PUBLISHER)
@@ -107,51 +107,51 @@ def trusted(repositories: Iterable[Repository]) -> Signer:
     if Identity.matches(own):
         return _workflow(Identity(own))
     raise Failure(
-        "nobody is known whose signature would count here",
-        "set COSIGN_PUBLIC_KEY to the key, or COSIGN_IDENTITY to the workflow, that signs these images",
+        "no trusted signer is known for these images",
+        "set COSIGN_PUBLIC_KEY to the key that signs them, or COSIGN_IDENTITY to the workflow",
     )
 
 
-def verifying(repositories: Iterable[Repository]) -> Signer:
-    """Return whose word counts, as `trusted` does. Raises Failure when that is a key that is not here."""
-    who = trusted(repositories)
+def require_verifier(repositories: Iterable[Repository]) -> Signer:
+    """Return the trusted signer. Raises Failure when it is this user's own key and that does not exist."""
+    who = find_trusted(repositories)
     named = os.environ.get("COSIGN_KEY") or os.environ.get("COSIGN_PUBLIC_KEY")
     if isinstance(who, KeyPair) and not named and not Path(who.public).exists():
         raise Failure(
-            f"there is no key of yours, {who.public}, that could have signed these images",
-            "COSIGN_PUBLIC_KEY=cosign.pub, with the key of who published them",
+            f"you have no key {who.public}, so it has not signed these images",
+            "COSIGN_PUBLIC_KEY=cosign.pub, the public key of the publisher",
         )
     return who
 
 
-def signing(repositories: Iterable[Repository]) -> Signer:
-    """Return with what to sign for `repositories`. Raises Failure when that cannot be done from here."""
-    who = trusted(repositories)
+def require_signer(repositories: Iterable[Repository]) -> Signer:
+    """Return the signer for `repositories`. Raises Failure when it cannot sign from here."""
+    who = find_trusted(repositories)
     if isinstance(who, Workflow):
         _require_certificate(who)
     elif not who.private:
-        raise Failure("COSIGN_PUBLIC_KEY can verify, but not sign", "set COSIGN_KEY as well")
+        raise Failure("COSIGN_PUBLIC_KEY can verify but not sign", "set COSIGN_KEY as well")
     elif not os.environ.get("COSIGN_KEY"):
-        _make_own_key_pair()
+        _create_own_key_pair()
     elif ":" not in who.private and not Path(who.private).is_file():
-        raise Failure(f"COSIGN_KEY={who.private}: there is no such file", "cosign generate-key-pair makes one")
+        raise Failure(f"COSIGN_KEY={who.private}: no such file", "cosign generate-key-pair creates one")
     return who
 
 
 def password() -> dict[str, str]:
-    """Return what cosign reads a key's password from: it would ask on a terminal, and this machine's own has none."""
+    """Return the variable with the key's password, empty for this user's own key, so that cosign does not ask."""
     return {"COSIGN_PASSWORD": os.environ.get("COSIGN_PASSWORD", "")}
 
 
 def _workflow(identity: Identity) -> Workflow:
-    """Return the workflow `identity`, with what the environment says of its caller and of the Sigstore that it uses.
+    """Return the workflow `identity`, with its caller and its Sigstore from the environment.
 
-    | variable | what it is | without it |
+    | variable | meaning | default |
     | --- | --- | --- |
-    | SHIP_CALLER | repository and ref that the workflow is called by | the repository of the image's source, at main |
-    | SHIP_OIDC_ISSUER | who says which workflow a job is | GitHub |
-    | SHIP_TRUSTED_ROOT | file that says whom to believe | the public Sigstore's |
-    | SHIP_SIGNING_CONFIG | file that says where to sign | the public Sigstore's |
+    | SHIP_CALLER | repository and ref that call the workflow | the repository of the image's source, at main |
+    | SHIP_OIDC_ISSUER | issuer of the job's identity | GitHub |
+    | SHIP_TRUSTED_ROOT | file that names the Sigstore to trust | the public Sigstore |
+    | SHIP_SIGNING_CONFIG | file that names the Sigstore to sign with | the public Sigstore |
     """
     named = os.environ.get("SHIP_CALLER")
     at = named or f"{checkout.repository(shipment.root())}@refs/heads/main"
@@ -162,61 +162,61 @@ def _workflow(identity: Identity) -> Workflow:
 
 
 def _require_certificate(who: Workflow) -> None:
-    """Raise Failure unless this is a job that gets a certificate for `who`, from a Sigstore that is believed."""
+    """Raise Failure unless this is a job that gets a certificate for `who` from the trusted Sigstore."""
     if "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
         raise Failure(
             f"only GitHub can sign as {who}",
-            "name a key of your own: COSIGN_KEY=cosign.key (cosign generate-key-pair makes one)",
+            "sign with a key of your own: COSIGN_KEY=cosign.key (cosign generate-key-pair creates one)",
         )
     ref = os.environ.get("GITHUB_REF", who.caller.ref)
     if ref != who.caller.ref:
-        raise Failure(f"this job runs for {ref}, and only what is signed for {who.caller.ref} counts")
+        raise Failure(f"this job runs for {ref}, and only signatures for {who.caller.ref} are trusted")
     if (who.trusted_root is None) != (who.signing_config is None):
         lacking = "SHIP_TRUSTED_ROOT" if who.signing_config else "SHIP_SIGNING_CONFIG"
         raise Failure(
-            f"{lacking} is not set: a Sigstore of one's own is one to sign with and one to believe",
+            f"{lacking} is not set: a private Sigstore needs SHIP_TRUSTED_ROOT and SHIP_SIGNING_CONFIG",
             f"set {lacking}, or neither",
         )
 
 
 def _file(variable: str) -> FilePath | None:
-    """Return the file that the environment names as `variable`, if it does. Raises Failure when it is not there."""
+    """Return the file that `variable` names, if it is set. Raises Failure when there is no such file."""
     named = os.environ.get(variable)
     if not named:
         return None
     path = FilePath.of(named, variable)
     if not Path(path).is_file():
-        raise Failure(f"{variable}={path}: there is no such file", "docs/evidence.md says how cosign writes one")
+        raise Failure(f"{variable}={path}: no such file", "docs/evidence.md shows how cosign writes one")
     return path
 
 
 def _key(variable: str) -> Key | None:
-    """Return the key that the environment names as `variable`, if it does."""
+    """Return the key that `variable` names, if it is set."""
     named = os.environ.get(variable)
     return Key.of(named, variable) if named else None
 
 
 def _own(half: str) -> Key:
-    """Return where the key of this user on this machine is, or would be."""
+    """Return the path of this user's own key on this machine, whether or not it exists."""
     try:
         home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    except RuntimeError as homeless:  # a user without HOME, whom the system does not know
-        raise Failure("HOME is not set, so there is no place for a key", "HOME=… or COSIGN_KEY=…") from homeless
+    except RuntimeError as homeless:  # HOME is unset, and the system does not know the user
+        raise Failure("HOME is not set, so there is no folder for a key", "HOME=… or COSIGN_KEY=…") from homeless
     return Key.of(str(Path(home, "shipshape", half)), "XDG_CONFIG_HOME")
 
 
-def _make_own_key_pair() -> None:
-    """Make the key pair of this user on this machine, unless it is there."""
+def _create_own_key_pair() -> None:
+    """Create this user's own key pair on this machine, unless it exists."""
     public = Path(_own("cosign.pub"))
     home = public.parent
     if not public.exists():
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=home) as folder:
             output("cosign", "generate-key-pair", cwd=Path(folder), env=password())
-            for half in ("cosign.key", "cosign.pub"):  # the public half last: it says that both are there
+            for half in ("cosign.key", "cosign.pub"):  # the public half last: once it exists, both do
                 Path(folder, half).rename(home / half)
 
 
 def _public_half(private: Key) -> Key:
-    """Return the name of the public half: beside a key file, as cosign puts it; a KMS has both under one name."""
+    """Return the public half of `private`: the file that cosign writes beside it; a KMS has both under one name."""
     return Key(f"{private.removesuffix('.key')}.pub") if private.endswith(".key") else private

@@ -1,6 +1,6 @@
-"""What is said of an image beside its signature: the statements, and what must be true of them.
+"""The statements attached to an image beside its signature: how to make them and how to check them.
 
-One place for both sides, so that what `./ship publish` attaches and what `./ship verify` demands cannot drift apart.
+Both are here, so that what `./ship publish` attaches and what `./ship verify` demands cannot drift apart.
 Sources: https://slsa.dev/spec/v1.1/provenance, https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
 and https://cyclonedx.org/docs/1.6/json/
 """
@@ -20,20 +20,20 @@ from scripts.oci.labels import Release
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TESTS = "https://in-toto.io/attestation/test-result/v0.1"
 SBOM = "https://cyclonedx.org/bom"
-# Who builds outside GitHub.
+# The builder outside GitHub.
 OWN_MACHINE = Uri("urn:shipshape:own-machine")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What an image says of itself, and is to be shown true."""
+    """What an image claims to be, which its evidence has to prove."""
 
     release: Release
     platforms: frozenset[Platform]
 
 
 class _Struct(msgspec.Struct, frozen=True, rename="camel"):
-    """A part of a statement. What else may stand in it, by its specification, is passed over."""
+    """Part of a statement. Other fields that its specification allows are ignored."""
 
 
 class _Commit(_Struct, frozen=True):
@@ -53,17 +53,17 @@ class _Builder(_Struct, frozen=True):
     id: Uri
 
 
-class _Run(_Struct, frozen=True):
+class _RunDetails(_Struct, frozen=True):
     builder: _Builder
 
 
 class _Provenance(_Struct, frozen=True):
     build_definition: _Build
-    run_details: _Run
+    run_details: _RunDetails
 
     @property
     def source(self) -> _Dependency:
-        """The first dependency that is a commit: the source, ahead of what built it."""
+        """The first dependency with a commit: the source comes before the pipeline."""
         return next(
             (one for one in self.build_definition.resolved_dependencies if one.digest.git_commit), _Dependency()
         )
@@ -97,17 +97,17 @@ class _Component(_Struct, frozen=True):
     hashes: tuple[_Hash, ...] = ()
 
 
-class _About(_Struct, frozen=True):
+class _Metadata(_Struct, frozen=True):
     component: _Component
 
 
 class _Sbom(_Struct, frozen=True):
-    metadata: _About
+    metadata: _Metadata
     components: tuple[_Component, ...] = ()
 
 
-def provenance(image: Built) -> dict[str, Any]:
-    """Return SLSA provenance of `image`, for a build outside GitHub, which else states it by itself."""
+def make_provenance(image: Built) -> dict[str, Any]:
+    """Return SLSA provenance of `image` for a build outside GitHub, which attests its own."""
     parameters = ("name", "version", "data", "target", "model_format")
     return {
         "buildDefinition": {
@@ -117,7 +117,7 @@ def provenance(image: Built) -> dict[str, Any]:
                 "platforms": sorted(image.platforms),
             },
             "resolvedDependencies": [
-                {"name": "source", "uri": _home(), "digest": {"gitCommit": image.revision}},
+                {"name": "source", "uri": _source(), "digest": {"gitCommit": image.revision}},
                 {"name": "pipeline", "digest": {"gitCommit": image.pipeline}},
                 {"name": "base image", "uri": image.base},
             ],
@@ -126,18 +126,18 @@ def provenance(image: Built) -> dict[str, Any]:
     }
 
 
-def provenance_fact(predicate: bytes, claim: Claim, *, workflow: str) -> str:
-    """Return what a provenance shows of `claim`. Raises Failure when it is for something else, or by somebody else.
+def check_provenance(predicate: bytes, claim: Claim, *, workflow: str) -> str:
+    """Return what a provenance proves of `claim`. Raises Failure when it is about another image or by another builder.
 
-    `workflow` is the identity that must have built the image; without one, a build on a machine of one's own will do,
-    and its commit may be on the branch that is checked out.
+    `workflow` is the identity that must have built the image. Without one, a local build will do, and its commit may be
+    on the branch that is checked out.
     """
     stated = document(predicate, _Provenance, "the provenance")
     commit, origin = stated.source.digest.git_commit, stated.source.uri.partition("@")[0]
-    home, builder = _home(), stated.run_details.builder.id
+    home, builder = _source(), stated.run_details.builder.id
     if commit != claim.release.revision:
         raise Failure(
-            f"provenance is for commit {(commit or 'none')[:12]}, and the image says {claim.release.revision.short}"
+            f"provenance is for commit {(commit or 'none')[:12]}, but the image is from {claim.release.revision.short}"
         )
     if origin != home and (workflow or ("https:" in origin and "https:" in home)):
         raise Failure(f"provenance is for {origin.removeprefix('git+')}, not {home.removeprefix('git+')}")
@@ -147,11 +147,11 @@ def provenance_fact(predicate: bytes, claim: Claim, *, workflow: str) -> str:
         return f"commit {claim.release.revision.short} on main"
     if not workflow and checkout.is_in(claim.release.revision, "HEAD", shipment.root()):
         return f"commit {claim.release.revision.short} on this branch"
-    raise Failure(f"commit {claim.release.revision.short} is not on main, as far as this clone knows", _fetch())
+    raise Failure(f"commit {claim.release.revision.short} is not on main in this clone", _suggest_fetch())
 
 
-def test_result(records: Iterable[Passed], image: Built) -> dict[str, Any]:
-    """Return the in-toto test result of the tests that `image` passed."""
+def make_test_result(records: Iterable[Passed], image: Built) -> dict[str, Any]:
+    """Return the in-toto test result for the tests that `image` passed."""
     suites = [
         {
             "name": record.suite,
@@ -163,14 +163,14 @@ def test_result(records: Iterable[Passed], image: Built) -> dict[str, Any]:
     return {"result": "PASSED", "configuration": suites}
 
 
-def test_fact(predicate: bytes, claim: Claim) -> str:
-    """Return what a test result shows of `claim`.
+def check_test_result(predicate: bytes, claim: Claim) -> str:
+    """Return what a test result proves of `claim`.
 
-    Raises Failure unless it says that a known suite passed, for that commit, once on each platform.
+    Raises Failure unless a known suite passed for that commit, once on each platform.
     """
     stated = document(predicate, _Tests, "the test result")
     if stated.result != "PASSED":
-        raise Failure(f"the tests ended with {stated.result}")
+        raise Failure(f"the test result is {stated.result}")
     for suite in stated.configuration:
         _check_suite(suite, claim)
     if stated.failed_tests:
@@ -179,7 +179,7 @@ def test_fact(predicate: bytes, claim: Claim) -> str:
     if untested := sorted(claim.platforms - set(platforms)):
         raise Failure(f"not tested on {', '.join(untested)}")
     if sorted(platforms) != sorted(claim.platforms):
-        raise Failure(f"tested on {', '.join(platforms)}, and the image is for {', '.join(sorted(claim.platforms))}")
+        raise Failure(f"tested on {', '.join(platforms)}, but the image is for {', '.join(sorted(claim.platforms))}")
     return ", ".join(
         f"{suite.annotations.passed} passed on {suite.annotations.platform} ({suite.name})"
         for suite in stated.configuration
@@ -187,23 +187,18 @@ def test_fact(predicate: bytes, claim: Claim) -> str:
 
 
 def _check_suite(suite: _Suite, claim: Claim) -> None:
-    """Raise Failure unless the tests of this project passed, for the commit of `claim`."""
+    """Raise Failure unless `suite` is of this project and passed for the commit of `claim`."""
     on = suite.annotations.platform
     if suite.name not in {*SUITES.values(), EMULATED}:
-        raise Failure(f"tested on {on} with {suite.name}, which is no suite of this project")
+        raise Failure(f"tested on {on} with {suite.name}, which is not a suite of this project")
     if suite.digest.git_commit != claim.release.revision:
-        raise Failure(f"tested on {on} for another commit than {claim.release.revision.short}")
+        raise Failure(f"tested on {on} for a commit other than {claim.release.revision.short}")
     if suite.annotations.failed or suite.annotations.passed <= 0:
         raise Failure(f"{suite.annotations.passed} passed and {suite.annotations.failed} failed on {on}")
 
 
-def sbom_fact(predicate: bytes, claim: Claim) -> str:
-    """Return what a bill of materials shows of `claim`. Raises Failure when it is for another image, or lacks parts."""
-    return f"{check_sbom(predicate, claim.release.digest)} components"
-
-
-def check_sbom(predicate: bytes, digest: Digest) -> int:
-    """Return how many components a bill of materials lists. Raises Failure unless it is of the image `digest`."""
+def check_sbom(predicate: bytes, digest: Digest) -> str:
+    """Return what a bill of materials proves. Raises Failure when it is not of the image `digest`, or lacks parts."""
     stated = document(predicate, _Sbom, "the bill of materials")
     hashes = {one.content for one in stated.metadata.component.hashes if one.alg == "SHA-256"}
     if hashes != {digest.encoded}:
@@ -211,18 +206,18 @@ def check_sbom(predicate: bytes, digest: Digest) -> int:
     kinds = {component.type for component in stated.components}
     if lacking := {"library", "machine-learning-model"} - kinds:
         raise Failure(f"the bill of materials lists no {' and no '.join(sorted(lacking))}")
-    return len(stated.components)
+    return f"{len(stated.components)} components"
 
 
-def _home() -> Uri:
-    """Return the repository that the image is made of, as a package manager's Git location.
+def _source() -> Uri:
+    """Return the repository of the image's source as a Git URI in the form of pip and SLSA.
 
-    Raises Failure when its origin is none that provenance can name.
+    Raises Failure when provenance cannot name its origin.
     """
     return Uri.of(f"git+{checkout.repository(shipment.root())}", "the remote origin", "git remote set-url origin URL")
 
 
-def _fetch() -> str:
-    """Return how the checkout learns of the commits that it may lack."""
+def _suggest_fetch() -> str:
+    """Return the command that fetches commits which this clone may lack."""
     shallow = git.line("rev-parse", "--is-shallow-repository", root=shipment.root()) == "true"
-    return "git fetch --unshallow origin, for the commits that are not here" if shallow else "git fetch origin"
+    return "git fetch --unshallow origin" if shallow else "git fetch origin"

@@ -1,4 +1,4 @@
-"""Whether an image is what it claims to be: its evidence, in every registry."""
+"""Verifies that an image is what it claims to be, by its evidence in every registry."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,13 +18,13 @@ from scripts.oci import registry, tags
 from scripts.oci.labels import Release
 from scripts.oci.location import Located, locate
 
-# Says what a predicate, JSON, shows. Raises Failure when it is false.
-Fact = Callable[[bytes], str]
+# Returns what a predicate (JSON) proves. Raises Failure when it is false.
+Check = Callable[[bytes], str]
 
 
 @dataclass(frozen=True)
 class Verified:
-    """An image whose evidence is complete and true in every registry that was asked."""
+    """An image whose evidence is complete and true in each of `repositories`."""
 
     release: Release
     repositories: tuple[Repository, ...]
@@ -34,7 +34,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class Finding:
-    """One piece of evidence in one registry: the fact that it shows, or what is wrong with it and what may help."""
+    """One piece of evidence in one registry: the fact that it proves, or its fault and a remedy."""
 
     subject: str
     repository: str
@@ -45,103 +45,109 @@ class Finding:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of evidence: who must have signed it, and what it must show."""
+    """One kind of evidence: who must have signed it, and how to check it."""
 
     subject: str
     who: signer.Signer
     type: str
-    fact: Fact
+    check: Check
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found of an image in every registry, whatever that is worth."""
+    """The evidence found for an image in every registry, right or wrong."""
 
     reference: str
-    """As it was asked for."""
+    """As the person typed it."""
     tag: Tag | None
-    """The tag in that, if any."""
+    """The tag in it, if any."""
     claim: Claim
     who: signer.Signer
-    """Whose signature counts."""
-    said: tuple[Referrers, ...]
+    """The trusted signer."""
+    attached: tuple[Referrers, ...]
     """What is attached in each repository."""
     findings: tuple[Finding, ...]
 
     @property
     def repositories(self) -> tuple[Repository, ...]:
-        return tuple(one.repository for one in self.said)
+        return tuple(one.repository for one in self.attached)
 
     def verified(self) -> Verified:
-        """Return the image. Raises Failure, with every reason, when any of its evidence is missing or false."""
+        """Return the verified image. Raises Failure, with every fault, when evidence is missing or false."""
         if faults := [one for one in self.findings if one.fault]:
             reasons = "; ".join(f"{one.repository}: {one.fault}" for one in faults)
             remedies = [one.remedy for one in faults if one.remedy]
-            raise Failure(f"{self.reference} is not to be trusted: {reasons}", next(iter(remedies), ""))
-        sbom = json.loads(cosign.statements(self.said[0], self.who, statements.SBOM)[0])
+            raise Failure(f"{self.reference} cannot be trusted: {reasons}", next(iter(remedies), ""))
+        sbom = json.loads(cosign.statements(self.attached[0], self.who, statements.SBOM)[0])
         return Verified(self.claim.release, self.repositories, sbom)
 
 
 def verified(reference: str) -> Verified:
-    """Return the image `reference`, which is what `locate` takes.
+    """Return the verified image `reference`, which `locate` resolves.
 
-    Raises Failure with every reason when it is missing or not the same image everywhere, is not signed by who should
-    have, or lacks true provenance, test result or bill of materials.
+    Raises Failure, with every fault, when registries lack it or disagree, or when its signature, provenance, test
+    result or bill of materials is missing or false.
     """
     return examine(reference).verified()
 
 
 def examine(reference: str) -> Examination:
-    """Return what is found of `reference`, which is what `locate` takes.
+    """Return the evidence for `reference`, which `locate` resolves.
 
-    Raises Failure when it is missing or not the same image everywhere, or when its tag says that it is another one.
+    Raises Failure when registries lack it or disagree, or when its tag promises another image.
     """
     located = locate(reference, shipment.repositories())
     require_cosign()
-    who = signer.verifying(located.repositories)
+    who = signer.require_verifier(located.repositories)
     claim = _claim(located)
     if located.tag:
         tags.check(located.tag, claim.release)
     with ThreadPoolExecutor() as pool:
-        said = tuple(pool.map(lambda one: referrers.read(one, located.digest), located.repositories))
-        checks = [partial(finding, one, kind) for one in said for kind in kinds(who, claim)]
+        attached = tuple(pool.map(lambda one: referrers.read(one, located.digest), located.repositories))
+        checks = [partial(examine_kind, one, kind) for one in attached for kind in required_evidence(who, claim)]
         findings = tuple(pool.map(lambda check: check(), checks))
-    return Examination(reference, located.tag, claim, who, said, findings)
+    return Examination(reference, located.tag, claim, who, attached, findings)
 
 
-def kinds(who: signer.Signer, claim: Claim) -> list[Kind]:
-    """Return the evidence that there must be for `claim` where `who` is trusted."""
-    builder = signer.builder(who)
+def required_evidence(who: signer.Signer, claim: Claim) -> list[Kind]:
+    """Return the kinds of evidence that `claim` needs when `who` is trusted."""
+    builder = signer.provenance_signer(who)
     workflow = builder.identity if isinstance(builder, signer.Workflow) else ""
+    digest = claim.release.digest
     return [
         Kind("signature", who, cosign.SIGNATURE, lambda _: "valid"),
         Kind(
             "provenance",
             builder,
             statements.PROVENANCE,
-            lambda said: statements.provenance_fact(said, claim, workflow=workflow),
+            lambda predicate: statements.check_provenance(predicate, claim, workflow=workflow),
         ),
-        Kind("test result", who, statements.TESTS, lambda said: statements.test_fact(said, claim)),
-        Kind("bill of materials", who, statements.SBOM, lambda said: statements.sbom_fact(said, claim)),
+        Kind("test result", who, statements.TESTS, lambda predicate: statements.check_test_result(predicate, claim)),
+        Kind(
+            "bill of materials",
+            who,
+            statements.SBOM,
+            lambda predicate: statements.check_sbom(predicate, digest),
+        ),
     ]
 
 
-def finding(said: Referrers, kind: Kind) -> Finding:
-    """Return what `said` shows of one kind.
+def examine_kind(attached: Referrers, kind: Kind) -> Finding:
+    """Return what the `attached` evidence of one kind proves.
 
-    Every statement of that kind must be right: a trusted signer who also says otherwise is no evidence.
+    Every statement of that kind must be true: a trusted signer who contradicts itself proves nothing.
     """
-    found = cosign.statements(said, kind.who, kind.type)
+    found = cosign.statements(attached, kind.who, kind.type)
     try:
-        facts = [kind.fact(one) for one in found]
+        facts = [kind.check(one) for one in found]
     except Failure as fault:
-        return Finding(kind.subject, said.repository, fault=fault.reason, remedy=fault.remedy)
+        return Finding(kind.subject, attached.repository, fault=fault.reason, remedy=fault.remedy)
     if facts:
-        return Finding(kind.subject, said.repository, fact=facts[0])
-    unread = f" ({said.unread} of its referrers could not be read)" if said.unread else ""
-    refusal = cosign.refusal(said, kind.who, kind.type)
+        return Finding(kind.subject, attached.repository, fact=facts[0])
+    unread = f" ({attached.unread} of its referrers could not be read)" if attached.unread else ""
+    refusal = cosign.refusal(attached, kind.who, kind.type)
     why = f": {refusal}" if refusal else ""
-    return Finding(kind.subject, said.repository, fault=f"no {kind.subject} by {kind.who}{unread}{why}")
+    return Finding(kind.subject, attached.repository, fault=f"no {kind.subject} by {kind.who}{unread}{why}")
 
 
 def _claim(located: Located) -> Claim:

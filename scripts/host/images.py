@@ -136,7 +136,7 @@ def _add(image: Image, native: str, other: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for platform in other:
             debian.packages_of(platform.removeprefix("linux/"), image.packages, Path(folder))
-        shutil.copy(ROOT / "scripts" / "base.Dockerfile", Path(folder, "Dockerfile"))
+        shutil.copy(ROOT / "scripts" / "host" / "base.Dockerfile", Path(folder, "Dockerfile"))
         say(f"  unpacking them for {', '.join(other)}")
         build = ["docker", "buildx", "build", "--builder", "default", "--provenance", "false", "--load"]
         together = ["--platform", ",".join([native, *other]), "--build-arg", f"NATIVE={image.local}"]

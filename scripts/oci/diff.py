@@ -1,6 +1,6 @@
-"""What differs between a published image and a rebuilt one: files of layers, keys of the configuration.
+"""Compares a published image with a rebuilt one: the files of their layers, the keys of their configurations.
 
-Everything read here may come from a stranger: names are made printable before they are shown.
+A stranger may have written anything that is read here, so names are made printable before they are shown.
 Sources of the formats: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md and config.md there.
 """
 
@@ -20,26 +20,26 @@ from scripts.errors import Failure
 from scripts.oci.layout import Layer, Layout
 
 DPKG = "var/lib/dpkg/"
-# PEP 3147: where Python keeps what it compiled from DIRECTORY/NAME.py.
+# PEP 3147: where Python keeps the bytecode of DIRECTORY/NAME.py.
 BYTECODE = re.compile(r"(?P<directory>(?:.*/)?)__pycache__/(?P<name>[^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc")
 KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link"}
 KEYS = {"config.Labels.": "label ", "config.Env.": "environment ", "config.": ""}
-# The first follows from the layers; the second retells what the other keys say, and counts when they are the same.
-RETOLD = ("rootfs", "history")
-# Changes of one layer that are shown; a base that was built on another day has thousands.
+# Both follow from the rest of the image. The history is shown only when no other key differs.
+DERIVED = ("rootfs", "history")
+# Changes shown for each layer: a base built on another day has thousands.
 SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is not the same in both images. Its words go from the published one to the rebuilt one."""
+    """One difference, told from the published image to the rebuilt one."""
 
     what: str
     """The path of a file, the name of a package, or the key of a configuration."""
     how: str
     package: bool = False
     content: bool = False
-    """Whether bytes differ, or the file is only in one of them: then what was compiled from it differs too."""
+    """Whether the bytes differ, or one image lacks the file: its bytecode then differs too."""
 
     def __str__(self) -> str:
         return f"{plain(self.what)}: {plain(self.how)}"
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer, a configuration or a manifest that differs, and in what."""
+    """A layer, a configuration or a manifest that differs, with the changes in it."""
 
     title: str
     changes: list[Change]
@@ -56,7 +56,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Entry:
-    """What an image keeps of one path."""
+    """What a layer records of one path."""
 
     kind: str
     mode: int
@@ -71,16 +71,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Content:
-    """A layer: its entries by path, and the bytes of those in which Debian's packages are recorded."""
+    """A layer: its entries by path, and the content of dpkg's own files."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     record: dict[str, bytes] = field(default_factory=dict)
 
 
 def compare(published: Layout, rebuilt: Layout) -> list[Part]:
-    """Return what differs, platform by platform: the configuration, then the layers, the lowest first.
+    """Return what differs, platform by platform: the configuration, then the layers, lowest first.
 
-    Empty only when both have one digest.
+    Empty only when the digests are equal.
     """
     if published.digest == rebuilt.digest:
         return []
@@ -91,13 +91,13 @@ def compare(published: Layout, rebuilt: Layout) -> list[Part]:
             parts.append(Part("the platforms", [Change(platform, f"only {side}")]))
         elif published.platforms[platform] != rebuilt.platforms[platform]:
             parts += _compare_platform(published, rebuilt, platform)
-    return parts or [Part("the index", [Change("index", "names the same images, in other words")])]
+    return parts or [Part("the index", [Change("index", "lists the same images, but is written differently")])]
 
 
-def headline(parts: list[Part]) -> str:
-    """Return in a line what to look at first: a file of the highest layer, where the project's own files are.
+def summarize(parts: list[Part]) -> str:
+    """Return, in one line, what to look at first: a file of the highest layer, where the project's own files are.
 
-    With the first Debian package that differs before it, which may be why. Without any: a key of the configuration.
+    The first Debian package that differs comes before it, as the likely cause. Without either: a configuration key.
     """
     changes = [change for part in reversed(parts) if part.layer for change in part.changes]
     package = next((change for change in changes if change.package), None)
@@ -105,8 +105,8 @@ def headline(parts: list[Part]) -> str:
     return "; ".join(map(str, filter(None, (package, file)))) or str(parts[0].changes[0])
 
 
-def lines(parts: list[Part]) -> Iterator[str]:
-    """Give what to show of `parts`, line by line."""
+def render(parts: list[Part]) -> Iterator[str]:
+    """Yield `parts` as lines to print."""
     for part in parts:
         yield part.title
         yield from (f"  {change}" for change in part.changes[:SHOWN])
@@ -114,8 +114,8 @@ def lines(parts: list[Part]) -> Iterator[str]:
             yield f"  and {len(part.changes) - SHOWN} more"
 
 
-def base_only(parts: list[Part]) -> bool:
-    """Return whether nothing differs but layers whose Debian packages differ too: the images have other bases."""
+def only_base_differs(parts: list[Part]) -> bool:
+    """Return whether the base image explains every difference: each part is a layer with other Debian packages."""
     return all(part.layer and any(change.package for change in part.changes) for part in parts)
 
 
@@ -127,31 +127,31 @@ def _compare_platform(published: Layout, rebuilt: Layout, platform: str) -> Iter
         yield Part(f"{platform}, configuration", keys)
     for number, before, after in differing:
         made_by = " ".join((before or after).created_by.split())
-        title = plain(f"{platform}, layer {number} of {len(pairs)}: {made_by or 'made by an unnamed instruction'}")
+        title = plain(f"{platform}, layer {number} of {len(pairs)}: {made_by or 'by an unknown instruction'}")
         yield Part(title, _compare_layers(published, before, rebuilt, after), layer=True)
     if not keys and not differing:
-        yield Part(platform, [Change("manifest", "names the same layers and configuration, in other words")])
+        yield Part(platform, [Change("manifest", "lists the same content, but is written differently")])
 
 
 def _compare_layers(published: Layout, before: Layer | None, rebuilt: Layout, after: Layer | None) -> list[Change]:
     try:
-        old = _content(published, before) if before else Content()
-        new = _content(rebuilt, after) if after else Content()
+        old = _read_layer(published, before) if before else Content()
+        new = _read_layer(rebuilt, after) if after else Content()
     except Failure as unreadable:
-        return [Change("all of the layer", f"not an archive that can be read here ({unreadable.reason})")]
+        return [Change("the layer", f"is not a readable archive ({unreadable.reason})")]
     changes = {}
     for path in sorted({*old.entries, *new.entries}):
         change = _compare_entries(path, old.entries.get(path), new.entries.get(path))
         if change:
             changes[path] = change
-    packages, explained = _packages(old.record, new.record)
+    packages, explained = _compare_packages(old.record, new.record)
     rest = [change for path, change in _fold_bytecode(changes).items() if path not in explained]
     if not changes:
-        return [Change("all files", "the same, but packed in another order or by another program")]
+        return [Change("all files", "equal, but in another order or packed by another program")]
     return [*packages, *rest]
 
 
-def _content(layout: Layout, layer: Layer) -> Content:
+def _read_layer(layout: Layout, layer: Layer) -> Content:
     content = Content()
     for entry, data in layout.files(layer):
         path = entry.name.removeprefix("./").strip("/")
@@ -179,7 +179,7 @@ def _compare_entries(path: str, old: Entry | None, new: Entry | None) -> Change 
         f"content ({old.size} → {new.size} bytes)": old.sha256 != new.sha256,
         f"mode {stat.filemode(old.mode)[1:]} → {stat.filemode(new.mode)[1:]}": old.mode != new.mode,
         f"owner {old.owner} → {new.owner}": old.owner != new.owner,
-        f"modified {_time(old.modified)} → {_time(new.modified)}": old.modified != new.modified,
+        f"modified {_format_time(old.modified)} → {_format_time(new.modified)}": old.modified != new.modified,
         f"points to {old.target} → {new.target}": old.target != new.target,
         f"attributes {old.attributes} → {new.attributes}": old.attributes != new.attributes,
     }
@@ -187,9 +187,9 @@ def _compare_entries(path: str, old: Entry | None, new: Entry | None) -> Change 
     return Change(path, how, content=old.sha256 != new.sha256) if how else None
 
 
-def _packages(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> tuple[list[Change], set[str]]:
-    """Return the Debian packages whose versions differ, and the paths that belong to them."""
-    before, after = _versions(old), _versions(new)
+def _compare_packages(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> tuple[list[Change], set[str]]:
+    """Return the Debian packages whose versions differ, and the paths that they own."""
+    before, after = _read_versions(old), _read_versions(new)
     names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     paths = {f"{DPKG}status"} if names else set()
     for name in names:
@@ -198,30 +198,30 @@ def _packages(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> tuple[list[
             for path, data in record.items():
                 if found := of_package.fullmatch(path):
                     paths.add(path)
-                    paths |= _listed(data) if found["what"] == "list" else set()
+                    paths |= _read_paths(data) if found["what"] == "list" else set()
     return [
         Change(f"Debian package {name}", f"{before.get(name, 'none')} → {after.get(name, 'none')}", package=True)
         for name in names
     ], paths
 
 
-def _versions(record: Mapping[str, bytes]) -> dict[str, str]:
+def _read_versions(record: Mapping[str, bytes]) -> dict[str, str]:
     """Return the version of each package in dpkg's status file (deb822: paragraphs of `Field: value`)."""
     status = record.get(f"{DPKG}status", b"").decode(errors="replace")
     paragraphs = [dict(re.findall(r"^(Package|Version): (.+)$", text, re.MULTILINE)) for text in status.split("\n\n")]
     return {paragraph["Package"]: paragraph.get("Version", "") for paragraph in paragraphs if "Package" in paragraph}
 
 
-def _listed(paths: bytes) -> set[str]:
-    """Return the paths in one of dpkg's lists, and where they are since /bin, /lib and /sbin are links to /usr."""
+def _read_paths(paths: bytes) -> set[str]:
+    """Return the paths in one of dpkg's lists, also below /usr, to which /bin, /lib and /sbin are links."""
     listed = {line.strip("/") for line in paths.decode(errors="replace").splitlines()}
     return listed | {f"usr/{path}" for path in listed if re.match(r"s?bin/|lib", path)}
 
 
 def _fold_bytecode(changes: Mapping[str, Change]) -> dict[str, Change]:
-    """Return `changes` without the bytecode of sources that differ themselves; the source says so.
+    """Return `changes` with bytecode merged into its source where that differs too.
 
-    Bytecode whose source is the same stays: Python runs it without a look at the source.
+    Bytecode whose source is unchanged stays: Python runs it without reading the source.
     """
     folded = dict(changes)
     for path, change in changes.items():
@@ -235,31 +235,31 @@ def _fold_bytecode(changes: Mapping[str, Change]) -> dict[str, Change]:
 
 
 def _compare_configurations(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = dict(_flatten(old)), dict(_flatten(new))
     changes = [
-        Change(_named(key), f"{before.get(key, 'none')} → {after.get(key, 'none')}")
+        Change(_readable(key), f"{before.get(key, 'none')} → {after.get(key, 'none')}")
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ]
-    told = [change for change in changes if not change.what.startswith(RETOLD)]
-    return told or [change for change in changes if change.what.startswith("history")]
+    independent = [change for change in changes if not change.what.startswith(DERIVED)]
+    return independent or [change for change in changes if change.what.startswith("history")]
 
 
-def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Give each leaf of a JSON document with its key: `config.Env.PATH`, `history.3.created_by`."""
+def _flatten(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each leaf of a JSON document with its key: `config.Env.PATH`, `history.3.created_by`."""
     if key == "config.Env" and isinstance(value, list):
         value = dict(str(setting).partition("=")[::2] for setting in value)
     elif key == "history" and isinstance(value, list):
         value = dict(enumerate(value, 1))
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _flat(inner, f"{key}.{name}" if key else str(name))
+            yield from _flatten(inner, f"{key}.{name}" if key else str(name))
     else:
         yield key, json.dumps(value, ensure_ascii=False)
 
 
-def _named(key: str) -> str:
-    """Return a key as a person calls it: `label org.opencontainers.image.revision`."""
+def _readable(key: str) -> str:
+    """Return a key as people write it: `label org.opencontainers.image.revision`."""
     prefix = next((prefix for prefix in KEYS if key.startswith(prefix)), "")
     return KEYS.get(prefix, "") + key.removeprefix(prefix)
 
@@ -268,7 +268,7 @@ def _digest(layer: Layer | None) -> str:
     return layer.digest if layer else ""
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):

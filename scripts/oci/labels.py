@@ -1,4 +1,4 @@
-"""The labels of an image, and the release that they say it is.
+"""The labels of an image, and the release that they name.
 
 Source of the first six: https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
 """
@@ -20,12 +20,12 @@ DATA = "com.shipshape.model.data"
 TARGET = "com.shipshape.model.target"
 MODEL_FORMAT = "com.shipshape.model.format"
 PIPELINE = "com.shipshape.pipeline.revision"
-"""The commit of this repository, where REVISION is that of another one."""
+"""The commit of this repository, when REVISION belongs to another one."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """One image, by its digest, and what its labels say that it is."""
+    """One image, by its digest, with the version and revision on its labels."""
 
     version: Version
     digest: Digest
@@ -34,7 +34,7 @@ class Release:
 
     @classmethod
     def labelled(cls, digest: Digest, labels: Mapping[str, str], what: str) -> Self:
-        """Return the release that `labels` of the image `what` state. Raises Failure when they state none."""
+        """Return the release that the `labels` of the image `what` name. Raises Failure when they name none."""
         return cls(
             Version.of(labels.get(VERSION, ""), f"the label {VERSION} of {what}"),
             digest,

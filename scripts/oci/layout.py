@@ -1,4 +1,4 @@
-"""Reading an OCI image layout: the directory that is built, tested and moved.
+"""Reading an OCI image layout: the directory that the pipeline builds, tests and publishes.
 
 Source of the format: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 """
@@ -16,7 +16,7 @@ from scripts.grammar import Digest, Platform, document
 from scripts.oci.manifest import Config, Descriptor, Index, Manifest
 
 Document = TypeVar("Document")
-# Enough for any index, manifest or configuration: what registries take, https://github.com/opencontainers/distribution-spec
+# What registries accept for an index or a manifest: https://github.com/opencontainers/distribution-spec
 LARGEST_DOCUMENT = 4 << 20
 
 
@@ -31,13 +31,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layout:
-    """The one image in an OCI layout. Raises Failure when there is none, or when a blob is not what its name says."""
+    """The one image in an OCI layout. Raises Failure when there is none, or when a blob does not match its name."""
 
     path: Path
 
     @property
     def digest(self) -> Digest:
-        """The digest of the image: of its manifest, or of its index when it holds several platforms."""
+        """The digest of the image: of its manifest, or of its index when it has several platforms."""
         return self._top().digest
 
     @property
@@ -53,7 +53,7 @@ class Layout:
         )
 
     def layers(self, platform: str) -> list[Layer]:
-        """Return the layers of `platform`, the lowest first."""
+        """Return the layers of `platform`, lowest first."""
         digest = self.platforms[Platform(platform)]
         layers = self._manifest(digest).layers
         made_by = [step.created_by for step in self._config(digest).history if not step.empty_layer]
@@ -65,11 +65,11 @@ class Layout:
         return self._config(self.platforms[Platform(platform)]).labels
 
     def config(self, platform: str) -> dict[str, Any]:
-        """Return the whole image configuration of `platform`, as it stands there."""
+        """Return the whole image configuration of `platform`."""
         return self._document(self._manifest(self.platforms[Platform(platform)]).config.digest, dict[str, Any])
 
     def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-        """Give each entry of `layer`, in its order, with the content of those that are regular files."""
+        """Yield each entry of `layer` in order, with its content if it is a regular file."""
         try:
             with tarfile.open(self._blob(layer.digest)) as archive:
                 for entry in archive:
@@ -79,7 +79,7 @@ class Layout:
             raise Failure(f"the layer {layer.digest} in {self.path} cannot be read: {unreadable}") from unreadable
 
     def check(self) -> None:
-        """Read every blob and compare its bytes with its name."""
+        """Check every blob against its name. Raises Failure when one differs."""
         try:
             for blob in sorted((self.path / "blobs" / "sha256").iterdir()):
                 with blob.open("rb") as file:
@@ -113,7 +113,7 @@ class Layout:
         return self._document(self._manifest(manifest).config.digest, Config)
 
     def _document(self, digest: Digest, kind: type[Document]) -> Document:
-        """Return the blob `digest` as `kind`. Raises Failure when it is another blob, or no such document."""
+        """Return the blob `digest` as `kind`. Raises Failure when its bytes are others, or no such document."""
         try:
             with self._blob(digest).open("rb") as file:
                 content = file.read(LARGEST_DOCUMENT)
@@ -127,4 +127,4 @@ class Layout:
         return self.path / "blobs" / "sha256" / digest.encoded
 
     def _changed(self, blob: str) -> Failure:
-        return Failure(f"the blob {blob} in {self.path} was changed after the build", "./ship build")
+        return Failure(f"the blob {blob} in {self.path} has changed since the build", "./ship build")

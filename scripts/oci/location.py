@@ -1,4 +1,4 @@
-"""What a person types to name a published image, and where that is."""
+"""From what a person types to the published image that it names."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,55 +12,55 @@ FORMS = "name a tag (1.4.0), a digest (sha256:…), or either in one repository 
 
 @dataclass(frozen=True)
 class Located:
-    """One image in every repository that was asked."""
+    """An image, and the repositories that hold it."""
 
     repositories: tuple[Repository, ...]
     digest: Digest
     tag: Tag | None = None
-    """The name that it was asked for by, where that was one."""
+    """The tag that the person typed, if any."""
 
     @property
     def reference(self) -> Reference:
-        """The image by digest, in the first of them."""
+        """The image by digest, in the first repository."""
         return self.repositories[0].at(self.digest)
 
 
-def references(text: str, repositories: Iterable[Repository]) -> list[Reference]:
-    """Return what `text` names, in each repository in which to look for it.
+def parse_references(text: str, repositories: Iterable[Repository]) -> list[Reference]:
+    """Return the references that `text` stands for.
 
-    `text` is a tag (`1.4.0`, `sha-<commit>`), a digest, or `tag@digest`, in each of `repositories`; or all of that
-    behind one repository of its own. Raises Failure when it is none of these.
+    A tag (`1.4.0`, `sha-<commit>`), a digest or `tag@digest` stands for one reference in each of `repositories`; with a
+    repository in front, for that reference alone. Raises Failure when it is none of these.
     """
     if "/" in text:
-        return [Reference.of(text, "what to look for", FORMS)]
+        return [Reference.of(text, "the image", FORMS)]
     name, at, digest = text.rpartition("@")
     if at:
-        behind = f":{Tag.of(name, 'what to look for', FORMS)}@{Digest.of(digest, 'what to look for', FORMS)}"
+        suffix = f":{Tag.of(name, 'the image', FORMS)}@{Digest.of(digest, 'the image', FORMS)}"
     elif text.startswith("sha256:"):
-        behind = f"@{Digest.of(text, 'what to look for', FORMS)}"
+        suffix = f"@{Digest.of(text, 'the image', FORMS)}"
     else:
-        behind = f":{Tag.of(text, 'what to look for', FORMS)}"
-    return [Reference(f"{repository}{behind}") for repository in repositories]
+        suffix = f":{Tag.of(text, 'the image', FORMS)}"
+    return [Reference(f"{repository}{suffix}") for repository in repositories]
 
 
 def locate(text: str, repositories: Iterable[Repository]) -> Located:
-    """Return the one image that `text` (see `references`) names everywhere.
+    """Return the image that `text` (see `parse_references`) names in every repository.
 
-    Raises Failure when it is missing in a registry, when two have different ones, when a registry does not answer, and
-    when the image is not the digest that `text` has, be it behind a tag or alone.
+    Raises Failure when a registry lacks it or does not answer, when two registries hold different images, and when the
+    image does not have the digest in `text`.
     """
-    asked = references(text, repositories)
+    asked = parse_references(text, repositories)
     found = {reference: registry.digest(reference) for reference in asked}
     missing = [reference for reference, digest in found.items() if digest is None]
     if missing:
-        raise Failure(f"there is no {' and no '.join(missing)}", "" if "/" in text else "./ship publish")
+        raise Failure(f"not found: {' and '.join(missing)}", "" if "/" in text else "./ship publish")
     digests = {reference: digest for reference, digest in found.items() if digest}
     for reference, digest in digests.items():
         if reference.digest not in {None, digest}:
-            raise Failure(f"{reference} does not exist: what is there is {digest}", "ask by the tag, or by the digest")
+            raise Failure(f"{reference} does not exist: the registry has {digest}", "name the tag or the digest alone")
     if len(set(digests.values())) > 1:
         raise Failure(
             f"the registries disagree: {'; '.join(f'{one} is {digest}' for one, digest in digests.items())}",
-            "find out who moved it: ./ship verify sha256:… shows which of them has the evidence",
+            "./ship verify sha256:… shows which of them has its evidence; find out who moved the tag",
         )
     return Located(tuple(one.repository for one in asked), next(iter(digests.values())), asked[0].tag)

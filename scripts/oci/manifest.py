@@ -1,4 +1,4 @@
-"""The documents of an OCI image: what an index, a manifest and a configuration say, as far as it is read here.
+"""The documents of an OCI image: the parts of an index, a manifest and a configuration that the pipeline reads.
 
 Source: https://github.com/opencontainers/image-spec/tree/v1.1.0
 """
@@ -9,7 +9,7 @@ import msgspec
 
 from scripts.grammar import Digest, Platform
 
-# Their media types.
+# Media types.
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 Size = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -22,17 +22,17 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def platform(self) -> Platform:
-        """Raises Failure when it is none."""
+        """The platform. Raises Failure when it is not one."""
         return Platform.of(f"{self.os}/{self.architecture}", "the image's platform")
 
 
 class Descriptor(msgspec.Struct, frozen=True):
-    """A blob or a manifest, by its digest."""
+    """Names a blob or a manifest by its digest."""
 
     digest: Digest
     size: Size
     platform: Target | None = None
-    """In an index: what the image behind it runs on."""
+    """In an index: what that image runs on."""
 
 
 class Index(msgspec.Struct, frozen=True):

@@ -1,9 +1,8 @@
-"""The image as it is shipped, from what BuildKit made: the same bytes, whichever release of BuildKit that was.
+"""Repacks what BuildKit built, so that every release of BuildKit gives the same bytes.
 
-BuildKit's releases agree on the files of a layer, and neither on how they are compressed nor on what is noted beside
-them. So the layers are compressed here, by one pinned libdeflate, and of the documents that is kept which makes the
-image what it is. Sources: https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md, config.md and
-image-layout.md there.
+Releases of BuildKit agree on the files of a layer, but differ in how they compress it and in the metadata that they
+add. So one pinned libdeflate compresses the layers here, and the documents keep only what defines the image.
+Sources: https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md, config.md and image-layout.md there.
 """
 
 import hashlib
@@ -22,14 +21,14 @@ from scripts.oci.manifest import INDEX, MANIFEST
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-# Higher ones take three times as long for one percent.
+# A higher level takes three times as long and saves one percent.
 LEVEL = 6
 
 
 def pack(built: Path, packed: Path) -> None:
-    """Write the image of the OCI layout `built`, whose layers are not compressed, into the new layout `packed`.
+    """Pack the OCI layout `built`, whose layers are uncompressed, into the new layout `packed`.
 
-    Raises Failure when it is not such a layout, or when a blob in it is not what its name says.
+    Raises Failure when `built` is not such a layout, or a blob in it does not match its name.
     """
     layout = Layout(built)
     layout.check()
@@ -37,7 +36,7 @@ def pack(built: Path, packed: Path) -> None:
     try:
         top = _Packing(built, packed).document(layout.digest)
     except (KeyError, TypeError, ValueError) as odd:
-        raise Failure(f"what BuildKit made is no image of this kind: {odd!r}", "./ship build --no-cache") from odd
+        raise Failure(f"BuildKit built an image that cannot be packed: {odd!r}", "./ship build --no-cache") from odd
     _write(packed / "oci-layout", {"imageLayoutVersion": "1.0.0"})
     _write(packed / "index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]})
 
@@ -47,10 +46,10 @@ class _Packing:
     built: Path
     packed: Path
     layers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Those that are packed already, by their digest before: two platforms share some."""
+    """Packed layers by their digest before packing: platforms share some."""
 
     def document(self, digest: str) -> dict[str, Any]:
-        """Pack an index or a manifest, with all that is below it, and return the descriptor of what that became."""
+        """Pack an index or a manifest, with everything below it, and return the new descriptor."""
         was = json.loads(self._read(digest))
         if "manifests" in was:
             below = [
@@ -63,11 +62,11 @@ class _Packing:
     def _manifest(self, was: Mapping[str, Any]) -> dict[str, Any]:
         config = json.loads(self._read(was["config"]["digest"]))
         if [layer["digest"] for layer in was["layers"]] != config["rootfs"]["diff_ids"]:
-            raise Failure("BuildKit compressed the layers, and was asked not to", "./ship build --no-cache")
+            raise Failure("BuildKit compressed the layers although it was asked not to", "./ship build --no-cache")
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": self._add(CONFIG, _essential(config)),
+            "config": self._add(CONFIG, _normalize(config)),
             "layers": [self._layer(layer["digest"]) for layer in was["layers"]],
         }
         return self._add(MANIFEST, manifest)
@@ -81,7 +80,7 @@ class _Packing:
         return (self.built / "blobs" / "sha256" / Digest(digest).encoded).read_bytes()
 
     def _add(self, kind: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        return self._put(kind, _encoded(document))
+        return self._put(kind, _encode(document))
 
     def _put(self, kind: str, content: bytes) -> dict[str, Any]:
         name = hashlib.sha256(content).hexdigest()
@@ -89,10 +88,10 @@ class _Packing:
         return {"mediaType": kind, "digest": f"sha256:{name}", "size": len(content)}
 
 
-def _essential(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without what releases of BuildKit put differently, and nothing reads.
+def _normalize(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without the parts that releases of BuildKit write differently and nothing reads.
 
-    Of its history the steps that made a layer stay. The others retell the settings, each release in its own words.
+    The history keeps the steps that made a layer. The others repeat the settings, in words that change by release.
     """
     steps = [step for step in config["history"] if not step.get("empty_layer")]
     history = [{"created": step["created"], "created_by": step["created_by"]} for step in steps]
@@ -104,15 +103,15 @@ def _platform(was: Mapping[str, Any]) -> dict[str, Any]:
     return {name: was[name] for name in ("architecture", "os")}
 
 
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(_without_null(document), sort_keys=True, separators=(",", ":")).encode()
+def _encode(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(_drop_nulls(document), sort_keys=True, separators=(",", ":")).encode()
 
 
-def _without_null(value: object) -> object:
+def _drop_nulls(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _without_null(one) for name, one in value.items() if one is not None}
+        return {name: _drop_nulls(one) for name, one in value.items() if one is not None}
     return value
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_bytes(_encoded(document))
+    path.write_bytes(_encode(document))

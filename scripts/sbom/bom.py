@@ -1,7 +1,7 @@
-"""The bill of materials: what is in the image as it was built, model included, in CycloneDX.
+"""The bill of materials: everything in the built image, model included, in CycloneDX.
 
-Everything is read from the image's own layers, nothing from the files that asked for it. The same image gives the same
-bytes: the serial number comes from its digest, the time from its label.
+It is read from the layers of the image, not from lock files. The same image gives the same bytes: the serial number
+comes from its digest, the time from its label.
 
 Source of the format: https://cyclonedx.org/docs/1.6/json/
 """
@@ -28,20 +28,20 @@ from packaging.utils import canonicalize_name
 from scripts.errors import Failure
 from scripts.grammar import Digest, Platform
 from scripts.oci import labels
-from scripts.oci.filesystem import contents
+from scripts.oci.filesystem import read_files
 from scripts.oci.layout import Layout
 from scripts.sbom import model_card
 from scripts.sbom.model_card import ModelCard
 from scripts.sbom.packages import DebianPackage, Installed, Interpreter, Package, PythonPackage, System, is_record
 
 SERVICE = "opt/service/app/__main__.py"
-# A package, and the platform of the image that it is on.
+# A platform of the image, and a package on it.
 Found = tuple[str, Package]
 
 
 @dataclass(frozen=True)
 class _Image:
-    """What the image says of itself; all of it but the packages is the same on every platform."""
+    """The content of an image; only the packages may differ by platform."""
 
     digest: Digest
     platforms: Mapping[Platform, Digest]
@@ -49,7 +49,7 @@ class _Image:
     system: System
     card: ModelCard
     packages: Mapping[str, list[Found]]
-    """By package URL: what has the same one on several platforms, or in several places, is one component."""
+    """By package URL: the same URL on several platforms, or in several places, is one component."""
 
     @property
     def licences(self) -> list[License]:
@@ -64,11 +64,11 @@ class _Image:
 def describe(layout: Layout) -> bytes:
     """Return the bill of materials of all platforms of `layout`: CycloneDX 1.6, JSON.
 
-    Raises Failure when the image does not say what is in it.
+    Raises Failure when the image lacks records of its content.
     """
     image = _read(layout)
     bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"oci:{image.digest}"), metadata=_metadata(image))
-    _fill(bom, image)
+    _add_components(bom, image)
     written = json.loads(JsonV1Dot6(bom).output_as_string())
     [model] = [one for one in written["components"] if one["bom-ref"] == model_card.MODEL]
     model["modelCard"] = image.card.cyclonedx()
@@ -79,23 +79,23 @@ def describe(layout: Layout) -> bytes:
 
 
 def _read(layout: Layout) -> _Image:
-    """Read every platform of `layout`. Raises Failure when they do not hold the same service and model."""
+    """Read every platform of `layout`. Raises Failure when they hold different services or models."""
     packages: dict[str, list[Found]] = {}
     common = []
     for platform in sorted(layout.platforms):
-        files = contents(layout, platform, _is_read)
+        files = read_files(layout, platform, _is_needed)
         installed = Installed(files)
         for package in installed.packages:
             packages.setdefault(package.purl.to_string(), []).append((platform, package))
         if SERVICE not in files:
-            raise Failure(f"the image for {platform} holds no service: /{SERVICE} is not there")
+            raise Failure(f"the image for {platform} has no service: /{SERVICE} is missing")
         common.append((layout.labels(platform), installed.system, model_card.read(files)))
     if any(one != common[0] for one in common):
         raise Failure("the platforms of the image differ in labels, distribution or model", "./ship build")
     return _Image(layout.digest, layout.platforms, *common[0], dict(sorted(packages.items())))
 
 
-def _is_read(path: str) -> bool:
+def _is_needed(path: str) -> bool:
     return is_record(path) or path.startswith("model/") or path == SERVICE
 
 
@@ -121,14 +121,14 @@ def _metadata(image: _Image) -> BomMetaData:
     )
 
 
-def _fill(bom: Bom, image: _Image) -> None:
-    """Put the components of `image` into `bom`, and what depends on what."""
+def _add_components(bom: Bom, image: _Image) -> None:
+    """Add the components of `image` and their dependencies to `bom`."""
     of = {purl: _package(purl, found) for purl, found in image.packages.items()}
     system, service = _system(image.system), _service(image)
     model, data = image.card.model(image.licences), image.card.data()
     bom.components = [*of.values(), system, service, model, data]
 
-    needed = _needed(image.packages)
+    needed = _find_dependencies(image.packages)
     for purl, others in needed.items():
         bom.register_dependency(of[purl], [of[other] for other in others])
     debian, python, cpython = (_of_kind(image.packages, kind) for kind in (DebianPackage, PythonPackage, Interpreter))
@@ -161,19 +161,19 @@ def _package(purl: str, found: list[Found]) -> Component:
     )
 
 
-def _needed(packages: Mapping[str, list[Found]]) -> dict[str, set[str]]:
-    """Return, by package URL, the packages that each asks for, as far as they are on the same platform."""
-    there = {
+def _find_dependencies(packages: Mapping[str, list[Found]]) -> dict[str, set[str]]:
+    """Return, by package URL, the packages that each depends on and that are on the same platform."""
+    purls = {
         (platform, type(one), canonicalize_name(one.name)): purl
         for purl, found in packages.items()
         for platform, one in found
     }
     return {
         purl: {
-            there[key]
+            purls[key]
             for platform, one in found
             for name in one.requires
-            if (key := (platform, type(one), canonicalize_name(name))) in there
+            if (key := (platform, type(one), canonicalize_name(name))) in purls
         }
         for purl, found in packages.items()
     }
@@ -194,7 +194,7 @@ def _system(system: System) -> Component:
 
 
 def _service(image: _Image) -> Component:
-    """Return this project's own code in the image."""
+    """Return the code of this project in the image."""
     return Component(
         type=ComponentType.APPLICATION,
         bom_ref="service",
@@ -206,6 +206,6 @@ def _service(image: _Image) -> Component:
     )
 
 
-def _licences(told: Iterable[str]) -> list[License]:
-    """Return SPDX identifiers and expressions as such, and other words as they are."""
-    return [LicenseFactory().make_from_string(words) for words in told]
+def _licences(texts: Iterable[str]) -> list[License]:
+    """Return SPDX identifiers and expressions as such, and any other text as a name."""
+    return [LicenseFactory().make_from_string(text) for text in texts]

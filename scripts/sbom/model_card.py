@@ -1,4 +1,4 @@
-"""The model in an image: its card, checked against the model file, and what CycloneDX says of it.
+"""The model in an image: its card, checked against the model file, and its form in CycloneDX.
 
 Source of the format: https://cyclonedx.org/docs/1.6/json/#components_items_modelCard
 """
@@ -17,15 +17,15 @@ from cyclonedx.model.license import License
 from scripts.errors import Failure
 
 CARD = "model/card.json"
-# The names by which a bill refers to the two components.
+# The references of the two components in a bill.
 MODEL, DATA = "model", "data"
-# Sections of the card that CycloneDX has no place for: each value is a property `shipshape:SECTION:KEY`.
+# Card sections without a counterpart in CycloneDX: each value becomes a property `shipshape:SECTION:KEY`.
 SECTIONS = ("split", "gate", "cross_validation", "interval", "training", "runtime")
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What `card.json` says, as it stands there."""
+    """The content of `card.json`."""
 
     card: Mapping[str, Any]
 
@@ -35,11 +35,11 @@ class ModelCard:
 
     @property
     def runtime(self) -> list[str]:
-        """The Python packages that answer with it."""
+        """The Python packages that the model runs on."""
         return sorted(self.card["runtime"])
 
     def model(self, licences: list[License]) -> Component:
-        """Return the model as a component; `licences` are the image's, which has no other for its model."""
+        """Return the model as a component; `licences` are those of the image."""
         return Component(
             type=ComponentType.MACHINE_LEARNING_MODEL,
             bom_ref=MODEL,
@@ -51,7 +51,7 @@ class ModelCard:
         )
 
     def data(self) -> Component:
-        """Return the table that it was trained on, which is not in the image, as a component."""
+        """Return the training table, which is not in the image, as a component."""
         data = self.card["data"]
         return Component(
             type=ComponentType.DATA,
@@ -62,9 +62,9 @@ class ModelCard:
         )
 
     def cyclonedx(self) -> dict[str, Any]:
-        """Return the `modelCard` of CycloneDX: what it was trained on, what it takes and gives, and how well.
+        """Return CycloneDX's `modelCard`: training data, inputs, outputs and metrics.
 
-        Written by hand, because cyclonedx-python-lib 11.12 has no class for it (its issue 912).
+        Built by hand, because cyclonedx-python-lib 11.12 has no class for it (its issue 912).
         """
         card, target = self.card, self.card["target"]
         return {
@@ -91,15 +91,15 @@ class ModelCard:
 
 
 def read(files: Mapping[str, bytes]) -> ModelCard:
-    """Return the card among the `files` of an image. Raises Failure when it or its model is not there."""
+    """Return the card among the `files` of an image. Raises Failure when it or its model is missing."""
     try:
         found = ModelCard(json.loads(files[CARD]))
         model = files[found.file]
         digest = found.card["sha256"]
     except (KeyError, ValueError, TypeError) as missing:
-        raise Failure(f"the image has no /{CARD} with the model that it describes") from missing
+        raise Failure(f"the image has no /{CARD} with its model") from missing
     if hashlib.sha256(model).hexdigest() != digest:
-        raise Failure(f"/{CARD} in the image is of another model than the one beside it")
+        raise Failure(f"/{CARD} in the image describes another model than the one beside it")
     return found
 
 

@@ -1,7 +1,7 @@
-"""What is installed in an image, read from the files that the installers left in it.
+"""The packages in an image, read from the files that their installers left.
 
-Debian's packages from dpkg's record, Python's from their metadata, the interpreter from its own bytes. What dpkg
-installed is Debian's: it is named once, and its Python metadata is not read a second time.
+Debian packages come from dpkg's database, Python packages from their metadata, the interpreter from its own bytes. A
+Python package that dpkg installed counts once, as a Debian package.
 """
 
 import re
@@ -26,7 +26,7 @@ DPKG = "var/lib/dpkg/"
 
 @dataclass(frozen=True)
 class System:
-    """The distribution that the image is made of, as /etc/os-release has it."""
+    """The distribution in the image, by /etc/os-release."""
 
     id: str
     version: str
@@ -40,7 +40,7 @@ class DebianPackage:
     version: str
     architecture: str
     source: str
-    """The source package it was built from, under which Debian files advisories, and that one's version."""
+    """The source package, under which Debian files advisories."""
     source_version: str
     requires: frozenset[str]
     system: System
@@ -48,7 +48,7 @@ class DebianPackage:
 
     @property
     def purl(self) -> PackageURL:
-        """Its name for scanners; `upstream` is how these are told the source package, where it has another name."""
+        """Its package URL; `upstream` names the source package for scanners when that differs."""
         qualifiers = {"arch": self.architecture, "distro": f"{self.system.id}-{self.system.version}"}
         if (self.source, self.source_version) != (self.name, self.version):
             qualifiers["upstream"] = f"{self.source}@{self.source_version}"
@@ -60,9 +60,9 @@ class PythonPackage:
     name: str
     version: str
     licences: tuple[str, ...]
-    """SPDX expressions where the author wrote one, else the author's words."""
+    """SPDX expressions if the author wrote any, else the author's words."""
     requires: frozenset[str]
-    """Canonical names, without those of extras."""
+    """Canonical names, without those that only extras need."""
     place: str
 
     @property
@@ -76,7 +76,7 @@ class Interpreter:
 
     version: str
     installed_by: str
-    """The Debian package that holds it; empty where somebody compiled it, as the official Python images do."""
+    """The Debian package that owns it; empty when it was compiled, as in the official Python images."""
     place: str
     name: str = "CPython"
     requires: frozenset[str] = frozenset()
@@ -91,7 +91,7 @@ Package = DebianPackage | PythonPackage | Interpreter
 
 @dataclass(frozen=True)
 class Installed:
-    """Everything installed in one platform's image. `files` are those that `is_record` asks for, with their bytes."""
+    """Everything installed on one platform, by the `files` that `is_record` selects, with their bytes."""
 
     files: Mapping[str, bytes]
 
@@ -100,9 +100,11 @@ class Installed:
         for path in OS_RELEASE:
             if path in self.files:
                 words = shlex.split(self.files[path].decode(), comments=True)
-                told = dict(word.split("=", 1) for word in words if "=" in word)
-                return System(told.get("ID", "linux"), told.get("VERSION_ID", ""), told.get("PRETTY_NAME", "Linux"))
-        raise Failure("the image has no /etc/os-release, so its packages belong to no known distribution")
+                fields = dict(word.split("=", 1) for word in words if "=" in word)
+                return System(
+                    fields.get("ID", "linux"), fields.get("VERSION_ID", ""), fields.get("PRETTY_NAME", "Linux")
+                )
+        raise Failure("the image has no /etc/os-release, so the distribution of its packages is unknown")
 
     @cached_property
     def packages(self) -> list[Package]:
@@ -130,7 +132,7 @@ class Installed:
                 place=path,
             )
         except (KeyError, ValueError) as odd:
-            raise Failure(f"/{path} in the image has a paragraph that is no package: {odd}") from odd
+            raise Failure(f"/{path} in the image has a malformed package entry: {odd}") from odd
 
     def _python(self) -> list[PythonPackage]:
         return [
@@ -140,23 +142,23 @@ class Installed:
         ]
 
     def _interpreters(self) -> list[Interpreter]:
-        """Return each interpreter; the program of one that was built with a shared library does not say its version."""
-        found, unsaid = [], {}
+        """Return each interpreter; the program of one with a shared library does not contain its version."""
+        found, unknown = [], {}
         for path in sorted(self.files):
             if not (program := INTERPRETER.fullmatch(path)):
                 continue
             if version := _interpreter_version(self.files[path], program[1]):
                 found.append(Interpreter(version, self._owners.get(path, ""), path))
             else:
-                unsaid[path] = program[1]
-        for path, minor in unsaid.items():
+                unknown[path] = program[1]
+        for path, minor in unknown.items():
             if not any(one.version.startswith(f"{minor}.") for one in found):
-                raise Failure(f"/{path} in the image does not say which Python {minor} it is")
+                raise Failure(f"/{path} in the image does not contain its version of Python {minor}")
         return found
 
     @cached_property
     def _owners(self) -> dict[str, str]:
-        """The Debian package that each file belongs to, by the file's path."""
+        """The Debian package that owns each file, by path."""
         owners: dict[str, str] = {}
         for path, content in self.files.items():
             name = path.rsplit("/", 1)[-1].rsplit(".", 1)[0].split(":")[0]
@@ -168,13 +170,13 @@ class Installed:
 
 
 def is_record(path: str) -> bool:
-    """Return whether the file `path` of an image says what is installed."""
+    """Return whether the file `path` of an image records what is installed."""
     dpkg = path == f"{DPKG}status" or re.match(rf"{DPKG}(status\.d/|info/[^/]+\.list$)", path)
     return bool(dpkg or path in OS_RELEASE or METADATA.fullmatch(path) or INTERPRETER.fullmatch(path))
 
 
 def _is_installed(paragraph: Packages) -> bool:
-    """Return whether a paragraph is of an installed package: a removed one may leave its configuration behind."""
+    """Return whether the package is installed: a removed one may leave its configuration behind."""
     return bool(paragraph.get("Status", "install ok installed").split()[-1] == "installed")
 
 
@@ -182,28 +184,28 @@ def _python_package(metadata: RawMetadata, path: str) -> PythonPackage:
     try:
         name, version = metadata["name"], metadata["version"]
     except KeyError as missing:
-        raise Failure(f"/{path} in the image has no {missing}") from missing
+        raise Failure(f"/{path} in the image lacks {missing}") from missing
     required = [Requirement(line) for line in metadata.get("requires_dist", [])]
     needed = (canonicalize_name(one.name) for one in required if "extra" not in str(one.marker or ""))
     return PythonPackage(name, version, _licences(metadata), frozenset(needed), path)
 
 
 def _licences(metadata: RawMetadata) -> tuple[str, ...]:
-    """Return what the author says of the licence, in the most exact form there is."""
+    """Return the licence in the most exact form that the author gave."""
     if expression := metadata.get("license_expression"):
         return (expression,)
-    told = metadata.get("license", "")
-    if told and "\n" not in told:  # some put the whole text there
-        return (told,)
+    text = metadata.get("license", "")
+    if text and "\n" not in text:  # some authors put the whole licence there
+        return (text,)
     classifiers: Iterable[str] = metadata.get("classifiers", [])
     return tuple(line.rsplit(" :: ", 1)[-1] for line in classifiers if line.startswith("License :: "))
 
 
 def _interpreter_version(content: bytes, minor: str) -> str:
-    """Return the full version in the bytes of CPython `minor`, empty when it is not there, or not clear.
+    """Return the full version in the bytes of CPython `minor`, empty when it is missing or ambiguous.
 
-    It is the string PY_VERSION of Include/patchlevel.h, up to a zero byte. A linker may have laid it over the end of a
-    longer one, such as `/opt/python/3.13.15`.
+    It is the string PY_VERSION of Include/patchlevel.h, up to a zero byte. A linker may have merged it with the end of
+    a longer one, such as `/opt/python/3.13.15`.
     """
     found = set(re.findall(rb"(?<![\d.])(%b\.\d+(?:(?:a|b|rc)\d+)?\+?)\0" % re.escape(minor.encode()), content))
     return found.pop().decode() if len(found) == 1 else ""

@@ -46,5 +46,5 @@ def test_on(suite: str) -> str:
 def _show_difference(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         output("docker", "cp", f"{name}:{CHECKOUT}/build/image", folder)
-        for line in diff.lines(diff.compare(Layout(IMAGE), Layout(Path(folder, "image")))):
+        for line in diff.render(diff.compare(Layout(IMAGE), Layout(Path(folder, "image")))):
             say(f"  {line}")

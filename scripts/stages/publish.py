@@ -36,7 +36,7 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
     digest, name = image.digest, tags.of_commit(shipment.commit().revision)
     repositories = shipment.repositories()
     require_cosign()
-    who = signer.signing(repositories)
+    who = signer.require_signer(repositories)
     if repositories == shipment.local_repositories():
         registries.start()
     tags.refuse_to_move(repositories, [name] if commit_only else [name, Tag(stated)], digest, may_be_new=True)
@@ -49,9 +49,9 @@ def publish(*, commit_only: bool = False, expected: Digest | None = None) -> str
             tags.place([repository], name, digest)
         attest(repositories, image, who)
     except Failure:
-        tags.arrival(given, digest)
+        tags.confirm(given, digest)
         raise
-    if not tags.arrival(given, digest):
+    if not tags.confirm(given, digest):
         raise Failure("a registry does not give back the digest that was pushed", "./ship publish")
     artifacts.keep(Published(stated, digest, given))
     actions.output("repositories", json.dumps(repositories))
@@ -74,7 +74,7 @@ def check() -> str:
         actions.require_public()
     if "GITHUB_ACTIONS" not in os.environ:  # there, a job that publishes nothing may not sign
         require_cosign()
-        signer.signing(repositories)
+        signer.require_signer(repositories)
     return f"{stated} may go to {' and '.join(repositories)}"
 
 

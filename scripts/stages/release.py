@@ -46,11 +46,11 @@ def release(wanted: str | None = None, *, unless_taken: bool = False) -> str:
     try:
         tags.place(repositories, Tag(version), digest)
         for repository, names in given.items():
-            names.extend(tags.follow(repository, version, names, digest))
+            names.extend(tags.move_aliases(repository, version, names, digest))
     except Failure:
-        tags.arrival(given, digest)
+        tags.confirm(given, digest)
         raise
-    if not tags.arrival(given, digest):
+    if not tags.confirm(given, digest):
         raise Failure("a registry does not give back the digest that was tagged", "./ship release")
     _describe(image)
     actions.output("latest", str(all("latest" in names for names in given.values())).lower())
@@ -94,7 +94,7 @@ def _changes(version: Version) -> str:
 def _provenance(image: Verified) -> list[bytes]:
     """Return the Sigstore bundles with the provenance of `image`, by who must have built it."""
     said = referrers.read(image.repositories[0], image.release.digest)
-    builder = signer.builder(signer.verifying(image.repositories))
+    builder = signer.provenance_signer(signer.require_verifier(image.repositories))
     # Each by itself, because of several cosign does not say which was right.
     alone = {bundle: replace(said, bundles=(bundle,)) for bundle in said.bundles}
     return [bundle for bundle, one in alone.items() if cosign.statements(one, builder, statements.PROVENANCE)]

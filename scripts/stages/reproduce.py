@@ -19,7 +19,7 @@ from scripts.errors import Failure
 from scripts.grammar import Column, Name, Platform, RelativePath, Revision, Token, Version, shown
 from scripts.host import engine
 from scripts.oci import labels, registry
-from scripts.oci.diff import Part, base_only, compare, headline, lines
+from scripts.oci.diff import Part, compare, only_base_differs, render, summarize
 from scripts.oci.layout import Layout
 from scripts.oci.location import locate
 from scripts.process import output, run
@@ -85,10 +85,10 @@ def reproduce(reference: str = "", *, commit: str = "", last: bool = False) -> s
         say(f"  published {published.digest}")
         say(f"  rebuilt   {rebuilt.digest}")
         differences = compare(published, rebuilt)
-        for line in lines(differences):
+        for line in render(differences):
             say(f"  {line}")
     raise Failure(
-        f"{wanted} is not what {revision[:12]} builds: {headline(differences)}", _remedy(wanted, differences, commit)
+        f"{wanted} is not what {revision[:12]} builds: {summarize(differences)}", _remedy(wanted, differences, commit)
     )
 
 
@@ -189,6 +189,6 @@ def _environment() -> dict[str, str | None]:
 
 
 def _remedy(reference: str, differences: list[Part], commit: str) -> str:
-    if base_only(differences):
+    if only_base_differs(differences):
         return "the bases differ: docs/reproducing.md says how to rebuild on the one that was published"
     return "" if commit else f"find out who published it before it runs anywhere: ./ship verify {reference}"

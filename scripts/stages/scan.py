@@ -23,7 +23,7 @@ from scripts.sbom import bom
 from scripts.vulnerabilities import exceptions, osv
 from scripts.vulnerabilities.exceptions import Judged
 from scripts.vulnerabilities.osv import Query
-from scripts.vulnerabilities.policy import Finding, findings
+from scripts.vulnerabilities.policy import Finding, assess
 
 
 def scan(*, allow_unchecked: bool = False) -> str:
@@ -38,10 +38,10 @@ def scan(*, allow_unchecked: bool = False) -> str:
     components = queries(json.loads(_sbom(layout)))
     count = len({purl for purls in components.values() for purl in purls})
     say(f"  {SBOM.relative_to(ROOT)}: {count} packages, the model and its data")
-    entries, source = exceptions.read(), osv.address()
+    entries, source = exceptions.read(), osv.api_url()
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        known = osv.advisories(components, osv.service(source))
+        known = osv.find_advisories(components, osv.connect(source))
     except osv.Unanswered as unanswered:
         _say_not_checked(count, source, unanswered)
         allowed = allow_unchecked or os.environ.get("SHIP_SCAN_UNCHECKED") == "allow"
@@ -52,7 +52,7 @@ def scan(*, allow_unchecked: bool = False) -> str:
             ) from unanswered
         artifacts.keep(Scanned(digest, "not checked", source, at, 0, [], []))
         return f"NOT CHECKED: {count} packages, because {source} gave no answer"
-    judged = exceptions.judge(findings(known, components), entries)
+    judged = exceptions.judge(assess(known, components), entries)
     _show(judged)
     if judged.stopping:
         raise Failure(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.console import Rows, console
-from scripts.environments.drift import Running, State, running
+from scripts.environments.drift import Comparison, State, compare
 from scripts.environments.record import ENVIRONMENTS, Entry, Record, require_history
 from scripts.errors import Failure
 
@@ -23,7 +23,7 @@ class Status:
     entry: Entry | None
     """None before the first promotion, and where the record is refused."""
     edited: bool
-    running: Running
+    running: Comparison
 
 
 def status(*, check: bool = False) -> str:
@@ -71,9 +71,9 @@ def _status(environment: str) -> Status:
     try:
         fields = record.fields
     except Failure as refused:  # the others are still shown
-        return Status(environment, None, record.edited, Running(State.REFUSED, refused.reason))
+        return Status(environment, None, record.edited, Comparison(State.REFUSED, refused.reason))
     entry = record.stack()[-1] if fields.release else None
-    return Status(environment, entry, record.edited, running(environment, fields.release, fields.url))
+    return Status(environment, entry, record.edited, compare(environment, fields.release, fields.url))
 
 
 def _cells(row: Status) -> list[str]:

@@ -9,7 +9,7 @@ import tarfile
 from scripts import model, shipment
 from scripts.artifacts import published
 from scripts.console import say
-from scripts.environments.drift import project
+from scripts.environments.drift import compose_project
 from scripts.environments.record import Record
 from scripts.errors import Failure
 from scripts.grammar import Port, Reference
@@ -67,7 +67,7 @@ def example(archive: bytes) -> str:
 
 
 def _compose(environment: str | None) -> list[str]:
-    return ["docker", "compose", *(["--project-name", project(environment)] if environment else [])]
+    return ["docker", "compose", *(["--project-name", compose_project(environment)] if environment else [])]
 
 
 def _recorded(environment: str) -> Reference:

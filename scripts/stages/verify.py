@@ -36,7 +36,7 @@ def _say_what_is_newer(found: Examination) -> None:
     version = found.claim.release.version
     for repository in found.repositories:
         try:
-            later = tags.newer(found.tag, version, registry.tags(repository))
+            later = tags.find_newer(found.tag, version, registry.tags(repository))
         except Failure as unknown:
             say(f"  {repository}: whether a newer release is there is not known: {unknown.reason}")
         else:

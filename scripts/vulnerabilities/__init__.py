@@ -1,1 +1,1 @@
-"""What is known against the packages of an image, and what stops a release."""
+"""Known vulnerabilities of the packages in an image, and which of them stop a release."""

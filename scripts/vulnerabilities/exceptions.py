@@ -1,4 +1,4 @@
-"""The exceptions that people have granted: `exceptions.toml` beside this, reviewed like code, each with an end."""
+"""The exceptions in `exceptions.toml` beside this module: reviewed like code, and each with an expiry date."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That one vulnerability of one package does not stop a release until the day it expires, that day included."""
+    """Lets releases pass with one vulnerability of one package, up to and including the day it expires."""
 
     id: Words
     package: Words
@@ -36,18 +36,18 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Judged:
-    """Findings parted by what becomes of them, and the entries that did nothing."""
+    """Findings by their effect on the release, and the exceptions without effect."""
 
     stopping: list[Finding]
     allowed: list[tuple[Finding, Entry]]
     reported: list[Finding]
     expired: list[Entry]
-    """That would have covered a finding which stops a release now."""
+    """Exceptions that would have covered a finding in `stopping`."""
     unused: list[Entry]
 
 
 def read(path: Path = FILE, today: date | None = None) -> list[Entry]:
-    """Return the entries of `path`, none when there is no such file. Raises Failure when one of them is malformed."""
+    """Return the entries of `path`, none when there is no such file. Raises Failure when one is malformed."""
     remedy = "docs/scanning.md has an example"
     try:
         entries = msgspec.toml.decode(path.read_bytes(), type=_File).exception
@@ -58,14 +58,14 @@ def read(path: Path = FILE, today: date | None = None) -> list[Entry]:
     last = (today or _today()) + LONGEST
     for entry in entries:
         if entry.expires > last:
-            raise Failure(f"{path.name}: {entry.id} expires on {entry.expires}, and {last} is the latest", remedy)
+            raise Failure(f"{path.name}: {entry.id} expires on {entry.expires}, but the latest is {last}", remedy)
     if len({(entry.id, entry.package) for entry in entries}) < len(entries):
-        raise Failure(f"{path.name}: the same id and package stands there twice", remedy)
+        raise Failure(f"{path.name}: the same id and package occurs twice", remedy)
     return entries
 
 
 def judge(findings: Iterable[Finding], entries: Sequence[Entry], today: date | None = None) -> Judged:
-    """Part `findings` by what `entries` allow on the day `today`, in UTC."""
+    """Sort `findings` by what `entries` allow on the day `today` (UTC)."""
     day = today or _today()
     judged = Judged([], [], [], [], [])
     used: set[Entry] = set()

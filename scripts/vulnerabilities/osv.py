@@ -1,9 +1,9 @@
-"""Asking OSV which versions of a package are known to be vulnerable.
+"""Asks OSV for the known vulnerabilities of a package version.
 
 Source: https://google.github.io/osv.dev/api/ and https://ossf.github.io/osv-schema/
 
-OSV rather than a scanner program: it is the one free source that has Debian's and Python's advisories alike and matches
-versions itself, so that this needs neither a second program with a database of its own nor an order of versions.
+OSV rather than a scanner: it is the one free source that has the advisories of both Debian and Python and matches
+versions itself, so that no other program, database or version ordering is needed.
 """
 
 import json
@@ -21,12 +21,12 @@ from scripts.errors import Failure
 from scripts.grammar import Url
 
 PUBLIC = "https://api.osv.dev"
-BATCH = 1000  # the most queries that OSV takes at once
+BATCH = 1000  # OSV's limit for one request
 PAGES = 100
-CONNECT_SECONDS, READ_SECONDS = 5, 60  # OSV gives itself 35 s for a batch
+CONNECT_SECONDS, READ_SECONDS = 5, 60  # OSV allows itself 35 s for a batch
 CPYTHON = "https://github.com/python/cpython"
 
-# Sends a body to a path (POST, or GET without one) and returns the bytes of the reply.
+# Sends a body to a path (POST, or GET without a body) and returns the bytes of the reply.
 Ask = Callable[[str, bytes | None], bytes]
 Reply = TypeVar("Reply", bound=msgspec.Struct)
 # As in CVE-2014-0160, PYSEC-2021-66 or DSA-2896-1: https://ossf.github.io/osv-schema/#id-modified-fields
@@ -34,11 +34,11 @@ Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z
 
 
 class Unanswered(Failure):
-    """OSV could not be reached, or did not answer as it promises to: nothing is known of any package."""
+    """OSV could not be reached or broke its protocol, so no package is known to be safe."""
 
 
 class Query(msgspec.Struct, frozen=True, order=True):
-    """One version of one package, as its advisories name it: a source package of Debian, a repository of GIT."""
+    """One version of one package by the name in its advisories: Debian's source package, or a repository for GIT."""
 
     ecosystem: str
     name: str
@@ -65,7 +65,7 @@ class Severity(msgspec.Struct, frozen=True):
 
 
 class Affected(msgspec.Struct, frozen=True):
-    """One package, or repository, that an advisory is about."""
+    """One package or repository in an advisory."""
 
     package: Package | None = None
     ranges: tuple[Range, ...] = ()
@@ -74,7 +74,7 @@ class Affected(msgspec.Struct, frozen=True):
 
 
 class Advisory(msgspec.Struct, frozen=True):
-    """What is known of one vulnerability."""
+    """One vulnerability."""
 
     id: Id
     summary: str = ""
@@ -99,13 +99,13 @@ class _Batch(msgspec.Struct):
     results: list[_Result]
 
 
-def address() -> Url:
-    """Return where OSV is asked: SHIP_OSV_API for a mirror in a closed network, else the public service."""
+def api_url() -> Url:
+    """Return the address of OSV: SHIP_OSV_API for a mirror in a closed network, else the public service."""
     return Url.of((os.environ.get("SHIP_OSV_API") or PUBLIC).rstrip("/"), "SHIP_OSV_API")
 
 
-def service(url: str) -> Ask:
-    """Return how to ask the service at `url`: with time-outs, and three retries where it is busy."""
+def connect(url: str) -> Ask:
+    """Return a function that asks the service at `url`, with time-outs and three retries when it is busy."""
     session = requests.Session()
     retry = Retry(3, read=0, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None,
                   retry_after_max=30)  # fmt: skip
@@ -120,35 +120,35 @@ def service(url: str) -> Ask:
             )
             reply.raise_for_status()
         except requests.RequestException as error:
-            raise Unanswered(_words(error)) from error
+            raise Unanswered(_reason(error)) from error
         return reply.content
 
     return ask
 
 
-def advisories(queries: Iterable[Query], ask: Ask) -> dict[Query, list[Advisory]]:
-    """Return what is known of each of `queries`, withdrawn advisories included; sorted.
+def find_advisories(queries: Iterable[Query], ask: Ask) -> dict[Query, list[Advisory]]:
+    """Return the advisories for each of `queries`, sorted and including withdrawn ones.
 
-    Raises Unanswered when any of it could not be learnt.
+    Raises Unanswered when any of them is missing.
     """
     wanted = sorted(set(queries))
-    _check_knowledge(sorted({query.ecosystem for query in wanted}), ask)
+    _check_coverage(sorted({query.ecosystem for query in wanted}), ask)
     ids = _identifiers(wanted, ask)
     known = {name: _advisory(name, ask) for name in sorted({name for found in ids.values() for name in found})}
     return {query: [known[name] for name in sorted(ids[query])] for query in wanted}
 
 
-def _check_knowledge(ecosystems: Sequence[str], ask: Ask) -> None:
-    """Ask of each ecosystem for one version that is known to be vulnerable.
+def _check_coverage(ecosystems: Sequence[str], ask: Ask) -> None:
+    """Query one version of each ecosystem that is known to be vulnerable. Raises Unanswered when OSV does not know it.
 
-    OSV answers nothing, not an error, where it knows nothing: of a mirror without Debian's advisories, or a release of
-    Debian that it does not have, no package would ever be vulnerable.
+    Without data for an ecosystem OSV returns an empty result, not an error: a mirror without Debian's advisories, or
+    without those of this release, would call every package safe.
     """
     controls = [_control(ecosystem) for ecosystem in ecosystems]
     for query, result in zip(controls, _batch([(query, "") for query in controls], ask), strict=True):
         if not result.vulns:
             known = f"{query.name} {query.version} in {query.ecosystem}"
-            raise Unanswered(f"it knows nothing of {known}, which is vulnerable: it has no such advisories")
+            raise Unanswered(f"it does not know that {known} is vulnerable, so it lacks such advisories")
 
 
 def _control(ecosystem: str) -> Query:
@@ -176,10 +176,10 @@ def _identifiers(queries: Sequence[Query], ask: Ask) -> dict[Query, set[str]]:
 
 
 def _batch(queries: Sequence[tuple[Query, str]], ask: Ask) -> list[_Result]:
-    """Return one page for each of `queries`, which come with the token of the page that is wanted."""
+    """Return one page of results for each of `queries`, which are pairs of a query and a page token."""
     body = [
         {
-            # Not by package URL: OSV ignores its `distro`, and answers for every release of Debian at once
+            # Not by package URL: OSV ignores its `distro` and answers for every release of Debian at once
             # (google/osv.dev issues 1321 and 4230).
             "package": {"ecosystem": query.ecosystem, "name": query.name},
             "version": query.version,
@@ -200,8 +200,8 @@ def _advisory(name: str, ask: Ask) -> Advisory:
     return found
 
 
-def _words(error: requests.RequestException) -> str:
-    """Return why a request failed, without how often it was tried."""
+def _reason(error: requests.RequestException) -> str:
+    """Return why a request failed, without the number of tries."""
     cause = error.args[0] if error.args else error
     return str(getattr(cause, "reason", None) or cause)
 
@@ -210,4 +210,4 @@ def _decoded(text: bytes, form: type[Reply]) -> Reply:
     try:
         return msgspec.json.decode(text, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unanswered(f"its reply is not what OSV documents: {error}") from error
+        raise Unanswered(f"its reply does not follow OSV's documentation: {error}") from error

@@ -1,6 +1,6 @@
-"""What an advisory means for the image: whether it stops a release, and why.
+"""The policy: whether an advisory stops a release, and why.
 
-Debian's rule follows its security team's own view, https://security-team.debian.org/security_tracker.html#severity-levels
+For Debian it follows the security team, https://security-team.debian.org/security_tracker.html#severity-levels
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from scripts.vulnerabilities.osv import Advisory, Affected, Query, Severity
 
 VECTORS = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
-HIGH = 7.0  # the score at which CVSS 3 and 4 begin to say "high"
+HIGH = 7.0  # where "high" begins in CVSS 3 and 4
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,23 @@ class Finding:
 
     id: str
     aliases: list[str]
-    """Other identifiers of the very same vulnerability."""
+    """Other identifiers of the same vulnerability."""
     package: str
-    """As its advisories name it: of Debian the source package."""
+    """The name in its advisories: for Debian, the source package."""
     version: str
     components: list[str]
     """Package URLs, as in the bill of materials."""
     summary: str
     severity: float | None
-    """CVSS base score, 0 to 10; None where nobody gave one."""
+    """CVSS base score, 0 to 10; None when there is none."""
     fixed: list[str]
     """Versions that have the fix."""
     stops: bool
     why: str
 
 
-def findings(known: Mapping[Query, Sequence[Advisory]], components: Mapping[Query, list[str]]) -> list[Finding]:
-    """Return what `known` advisories mean for the `components` that each query stands for; withdrawn ones, nothing."""
+def assess(known: Mapping[Query, Sequence[Advisory]], components: Mapping[Query, list[str]]) -> list[Finding]:
+    """Return the findings of `known` advisories for the `components` behind each query, without withdrawn ones."""
     return [
         _finding(query, advisory, components[query])
         for query, advisories in sorted(known.items())
@@ -52,7 +52,7 @@ def _finding(query: Query, advisory: Advisory, components: list[str]) -> Finding
     fixed = [version for version in fixed if version]
     severity = _score([*advisory.severity, *(score for one in affected for score in one.severity)])
     stops, why = _verdict(query, affected, fixed, severity)
-    # An announcement has several vulnerabilities upstream; only where it is one is that another name for it.
+    # An announcement may cover several upstream vulnerabilities; a single one is an alias.
     upstream = advisory.upstream if len(advisory.upstream) == 1 else ()
     return Finding(
         id=advisory.id,
@@ -75,14 +75,14 @@ def _verdict(
     available = f"fixed in {', '.join(fixed)}"
     if not query.ecosystem.startswith("Debian"):
         return True, available if fixed else "no fix known"
-    # Two stars: Debian took the word over from elsewhere.
+    # Debian marks a word that it took from elsewhere with two stars.
     urgency = {str(one.ecosystem_specific.get("urgency", "")).rstrip("*") for one in affected}
     if urgency == {"unimportant"}:
-        return False, "unimportant, says Debian: no danger as it is packaged"
+        return False, "Debian calls it unimportant: no danger as packaged"
     if fixed:
         return True, available
     if "end-of-life" in urgency:
-        return True, "Debian does not support the package any more"
+        return True, "Debian no longer supports the package"
     if "high" in urgency or (severity or 0) >= HIGH:
         return True, "high severity, and Debian has no fix yet"
     return False, "Debian has no fix yet"
@@ -98,7 +98,7 @@ def _is_about(affected: Affected, query: Query) -> bool:
 
 
 def _score(severities: Sequence[Severity]) -> float | None:
-    """Return the highest base score among vectors that can be read."""
+    """Return the highest base score among the readable vectors."""
     scores = []
     for one in severities:
         if one.type in VECTORS:

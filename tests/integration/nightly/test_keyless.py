@@ -148,7 +148,7 @@ def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
     [why] = [line for line in done.stdout.splitlines() if line.startswith("  why: ")]
-    found = why.partition("is not to be trusted: ")[2].split("; ")
+    found = why.partition("cannot be trusted: ")[2].split("; ")
     assert len(found) == len(reasons), why
     for reason, one in zip(reasons, found, strict=True):
         assert reason in one
@@ -310,7 +310,7 @@ def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Regis
     done = release.ship("publish", "--commit-only", **{**step, "SHIP_REGISTRIES": f"{registry.host}/{repository}"})
 
     assert done.returncode == 1
-    assert "runs for refs/heads/try, and only what is signed for refs/heads/main counts" in done.stdout
+    assert "runs for refs/heads/try, and only signatures for refs/heads/main are trusted" in done.stdout
     assert registry.tags(repository) == []
 
 

@@ -186,7 +186,7 @@ def test_evidence_is_listed_by_the_api_where_there_is_one_and_under_a_tag_elsewh
 def test_a_newer_release_on_another_page_of_tags_keeps_latest(published: Published, kinds: Kinds) -> None:
     there = kinds.behind[PAGED]
 
-    assert f"{kinds.where(PAGED)}:latest stays where it is: {NEWER}" in published.said["release"]
+    assert f"{kinds.where(PAGED)}:latest stays as it is: {NEWER}" in published.said["release"]
     assert there.digest(repository(PAGED), "latest") == there.digest(repository(PAGED), NEWER)
     assert len(there.tags(repository(PAGED))) > 2 * PAGE
 
@@ -204,7 +204,7 @@ def test_without_a_login_it_says_how_to_log_in(
     done = published.project.ship(*command, SHIP_REGISTRIES=f"{place.host}/nobody/x", DOCKER_CONFIG=str(tmp_path))
 
     assert done.returncode == 1
-    assert f"{place.host} cannot be asked about {place.host}/nobody/x:" in done.stdout
+    assert f"{place.host} does not send {place.host}/nobody/x:" in done.stdout
     assert f"next: docker login {place.host}" in done.stdout
     assert place.tags("nobody/x") == []
 
@@ -215,6 +215,6 @@ def test_a_registry_that_fails_for_good_is_named(published: Published, registry:
         done = published.project.ship(*command, SHIP_REGISTRIES=f"{broken.host}/broken/x")
 
     assert done.returncode == 1
-    assert f"{broken.host} cannot be asked about {broken.host}/broken/x:" in done.stdout
-    assert f"next: try again later: the fault is on the side of {broken.host}" in done.stdout
+    assert f"{broken.host} does not send {broken.host}/broken/x:" in done.stdout
+    assert f"next: try again later: this is a problem of {broken.host}" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

@@ -222,7 +222,7 @@ def test_what_one_registry_lacks_is_not_compared(
     done = built_checkout.ship("reproduce", "1.0.0", SHIP_REGISTRIES=" ".join(places))
 
     assert done.returncode == 1
-    assert f"there is no {places[1]}:1.0.0" in done.stdout
+    assert f"not found: {places[1]}:1.0.0" in done.stdout
 
 
 def test_what_was_never_published_is_said_so(built_checkout: Checkout, registries: str) -> None:

@@ -95,7 +95,7 @@ def test_an_advisory_forges_no_line(project: Checkout, osv: Osv) -> None:
     osv.advisories = {"zlib": [advisory("\x1b[32m✓ scan: clean", "zlib", "Debian:13", "1")]}
     done = scan(project, osv.url, CI="true")
     assert done.returncode == 1
-    assert "its reply is not what OSV documents" in done.stdout
+    assert "its reply does not follow OSV's documentation" in done.stdout
     assert "\x1b" not in done.stdout
 
 
@@ -133,7 +133,7 @@ def test_a_granted_exception_lets_it_through_until_it_expires(project: Checkout,
     exceptions.write_text(EXCEPTION.format(expires=today + timedelta(days=200)))
     done = scan(project, osv.url)
     assert done.returncode == 1
-    assert "is the latest" in done.stdout
+    assert "but the latest is" in done.stdout
 
 
 def test_a_busy_service_is_asked_again(project: Checkout, osv: Osv) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 HANGS = f"exec {shutil.which('sleep')} 30"
 
 
-def said(stdout: str = "", *, stderr: str = "", status: int = 0) -> str:
+def prints(stdout: str = "", *, stderr: str = "", status: int = 0) -> str:
     """Return what a program does that says this and ends with `status`."""
     return f"printf %s {shlex.quote(stdout)}; printf %s {shlex.quote(stderr)} >&2; exit {status}"
 

@@ -73,7 +73,7 @@ def test_the_record_of_another_image_is_refused(record: Path) -> None:
 def test_a_record_with_a_value_that_none_can_have_is_refused(record: Path, changed: dict[str, object]) -> None:
     record.write_text(json.dumps(asdict(BUILT) | changed))
 
-    with pytest.raises(Failure, match=r"build/image\.json is not what it should be") as failed:
+    with pytest.raises(Failure, match=r"build/image\.json is malformed") as failed:
         artifacts.built()
 
     assert next(iter(changed)) in failed.value.reason
@@ -84,7 +84,7 @@ def test_a_record_with_a_value_that_none_can_have_is_refused(record: Path, chang
 def test_a_damaged_record_is_named(record: Path, content: bytes) -> None:
     record.write_bytes(content)
 
-    with pytest.raises(Failure, match=r"build/image\.json is not what it should be"):
+    with pytest.raises(Failure, match=r"build/image\.json is malformed"):
         artifacts.built()
 
 
@@ -133,5 +133,5 @@ def test_a_test_result_that_shows_nothing_of_this_image_does_not_count(
 def test_a_damaged_test_result_is_named(record: Path, text: str) -> None:
     write_passed(record, text)
 
-    with pytest.raises(Failure, match=r"linux-amd64\.json is not what it should be"):
+    with pytest.raises(Failure, match=r"linux-amd64\.json is malformed"):
         artifacts.tested()

@@ -160,7 +160,7 @@ def test_what_names_no_image_is_said_so(project: Path, name: str) -> None:
     done = ship("verify", "--", name, root=project)
 
     assert done.returncode == 1
-    assert "what to look for: " in done.stdout
+    assert "the image: " in done.stdout
     assert "starts the registries" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -171,7 +171,7 @@ def test_up_with_a_damaged_record_says_what_to_type(project: Path) -> None:
     done = ship("up", root=project)
 
     assert done.returncode == 1
-    assert "build/published.json is not what it should be" in done.stdout
+    assert "build/published.json is malformed" in done.stdout
     assert "next: ./ship publish" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -259,7 +259,7 @@ def test_a_version_that_is_none_is_refused_before_anything_is_done(project: Path
     done = ship(root=project)
 
     assert done.returncode == 1
-    assert "why: ship.toml is not what it should be" in done.stdout
+    assert "why: ship.toml is malformed" in done.stdout
     assert "next: " in done.stdout
     assert "Traceback" not in done.stderr
 

@@ -43,7 +43,7 @@ from scripts.grammar import (
 from scripts.oci import registry
 from scripts.oci.labels import Release
 from scripts.oci.layout import Layout
-from scripts.oci.location import references
+from scripts.oci.location import parse_references
 from scripts.process import Ended
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -289,7 +289,7 @@ SBOM = {
 @given(changed(TESTS))
 def test_a_test_result(content: bytes) -> None:
     with contextlib.suppress(Failure):
-        statements.test_fact(content, CLAIM)
+        statements.check_test_result(content, CLAIM)
         suite = json.loads(content)["configuration"][0]
         assert suite["annotations"]["passed"] > 0 == suite["annotations"]["failed"]
         assert suite["digest"]["gitCommit"] == RELEASE.revision
@@ -298,14 +298,14 @@ def test_a_test_result(content: bytes) -> None:
 @given(changed(SBOM))
 def test_a_bill_of_materials(content: bytes) -> None:
     with contextlib.suppress(Failure):
-        statements.sbom_fact(content, CLAIM)
+        statements.check_sbom(content, CLAIM.release.digest)
         assert RELEASE.digest.encoded in json.dumps(json.loads(content)["metadata"])
 
 
 @given(TEXTS | st.builds("{}{}{}".format, TEXTS, st.sampled_from([":", "@", "/"]), TEXTS))
 def test_a_reference(text: str) -> None:
     with contextlib.suppress(Failure):
-        for reference in references(text, [HUB]):
+        for reference in parse_references(text, [HUB]):
             assert Repository.matches(reference.repository)
             assert reference.tag or reference.digest
             assert text.isprintable()

@@ -264,7 +264,7 @@ def test_a_document_is_read_into_its_types() -> None:
      GOOD.replace(b"amd64", b"\xff\xfe")],
 )  # fmt: skip
 def test_a_document_that_is_something_else_is_refused_by_its_name(content: bytes) -> None:
-    with pytest.raises(Failure, match="the record is not what it should be"):
+    with pytest.raises(Failure, match="the record is malformed"):
         document(content, Record, "the record")
 
 

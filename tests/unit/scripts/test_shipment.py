@@ -262,7 +262,7 @@ def test_a_repository_with_two_models_has_a_file_for_each(wines: Path, monkeypat
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("name = wine", "ship.toml is not what it should be"),
+        ("name = wine", "ship.toml is malformed"),
         ('nmae = "wine"', "unknown field `nmae`"),
         ('version = "1.0"', "is not a version"),
         ("version = 1.0", "1.0 is not a version"),
@@ -270,7 +270,7 @@ def test_a_repository_with_two_models_has_a_file_for_each(wines: Path, monkeypat
         ('registries = "ghcr.io/me/wine"', "Expected `array`"),
         ('registries = ["me/wine"]', "is not a repository"),
         ('platforms = ["linux"]', "is not a platform"),
-        ("\xff", "ship.toml is not what it should be"),
+        ("\xff", "ship.toml is malformed"),
     ],
 )
 def test_a_file_that_says_nonsense_is_refused(

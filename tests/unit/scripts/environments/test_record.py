@@ -1,4 +1,4 @@
-"""The record of an environment, and what its history says."""
+"""The record of an environment and its history."""
 
 import os
 import subprocess
@@ -25,12 +25,12 @@ def test_this_project_has_a_readable_record_of_every_environment() -> None:
 
 
 @pytest.mark.usefixtures("repository")
-def test_before_the_first_promotion_nothing_is_recorded() -> None:
+def test_a_record_is_empty_before_the_first_promotion() -> None:
     assert Record("test").fields == Fields(None, None)
     assert Record("test").history() == []
 
 
-def test_an_entry_says_what_since_when_and_by_whom(repository: Repository) -> None:
+def test_an_entry_has_release_time_and_author(repository: Repository) -> None:
     commit = repository.record("test", "1.0.0")
 
     [entry] = Record("test").history()
@@ -39,7 +39,7 @@ def test_an_entry_says_what_since_when_and_by_whom(repository: Repository) -> No
     assert (entry.commit, entry.author, entry.epoch) == (commit, "Ada", 1767323045)
 
 
-def test_only_what_is_committed_counts(repository: Repository) -> None:
+def test_only_commits_count(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     repository.file("test").write_text(text("1.1.0", URL="https://other.example"))
 
@@ -47,7 +47,7 @@ def test_only_what_is_committed_counts(repository: Repository) -> None:
     assert Record("test").fields == Fields(release("1.0.0"), None)
 
 
-def test_what_git_was_told_not_to_look_at_is_an_edit_too(repository: Repository) -> None:
+def test_a_change_that_git_ignores_is_an_edit(repository: Repository) -> None:
     repository.git("config", "status.showUntrackedFiles", "no")
     repository.git("update-index", "--assume-unchanged", str(Record("test").path))
     repository.file("test").write_text(text("1.0.0"))
@@ -56,7 +56,7 @@ def test_what_git_was_told_not_to_look_at_is_an_edit_too(repository: Repository)
     assert not Record("dev").edited
 
 
-def test_a_file_that_is_away_or_a_directory_is_an_edit(repository: Repository) -> None:
+def test_a_missing_file_or_a_directory_is_an_edit(repository: Repository) -> None:
     repository.file("test").unlink()
     repository.file("dev").unlink()
     repository.file("dev").mkdir()
@@ -76,7 +76,7 @@ def test_a_file_that_is_away_or_a_directory_is_an_edit(repository: Repository) -
         (["1.0.0", "1.1.0", "1.0.0", "1.1.0"], ["1.0.0", "1.1.0"]),
     ],
 )
-def test_going_back_takes_what_was_above_out_of_the_stack(
+def test_a_rollback_removes_later_releases_from_the_stack(
     repository: Repository, given: list[str], held: list[str]
 ) -> None:
     for version in given:
@@ -86,7 +86,7 @@ def test_going_back_takes_what_was_above_out_of_the_stack(
     assert [entry.release.version for entry in Record("test").history()] == given
 
 
-def test_a_rollback_is_since_its_own_commit(repository: Repository) -> None:
+def test_a_rollback_has_the_time_of_its_own_commit(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     repository.record("test", "1.1.0")
     back = repository.record("test", "1.0.0")
@@ -94,7 +94,7 @@ def test_a_rollback_is_since_its_own_commit(repository: Repository) -> None:
     assert Record("test").stack()[-1].commit == back
 
 
-def test_a_url_or_a_comment_does_not_start_anew(repository: Repository) -> None:
+def test_a_url_or_a_comment_is_no_entry(repository: Repository) -> None:
     commit = repository.record("test", "1.0.0")
     repository.write("test", text("1.0.0") + "# slow on Mondays\nURL=https://test.example\n")
 
@@ -103,7 +103,7 @@ def test_a_url_or_a_comment_does_not_start_anew(repository: Repository) -> None:
     assert [entry.commit for entry in Record("test").history()] == [commit]
 
 
-def test_an_emptied_record_is_nothing_now_and_no_step_back(repository: Repository) -> None:
+def test_an_emptied_record_has_no_release_and_is_no_rollback(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     repository.write("test", EMPTY)
 
@@ -115,7 +115,7 @@ def test_an_emptied_record_is_nothing_now_and_no_step_back(repository: Repositor
 
 
 @pytest.mark.parametrize("field", ["VERSION", "REVISION"])
-def test_another_version_or_revision_of_a_known_digest_is_another_release(repository: Repository, field: str) -> None:
+def test_another_version_or_revision_makes_another_release_of_a_digest(repository: Repository, field: str) -> None:
     repository.record("test", "1.0.0")
     false = {"VERSION": "9.9.9", "REVISION": "f" * 40}[field]
     commit = repository.write("test", text("1.0.0", **{field: false}))
@@ -127,7 +127,7 @@ def test_another_version_or_revision_of_a_known_digest_is_another_release(reposi
     assert last.commit == commit
 
 
-def test_a_record_that_was_away_for_a_while_keeps_its_history(repository: Repository) -> None:
+def test_a_deleted_and_restored_record_keeps_its_history(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     repository.git("rm", "--quiet", str(Record("test").path))
     repository.git("commit", "--quiet", "--message", "away")
@@ -139,7 +139,7 @@ def test_a_record_that_was_away_for_a_while_keeps_its_history(repository: Reposi
     assert stack() == ["1.0.0", "1.1.0"]
 
 
-def test_a_record_that_breaks_the_format_is_refused_now_and_gave_nothing_then(repository: Repository) -> None:
+def test_a_malformed_record_is_refused_and_has_no_entry(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     repository.write("test", text("1.1.0", DIGEST="garbage"))
 
@@ -150,7 +150,7 @@ def test_a_record_that_breaks_the_format_is_refused_now_and_gave_nothing_then(re
     assert stack() == ["1.0.0", "1.2.0"]
 
 
-def test_a_record_that_is_not_in_the_last_commit_or_is_a_directory_there_is_said_so(repository: Repository) -> None:
+def test_a_record_that_is_missing_from_the_last_commit_is_named(repository: Repository) -> None:
     for environment in ("dev", "test"):
         repository.file(environment).unlink()
     repository.file("test").mkdir()
@@ -172,9 +172,7 @@ def test_an_author_can_have_any_name(repository: Repository, separator: str, mon
     assert [(entry.commit, entry.author) for entry in Record("test").history()] == [(each, name) for each in commits]
 
 
-def test_a_name_is_read_as_it_was_written_however_git_shows_it(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_author_is_decoded_whatever_git_is_set_to(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Zoë")
     repository.git("config", "i18n.logOutputEncoding", "latin1")
     repository.record("test", "1.0.0")
@@ -182,7 +180,7 @@ def test_a_name_is_read_as_it_was_written_however_git_shows_it(
     assert [entry.author for entry in Record("test").history()] == ["Zoë"]
 
 
-def test_a_commit_of_a_year_that_python_does_not_have_is_of_the_last_that_it_has(
+def test_a_commit_after_the_year_9999_has_the_latest_time(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_COMMITTER_DATE", "@999999999999 +0000")
@@ -191,9 +189,7 @@ def test_a_commit_of_a_year_that_python_does_not_have_is_of_the_last_that_it_has
     assert [entry.epoch for entry in Record("test").history()] == [record.LATEST]
 
 
-def test_a_project_in_a_folder_of_a_repository_has_the_records_of_its_own(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_in_a_subfolder_has_its_own_records(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     outer = repository.record("test", "1.0.0")
     inner = Repository(repository.path / "inner")
     monkeypatch.setattr(record, "ROOT", inner.path)
@@ -207,7 +203,7 @@ def test_a_project_in_a_folder_of_a_repository_has_the_records_of_its_own(
     assert outer != commit
 
 
-def test_a_merged_pull_request_counts_once_by_its_merge(repository: Repository) -> None:
+def test_a_merged_pull_request_is_one_entry(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     repository.git("switch", "--quiet", "--create", "promote")
     repository.record("test", "1.1.0")
@@ -219,7 +215,7 @@ def test_a_merged_pull_request_counts_once_by_its_merge(repository: Repository) 
     assert Record("test").stack()[-1].commit == repository.head
 
 
-def test_a_shallow_clone_cannot_say_what_ran(
+def test_a_shallow_clone_has_no_usable_history(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.record("test", "1.0.0")
@@ -233,7 +229,7 @@ def test_a_shallow_clone_cannot_say_what_ran(
     assert "git fetch --unshallow" in failure.value.remedy
 
 
-def test_outside_a_repository_git_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_repository_the_error_is_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
 
@@ -241,8 +237,8 @@ def test_outside_a_repository_git_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         require_history()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to somebody else")
-def test_a_repository_of_somebody_else_is_refused_with_the_advice_of_git(repository: Repository) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a repository")
+def test_a_repository_of_another_user_is_refused_with_the_advice_of_git(repository: Repository) -> None:
     os.chown(repository.path, 12345, -1)
     os.chown(repository.path / ".git", 12345, -1)
 
@@ -252,8 +248,8 @@ def test_a_repository_of_somebody_else_is_refused_with_the_advice_of_git(reposit
         assert failure.value.remedy.startswith("git config --global --add safe.directory")
 
 
-def test_a_commit_whose_time_no_format_can_show_stops_nothing(repository: Repository) -> None:
-    """Git re-encodes a commit before it fills in a format: one in UTF-16 of an even length has no time there then."""
+def test_a_commit_whose_time_no_format_shows_is_read(repository: Repository) -> None:
+    """Git re-encodes a commit before it fills in a format, so one in UTF-16 of even length shows no time."""
     repository.record("test", "1.0.0")
     utf16 = ("-c", "i18n.commitEncoding=UTF-16LE", "commit", "--quiet", "--all")
     for extra in ("", "x"):
@@ -266,7 +262,7 @@ def test_a_commit_whose_time_no_format_can_show_stops_nothing(repository: Reposi
 
 
 def test_a_record_that_is_a_link_is_refused(repository: Repository) -> None:
-    """Its own text can be a right record, and what a shell reads is another file."""
+    """The text of the link can be a valid record, while a shell reads another file."""
     target = text("1.0.0")
     (repository.file("test").parent / target).write_text(text("1.1.0"))
     repository.file("test").unlink()
@@ -274,5 +270,5 @@ def test_a_record_that_is_a_link_is_refused(repository: Repository) -> None:
     repository.git("add", "--all")
     repository.git("commit", "--quiet", "--message", "a link")
 
-    with pytest.raises(Failure, match="is a link, and a record is a file"):
+    with pytest.raises(Failure, match="is a link, but a record must be a file"):
         _ = Record("test").fields

@@ -1,4 +1,4 @@
-"""The format of a record: what it takes, what it refuses, and what its writer leaves alone."""
+"""The format of a record: what it allows, what it refuses, and what writing leaves alone."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scripts import ROOT
-from scripts.environments.record_file import FIELDS, OF_A_RELEASE, Fields, parse, taken_back, with_release
+from scripts.environments.record_file import FIELDS, RELEASE_FIELDS, Fields, parse, restore, with_release
 from scripts.errors import Failure
 from tests.unit.scripts.repository import release, text
 
@@ -30,7 +30,7 @@ GOOD = text("1.0.0")
         ("URL=http://localhost:5020/", Fields(None, "http://localhost:5020/")),  # type: ignore[arg-type]
     ],
 )
-def test_comments_empty_lines_and_four_names_are_a_record(content: str, expected: Fields) -> None:
+def test_a_record_has_comments_empty_lines_and_four_names(content: str, expected: Fields) -> None:
     assert parse(content.encode(), "x") == expected
 
 
@@ -50,9 +50,9 @@ def test_comments_empty_lines_and_four_names_are_a_record(content: str, expected
         (text("1.0.0", VERSION="1.0.0;id"), 1, "is not a version"),
         (text("1.0.0", REVISION="${HOME}"), 3, "is not a commit"),
         (text("1.0.0", REVISION=f"{IMAGE.revision}-dirty"), 3, "is not a commit"),
-        (f"{GOOD}DIGEST={IMAGE.digest}\n", 4, "DIGEST is in line 2 already"),
-        (f"{GOOD}DIGEST=\n", 4, "DIGEST is in line 2 already"),
-        (f"URL=\n{GOOD}URL=https://a.example\n", 5, "URL is in line 1 already"),
+        (f"{GOOD}DIGEST={IMAGE.digest}\n", 4, "DIGEST is already in line 2"),
+        (f"{GOOD}DIGEST=\n", 4, "DIGEST is already in line 2"),
+        (f"URL=\n{GOOD}URL=https://a.example\n", 5, "URL is already in line 1"),
         (f"{GOOD}digest={release('1.1.0').digest}\n", 4, "is neither a comment nor VERSION="),
         (f"{GOOD}export URL=https://a.example\n", 4, "is neither"),
         (f"{GOOD}PORT=5020\n", 4, "is neither"),
@@ -63,28 +63,28 @@ def test_comments_empty_lines_and_four_names_are_a_record(content: str, expected
         (f"{GOOD}=\n", 4, "is neither"),
         (f"{GOOD} \n", 4, "is neither"),
         (f"# C:\\\n{GOOD}", 1, "ends with a backslash"),
-        ("VERSION=1.0.0\n", 1, "VERSION has a value and DIGEST and REVISION none"),
-        (text("1.0.0", VERSION=""), 2, "DIGEST has a value and VERSION none"),
-        (text("1.0.0", REVISION=""), 1, "VERSION has a value and REVISION none"),
-        (GOOD.replace("\n", "\r\n"), 1, "is not shown as it is"),
-        (f"\ufeff{GOOD}", 1, "is not shown as it is"),
-        (f"{GOOD}# a\tb\n", 4, "is not shown as it is"),
-        (f"{GOOD}# \x1b[2J\n", 4, "is not shown as it is"),
-        (f"{GOOD}# \x00\n", 4, "is not shown as it is"),
-        (f"# \u2028VERSION=9.9.9\n{GOOD}", 1, "is not shown as it is"),
-        (f"# \x85VERSION=9.9.9\n{GOOD}", 1, "is not shown as it is"),
-        (f"# \u202e\n{GOOD}", 1, "is not shown as it is"),
+        ("VERSION=1.0.0\n", 1, "VERSION is set without DIGEST and REVISION"),
+        (text("1.0.0", VERSION=""), 2, "DIGEST is set without VERSION"),
+        (text("1.0.0", REVISION=""), 1, "VERSION is set without REVISION"),
+        (GOOD.replace("\n", "\r\n"), 1, "is not printable"),
+        (f"\ufeff{GOOD}", 1, "is not printable"),
+        (f"{GOOD}# a\tb\n", 4, "is not printable"),
+        (f"{GOOD}# \x1b[2J\n", 4, "is not printable"),
+        (f"{GOOD}# \x00\n", 4, "is not printable"),
+        (f"# \u2028VERSION=9.9.9\n{GOOD}", 1, "is not printable"),
+        (f"# \x85VERSION=9.9.9\n{GOOD}", 1, "is not printable"),
+        (f"# \u202e\n{GOOD}", 1, "is not printable"),
         (GOOD.encode("utf-16"), 1, "is not UTF-8"),
         (f"{GOOD}# Größe\n".encode("latin-1"), 4, "is not UTF-8"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_by_its_line(content: str | bytes, line: int, why: str) -> None:
+def test_anything_else_is_refused_with_its_line(content: str | bytes, line: int, why: str) -> None:
     with pytest.raises(Failure) as failure:
         parse(content if isinstance(content, bytes) else content.encode(), "prod.env")
 
     assert failure.value.reason.startswith(f"prod.env, line {line}: ")
     assert why in failure.value.reason
-    assert failure.value.remedy == "mend it and commit; what changed it: git log --patch prod.env"
+    assert failure.value.remedy == "correct it and commit; see what changed it: git log --patch prod.env"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_anything_else_is_refused_by_its_line(content: str | bytes, line: int, w
         "'https://test.example'",
     ],
 )
-def test_a_url_is_an_address_that_no_reader_acts_on(url: str) -> None:
+def test_a_url_that_a_reader_would_expand_is_refused(url: str) -> None:
     with pytest.raises(Failure, match=r"line 1: .* is not an address"):
         parse(f"URL={url}".encode(), "x")
 
@@ -129,23 +129,29 @@ def test_a_url_is_an_address_that_no_reader_acts_on(url: str) -> None:
         f"https://{'a' * 63}.example:1",
     ],
 )
-def test_hosts_ports_and_paths_are_addresses(url: str) -> None:
+def test_a_url_may_have_host_port_and_path(url: str) -> None:
     assert parse(f"URL={url}".encode(), "x").url == url
 
 
-def test_a_shell_reads_what_ship_reads(tmp_path: Path) -> None:
+def test_a_shell_reads_the_same_fields(tmp_path: Path) -> None:
     file = tmp_path / "test.env"
     file.write_text(f"# it's $(touch pwned) `touch pwned`\n\n{GOOD}# \"\nURL=https://test.example:5020/a-b_c.d\n")
     print_all = f'. {file}; printf "%s\\n" "$VERSION" "$DIGEST" "$REVISION" "$URL"; ls'
 
-    said = subprocess.run(["sh", "-euc", print_all], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    read = subprocess.run(["sh", "-euc", print_all], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
 
     assert parse(file.read_bytes(), "x").release == IMAGE
-    assert said.split() == [IMAGE.version, IMAGE.digest, IMAGE.revision, "https://test.example:5020/a-b_c.d", file.name]
+    assert read.split() == [
+        IMAGE.version,
+        IMAGE.digest,
+        IMAGE.revision,
+        "https://test.example:5020/a-b_c.d",
+        file.name,
+    ]
 
 
-def test_no_page_reads_a_record_into_the_shell_of_its_reader() -> None:
-    """`VERSION` and `DIGEST` would be there for what is typed next: in a shell of its own they are not."""
+def test_docs_source_a_record_in_a_subshell_only() -> None:
+    """Otherwise `VERSION` and `DIGEST` would stay set for the commands that follow."""
     lines = [line for page in ROOT.glob("docs/*.md") for line in page.read_text("utf-8").splitlines()]
     sourcing = [line for line in lines if re.search(r"(^|\W)(\.|source) \S*deploy/environments/", line)]
 
@@ -166,33 +172,33 @@ def test_no_page_reads_a_record_into_the_shell_of_its_reader() -> None:
         (f"# DIGEST=\n{text('1.1.0')}", f"# DIGEST=\n{GOOD}"),
     ],
 )  # fmt: skip
-def test_the_writer_changes_the_lines_of_the_release_alone(before: str, after: str) -> None:
+def test_writing_changes_only_the_lines_of_the_release(before: str, after: str) -> None:
     written = with_release(before.encode(), IMAGE)
 
     assert written == after.encode()
-    assert taken_back(written, written, before.encode()) == before.encode()
+    assert restore(written, written, before.encode()) == before.encode()
 
 
 @pytest.mark.parametrize("before", ["", "# x\n", text("1.1.0"), "VERSION=\n# x\nDIGEST=\nREVISION=\n"])
-def test_what_is_taken_back_leaves_what_others_wrote_meanwhile(before: str) -> None:
+def test_restoring_keeps_concurrent_changes(before: str) -> None:
     written = with_release(before.encode(), IMAGE)
     url = b"URL=https://test.example\n"
 
-    assert taken_back(written + url, written, before.encode()) == before.encode() + url
-    assert taken_back(url + written, written, before.encode()) == url + before.encode()
+    assert restore(written + url, written, before.encode()) == before.encode() + url
+    assert restore(url + written, written, before.encode()) == url + before.encode()
 
 
-def test_a_line_of_the_release_that_somebody_else_wrote_meanwhile_stays() -> None:
+def test_restoring_keeps_a_concurrent_change_of_the_release() -> None:
     before = text("1.1.0")
     written = with_release(before.encode(), IMAGE)
     other = written.replace(b"VERSION=1.0.0", b"VERSION=1.2.0")
 
-    assert taken_back(other, written, before.encode()).decode() == text("1.1.0", VERSION="1.2.0")
+    assert restore(other, written, before.encode()).decode() == text("1.1.0", VERSION="1.2.0")
 
 
 LINES = st.one_of(
     st.sampled_from([*GOOD.splitlines(), *text("1.1.0").splitlines(), "URL=http://a.example", "# x", ""]),
-    st.builds(lambda name, value: f"{name}={value}", st.sampled_from([*OF_A_RELEASE, "URL", "digest"]), st.text()),
+    st.builds(lambda name, value: f"{name}={value}", st.sampled_from([*RELEASE_FIELDS, "URL", "digest"]), st.text()),
     st.text(),
 )
 
@@ -200,21 +206,21 @@ LINES = st.one_of(
 @settings(max_examples=200, deadline=None, database=None)
 @given(st.one_of(st.binary(), st.lists(LINES, max_size=8).map(lambda lines: "\n".join(lines).encode(errors="replace"))))
 @example(b"\xff")
-def test_whatever_a_file_holds_it_is_a_record_or_refused(content: bytes) -> None:
-    """What is accepted has nothing in it but comments and four names, and gives way to a release."""
+def test_any_content_is_a_record_or_refused(content: bytes) -> None:
+    """An accepted file holds only comments and four names, and a release can be written into it."""
     try:
         fields = parse(content, "x")
     except Failure:
         return
     values = dict(line.split("=") for line in content.decode().split("\n") if line and not line.startswith("#"))
-    assert {name: value for name, value in values.items() if value} == said(fields)
+    assert {name: value for name, value in values.items() if value} == filled(fields)
     written = with_release(content, IMAGE)
     assert parse(written, "x") == Fields(IMAGE, fields.url)
-    assert taken_back(written, written, content) == content
+    assert restore(written, written, content) == content
 
 
-def said(fields: Fields) -> dict[str, str]:
-    """The lines of a record that says this."""
+def filled(fields: Fields) -> dict[str, str]:
+    """Return the fields by name."""
     image = fields.release
     values = (image.version, image.digest, image.revision, fields.url) if image else ("", "", "", fields.url)
     return {name: str(value) for name, value in zip(FIELDS, values, strict=True) if value}

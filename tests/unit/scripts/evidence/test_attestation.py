@@ -1,4 +1,4 @@
-"""What is attached beside a pushed image: in which order, by whom, and what is left as it is."""
+"""Attaching evidence: in which order, by which signer, and what is left alone."""
 
 import json
 from collections.abc import Callable
@@ -62,16 +62,16 @@ BOTH = [HUB, GHCR]
 
 @dataclass
 class Board:
-    """What hangs beside the image, behind the doors of `cosign` and `referrers`."""
+    """The evidence of an image, in place of `cosign` and `referrers`."""
 
     who: Signer = KEY
     hung: dict[tuple[Repository, str], bytes] = field(default_factory=dict)
-    """What the signer said, by repository and type: no second statement finds a place."""
+    """The signer's statements by repository and type, one of each at most."""
     events: list[str] = field(default_factory=list)
     then: Callable[[str], None] = lambda _event: None
-    """What happens when something is written, before it is."""
+    """What happens right before a statement is written."""
     holes: set[Repository] = field(default_factory=set)
-    """Repositories whose list of referrers names what is gone."""
+    """Repositories whose list names deleted referrers."""
 
     def hang(self, repository: Repository, kind: str, predicate: bytes) -> None:
         self.then(f"{kind} {repository}")
@@ -83,9 +83,9 @@ class Board:
         assert digest == DIGEST
         return Referrers(repository, digest, ())
 
-    def statements(self, said: Referrers, who: Signer, kind: str) -> list[bytes]:
+    def statements(self, attached: Referrers, who: Signer, kind: str) -> list[bytes]:
         assert who == self.who
-        return [self.hung[said.repository, kind]] if (said.repository, kind) in self.hung else []
+        return [self.hung[attached.repository, kind]] if (attached.repository, kind) in self.hung else []
 
     def attest(self, repository: Repository, digest: Digest, who: Signer, kind: str, predicate: bytes) -> None:
         assert (digest, who) == (DIGEST, self.who)
@@ -95,9 +95,9 @@ class Board:
         assert (digest, who) == (DIGEST, self.who)
         self.hang(repository, SIGNATURE, b"")
 
-    def mend(self, repository: Repository, digest: Digest) -> bool:
+    def prune(self, repository: Repository, digest: Digest) -> bool:
         assert digest == DIGEST
-        self.events.append(f"mend {repository}")
+        self.events.append(f"prune {repository}")
         mended = repository in self.holes
         self.holes.discard(repository)
         return mended
@@ -105,12 +105,12 @@ class Board:
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
-    """An image that passed its tests, with its bill of materials, beside which nothing hangs yet."""
+    """A tested image with its bill of materials, and no evidence yet."""
     board = Board()
     for name in ("statements", "attest", "sign"):
         monkeypatch.setattr(cosign, name, getattr(board, name))
     monkeypatch.setattr(referrers, "read", board.read)
-    monkeypatch.setattr(referrers, "mend", board.mend)
+    monkeypatch.setattr(referrers, "prune", board.prune)
     monkeypatch.setattr(attestation, "tested", lambda: PASSED)
     monkeypatch.setattr(attestation, "SBOM", tmp_path / "sbom.cdx.json")
     monkeypatch.setattr(checkout, "repository", lambda _root=None: "https://github.com/me/x")
@@ -118,7 +118,7 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Board:
     return board
 
 
-def test_a_key_attaches_all_there_is_in_every_registry_and_signs_last(
+def test_a_key_attaches_everything_in_every_registry_and_signs_last(
     board: Board, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attestation.attest(BOTH, IMAGE, KEY)
@@ -127,21 +127,21 @@ def test_a_key_attaches_all_there_is_in_every_registry_and_signs_last(
     assert board.events == [f"{kind} {repository}" for repository in BOTH for kind in kinds]
     for repository in BOTH:
         assert board.hung[repository, SBOM] == json.dumps(PARTS).encode()
-        assert json.loads(board.hung[repository, TESTS]) == statements.test_result(PASSED, IMAGE)
-        assert json.loads(board.hung[repository, PROVENANCE]) == statements.provenance(IMAGE)
-    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert said[0] == "signing as the key ours.pub"
-    assert said[1:5] == [*(f"{kind} → {HUB}" for kind in kinds[:3]), f"signature → {HUB}"]
+        assert json.loads(board.hung[repository, TESTS]) == statements.make_test_result(PASSED, IMAGE)
+        assert json.loads(board.hung[repository, PROVENANCE]) == statements.make_provenance(IMAGE)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "signing as the key ours.pub"
+    assert lines[1:5] == [*(f"{kind} → {HUB}" for kind in kinds[:3]), f"signature → {HUB}"]
 
 
-def test_on_github_the_provenance_is_left_to_another_file(board: Board) -> None:
+def test_on_github_another_workflow_file_attests_provenance(board: Board) -> None:
     board.who = WORKFLOW
     attestation.attest(BOTH, IMAGE, WORKFLOW)
 
     assert [kind for _, kind in board.hung] == [SBOM, TESTS, SIGNATURE] * 2
 
 
-def test_what_is_there_is_left_as_it_is(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_evidence_is_left_alone(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
     attestation.attest(BOTH, IMAGE, KEY)
     del board.hung[GHCR, TESTS]
     del board.hung[HUB, SIGNATURE]
@@ -153,7 +153,7 @@ def test_what_is_there_is_left_as_it_is(board: Board, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("→") == 2
 
 
-def test_nothing_is_attached_that_the_scan_did_not_write(tmp_path: Path, board: Board) -> None:
+def test_only_the_bill_of_the_scan_is_attached(tmp_path: Path, board: Board) -> None:
     (tmp_path / "sbom.cdx.json").unlink()
     with pytest.raises(Failure, match=r"sbom\.cdx\.json cannot be read: No such file or directory") as missing:
         attestation.attest(BOTH, IMAGE, KEY)
@@ -172,7 +172,7 @@ def test_the_bill_of_another_image_is_not_attached(board: Board) -> None:
     assert board.hung == {}
 
 
-def test_an_image_that_did_not_pass_its_tests_is_not_signed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untested_image_is_not_signed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     def tested() -> list[Passed]:
         raise Failure("it was not tested")
 
@@ -183,7 +183,7 @@ def test_an_image_that_did_not_pass_its_tests_is_not_signed(board: Board, monkey
 
 
 @pytest.mark.parametrize("kind", [SBOM, SIGNATURE])
-def test_a_list_with_a_gap_is_mended_and_written_again(board: Board, kind: str) -> None:
+def test_a_list_with_deleted_referrers_is_repaired_and_the_write_retried(board: Board, kind: str) -> None:
     board.holes.add(GHCR)
 
     def refuse(event: str) -> None:
@@ -194,12 +194,12 @@ def test_a_list_with_a_gap_is_mended_and_written_again(board: Board, kind: str) 
     attestation.attest(BOTH, IMAGE, KEY)
 
     assert len(board.hung) == 8
-    assert [event for event in board.events if event.startswith("mend")] == [f"mend {GHCR}"]
-    assert board.events.index(f"mend {GHCR}") == board.events.index(f"{kind} {GHCR}") - 1
+    assert [event for event in board.events if event.startswith("prune")] == [f"prune {GHCR}"]
+    assert board.events.index(f"prune {GHCR}") == board.events.index(f"{kind} {GHCR}") - 1
 
 
 @pytest.mark.parametrize("kind", [SBOM, SIGNATURE])
-def test_a_registry_that_refuses_for_another_reason_is_not_asked_again(board: Board, kind: str) -> None:
+def test_a_refusal_for_another_reason_is_not_retried(board: Board, kind: str) -> None:
     asked: list[str] = []
 
     def refuse(event: str) -> None:
@@ -213,10 +213,10 @@ def test_a_registry_that_refuses_for_another_reason_is_not_asked_again(board: Bo
 
     assert asked[-1] == f"{kind} {HUB}"
     assert asked.count(f"{kind} {HUB}") == 1
-    assert board.events[-1] == f"mend {HUB}"
+    assert board.events[-1] == f"prune {HUB}"
 
 
-def test_what_fails_after_mending_fails(board: Board) -> None:
+def test_a_write_that_still_fails_after_the_repair_fails(board: Board) -> None:
     board.holes.add(HUB)
 
     def refuse(_event: str) -> None:
@@ -225,4 +225,4 @@ def test_what_fails_after_mending_fails(board: Board) -> None:
     board.then = refuse
     with pytest.raises(Failure, match=r"^down$"):
         attestation.attest(BOTH, IMAGE, KEY)
-    assert board.events == [f"mend {HUB}"]
+    assert board.events == [f"prune {HUB}"]

@@ -1,4 +1,4 @@
-"""What cosign is asked to write and to check, and what is made of its answers."""
+"""How cosign is called, and how its answers are read."""
 
 import base64
 import json
@@ -23,18 +23,18 @@ WORKFLOW = Workflow(
     Identity("https://github.com/me/x/.github/workflows/publish.yml@refs/heads/main"),
     Caller("https://github.com/me/x@refs/heads/main"),
 )
-# What cosign 3.1 says of bundles by nobody who is trusted: the reasons, one for each, and all of it twice.
+# What cosign 3.1 prints when no bundle is by a trusted signer: a reason for each, and all of it twice.
 REASONS = "failed to verify certificate identity: no matching\nfailed to verify signature: no match\n"
 NOTHING = (
     f"WARNING: x\nError: no matching attestations: {REASONS}error during command execution: no matching attestations: "
 )
-# The same of those that are of another type, or that it cannot read.
+# The same for bundles of another type, and for those that it cannot read.
 OTHER_TYPE = "none of the attestations matched the predicate type: a, found: b"
 UNREADABLE = "no valid bundles found in local layout"
 
 
 def bundle(kind: str, predicate: object = None) -> bytes:
-    """Return what hangs beside an image: a statement of type `kind`, signed by whomever."""
+    """Return a bundle with a statement of type `kind`, by any signer."""
     return json.dumps({"dsseEnvelope": envelope(kind, predicate)}).encode()
 
 
@@ -44,11 +44,11 @@ def envelope(kind: str, predicate: object = None) -> dict[str, str]:
 
 
 def found(*envelopes: dict[str, str]) -> bytes:
-    """Return what cosign prints of the statements that it finds right."""
+    """Return what cosign prints of the statements that it accepts."""
     return b"".join(json.dumps(one).encode() + b"\n" for one in envelopes)
 
 
-def said(*bundles: bytes) -> Referrers:
+def attached(*bundles: bytes) -> Referrers:
     return Referrers(GHCR, DIGEST, bundles)
 
 
@@ -57,7 +57,7 @@ def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COSIGN_PASSWORD", "secret")
 
 
-def test_a_key_signs_without_asking_or_telling_anybody(fake_cosign: FakeCosign) -> None:
+def test_a_key_signs_without_any_network_service(fake_cosign: FakeCosign) -> None:
     cosign.sign(GHCR, DIGEST, KEY)
 
     [call] = fake_cosign.calls
@@ -80,7 +80,7 @@ def test_a_workflow_signs_with_the_public_sigstore(fake_cosign: FakeCosign) -> N
     assert [call.arguments for call in fake_cosign.calls] == [["sign", "--yes", "--", REFERENCE]]
 
 
-def test_a_workflow_signs_with_a_sigstore_of_its_own(fake_cosign: FakeCosign) -> None:
+def test_a_workflow_signs_with_a_private_sigstore(fake_cosign: FakeCosign) -> None:
     own = Workflow(
         WORKFLOW.identity, WORKFLOW.caller, Url("https://a.org"), FilePath("root.json"), FilePath("config.json")
     )
@@ -108,14 +108,14 @@ def test_a_key_attests_as_it_signs(fake_cosign: FakeCosign) -> None:
     assert json.loads(call.file("signing-config").read_bytes())["rekorTlogConfig"] == {}
 
 
-def test_a_registry_that_takes_no_signature_is_a_failure(fake_cosign: FakeCosign) -> None:
+def test_a_registry_that_refuses_a_signature_is_a_failure(fake_cosign: FakeCosign) -> None:
     fake_cosign.answers(error="Error: PUT: denied\n", status=1)
 
     with pytest.raises(Failure, match="denied"):
         cosign.sign(GHCR, DIGEST, KEY)
 
 
-def test_writing_has_the_registry_s_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_has_the_time_limit_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[Limit | None] = []
 
     def output(*_command: str, env: object, limit: Limit | None) -> str:
@@ -130,11 +130,9 @@ def test_writing_has_the_registry_s_limit(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("who", [KEY, WORKFLOW])
-def test_what_a_trusted_signer_said_is_what_cosign_finds_right(
-    fake_cosign: FakeCosign, who: KeyPair | Workflow
-) -> None:
+def test_statements_are_those_that_cosign_accepts(fake_cosign: FakeCosign, who: KeyPair | Workflow) -> None:
     fake_cosign.answers(found(envelope(statements.TESTS, {"a": 1}), envelope(statements.TESTS, {"a": 2})))
-    asked = said(bundle(statements.TESTS), bundle(statements.TESTS, {"a": 1}))
+    asked = attached(bundle(statements.TESTS), bundle(statements.TESTS, {"a": 1}))
 
     assert cosign.statements(asked, who, statements.TESTS) == [b'{"a": 1}', b'{"a": 2}']
     assert cosign.refusal(asked, who, statements.TESTS) == ""
@@ -148,8 +146,8 @@ def test_what_a_trusted_signer_said_is_what_cosign_finds_right(
         assert (call.last / "oci-layout").exists()
 
 
-def test_only_what_says_that_it_is_of_the_type_is_checked(fake_cosign: FakeCosign) -> None:
-    asked = said(
+def test_only_bundles_that_claim_the_type_are_checked(fake_cosign: FakeCosign) -> None:
+    asked = attached(
         bundle(statements.SBOM), bundle(statements.TESTS), b"junk", b"{}", b'{"dsseEnvelope": {"payload": "e30="}}'
     )
     cosign.statements(asked, KEY, statements.TESTS)
@@ -160,8 +158,8 @@ def test_only_what_says_that_it_is_of_the_type_is_checked(fake_cosign: FakeCosig
     assert len(blobs) == 2, "the bundle and the manifest that lists it"
 
 
-@pytest.mark.parametrize("asked", [said(), said(bundle(statements.SBOM)), said(b"junk"), said(b"{}")])
-def test_where_nothing_is_of_the_type_cosign_is_not_asked(fake_cosign: FakeCosign, asked: Referrers) -> None:
+@pytest.mark.parametrize("asked", [attached(), attached(bundle(statements.SBOM)), attached(b"junk"), attached(b"{}")])
+def test_cosign_is_not_called_without_a_bundle_of_the_type(fake_cosign: FakeCosign, asked: Referrers) -> None:
     assert cosign.statements(asked, KEY, statements.TESTS) == []
     assert cosign.refusal(asked, KEY, statements.TESTS) == ""
     assert fake_cosign.calls == []
@@ -177,25 +175,25 @@ def test_where_nothing_is_of_the_type_cosign_is_not_asked(fake_cosign: FakeCosig
         (f"{NOTHING}error during command execution: forged\n", "error during command execution: forged"),
     ],
 )
-def test_what_nobody_trusted_said_is_nothing_for_a_reason(fake_cosign: FakeCosign, error: str, reason: str) -> None:
+def test_statements_by_others_are_rejected_with_a_reason(fake_cosign: FakeCosign, error: str, reason: str) -> None:
     fake_cosign.answers(error=error, status=1)
-    asked = said(bundle(statements.TESTS))
+    asked = attached(bundle(statements.TESTS))
 
     assert cosign.statements(asked, KEY, statements.TESTS) == []
     assert cosign.refusal(asked, KEY, statements.TESTS) == reason
 
 
 @pytest.mark.parametrize("ask", [cosign.statements, cosign.refusal])
-def test_what_cosign_cannot_check_is_not_nothing(fake_cosign: FakeCosign, ask: Callable[..., object]) -> None:
+def test_a_check_that_fails_is_not_a_missing_statement(fake_cosign: FakeCosign, ask: Callable[..., object]) -> None:
     why = "loading public key: open ours.pub: no such file or directory"
     fake_cosign.answers(error=f"WARNING: x\nError: {why}\nerror during command execution: {why}\n", status=1)
 
-    with pytest.raises(Failure, match=f"cosign cannot tell what the key ours.pub signed: error during .*: {why}$"):
-        ask(said(bundle(statements.TESTS)), KEY, statements.TESTS)
+    with pytest.raises(Failure, match=f"cosign could not check what the key ours.pub signed: error during .*: {why}$"):
+        ask(attached(bundle(statements.TESTS)), KEY, statements.TESTS)
 
 
-def test_an_answer_in_another_form_is_a_failure(fake_cosign: FakeCosign) -> None:
-    asked = said(bundle(statements.TESTS))
+def test_malformed_output_is_a_failure(fake_cosign: FakeCosign) -> None:
+    asked = attached(bundle(statements.TESTS))
     for answer, reason in (
         (b"what?\n", "cosign's output is not"),
         (found({"payload": "e30="}), "a statement by the key"),
@@ -206,7 +204,7 @@ def test_an_answer_in_another_form_is_a_failure(fake_cosign: FakeCosign) -> None
 
 
 @pytest.mark.parametrize(("who", "peer"), [(KEY, "the key ours.pub"), (WORKFLOW, "Sigstore")])
-def test_checking_has_a_limit_that_names_who_is_asked(
+def test_checking_has_a_time_limit_that_names_the_service(
     who: KeyPair | Workflow, peer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[Limit | None] = []
@@ -216,15 +214,15 @@ def test_checking_has_a_limit_that_names_who_is_asked(
         return Ended(0, b"", "")
 
     monkeypatch.setattr(cosign, "attempt", attempt)
-    cosign.statements(said(bundle(statements.TESTS)), who, statements.TESTS)
+    cosign.statements(attached(bundle(statements.TESTS)), who, statements.TESTS)
 
     assert limits == [Limit(referrers.SECONDS, peer)]
 
 
-def test_an_image_is_signed_by_a_signature_and_by_no_other_statement(fake_cosign: FakeCosign) -> None:
+def test_only_a_signature_counts_as_signed(fake_cosign: FakeCosign) -> None:
     fake_cosign.answers(found(envelope(SIGNATURE)))
 
-    assert cosign.signed(said(bundle(SIGNATURE)), KEY)
-    assert not cosign.signed(said(bundle(statements.SBOM)), KEY)
+    assert cosign.signed(attached(bundle(SIGNATURE)), KEY)
+    assert not cosign.signed(attached(bundle(statements.SBOM)), KEY)
     [call] = fake_cosign.calls
     assert "--type=https://sigstore.dev/cosign/sign/v1" in call.arguments

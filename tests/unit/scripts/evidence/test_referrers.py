@@ -1,4 +1,4 @@
-"""What is read of what hangs beside an image and how much, and how a list of it is mended."""
+"""Reading the referrers of an image, within limits, and repairing their list."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from scripts.grammar import Digest, Reference, Repository, Tag
 from scripts.oci import registry
 from scripts.process import Ended
 from tests.unit.scripts.loopback import INDEX, MANIFEST, Registry, serving
-from tests.unit.scripts.program import HANGS, Program, said
+from tests.unit.scripts.program import HANGS, Program, prints
 
 HUB = Repository("docker.io/me/x")
 IMAGE = Digest(f"sha256:{'1' * 64}")
@@ -27,7 +27,7 @@ BUNDLE = json.dumps({"mediaType": f"{referrers.BUNDLE}.v0.3+json"}).encode()
 Answer = Callable[..., None]
 
 
-# What a referrer consists of, which cosign lists below it.
+# The content of a referrer, which cosign lists below it.
 LAYER = f"sha256:{'e' * 64}"
 
 
@@ -62,48 +62,48 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
     return set_up
 
 
-def test_as_many_as_are_read_are_read(answer: Answer) -> None:
-    answer(referrers.MOST)
+def test_referrers_up_to_the_limit_are_read(answer: Answer) -> None:
+    answer(referrers.MAX_REFERRERS)
 
-    assert len(referrers.read(HUB, IMAGE).bundles) == referrers.MOST
+    assert len(referrers.read(HUB, IMAGE).bundles) == referrers.MAX_REFERRERS
 
 
-@pytest.mark.parametrize(("listed", "unreadable"), [(referrers.MOST + 1, 0), (referrers.MOST, 1), (0, 101)])
-def test_more_are_refused(answer: Answer, listed: int, unreadable: int) -> None:
+@pytest.mark.parametrize(("listed", "unreadable"), [(101, 0), (100, 1), (0, 101)])
+def test_more_referrers_than_the_limit_are_refused(answer: Answer, listed: int, unreadable: int) -> None:
     answer(listed, unreadable=unreadable)
 
-    with pytest.raises(Failure, match=f"{HUB}@{IMAGE} has 101 referrers, and no more than 100 are read") as refused:
+    with pytest.raises(Failure, match=f"{HUB}@{IMAGE} has 101 referrers, and the limit is 100") as refused:
         referrers.read(HUB, IMAGE)
     assert refused.value.remedy
 
 
-def test_a_few_that_are_too_large_together_are_refused(answer: Answer) -> None:
-    """Each can name the same blob, so the registry need not hold much."""
-    answer(4, size=referrers.LARGEST // 4)
+def test_referrers_that_are_too_large_together_are_refused(answer: Answer) -> None:
+    """All can name the same blob, so the registry need not hold much."""
+    answer(4, size=referrers.MAX_BYTES // 4)
     assert len(referrers.read(HUB, IMAGE).bundles) == 4
 
-    answer(4, size=referrers.LARGEST // 4 + 1)
-    with pytest.raises(Failure, match="are 64 MiB, and no more than 64 are read"):
+    answer(4, size=referrers.MAX_BYTES // 4 + 1)
+    with pytest.raises(Failure, match="have 64 MiB, and the limit is 64"):
         referrers.read(HUB, IMAGE)
 
 
-def test_what_is_no_bundle_or_is_gone_is_counted(answer: Answer) -> None:
+def test_referrers_that_are_gone_or_no_bundles_are_counted(answer: Answer) -> None:
     answer(3, bundles=1, unreadable=2)
 
     assert referrers.read(HUB, IMAGE).unread == 4
 
 
-def test_a_registry_that_has_none_says_so(answer: Answer) -> None:
+def test_a_registry_may_have_no_referrers(answer: Answer) -> None:
     answer(0, error="Error: found no attestations")
     assert referrers.read(HUB, IMAGE).bundles == ()
 
     answer(0, error="Error: 500 Internal Server Error")
-    with pytest.raises(Failure, match=r"docker\.io cannot be asked what is said of"):
+    with pytest.raises(Failure, match=r"docker.io does not list the referrers of"):
         referrers.read(HUB, IMAGE)
 
 
-def test_what_is_gone_does_not_hide_how_large_the_others_are(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(16, size=referrers.LARGEST // 8 + 1)
+def test_a_deleted_referrer_does_not_hide_the_others(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(16, size=referrers.MAX_BYTES // 8 + 1)
     there, gone = registry.manifest, {HUB.at(Digest(named(number))) for number in range(8)}
     asked = []
 
@@ -115,21 +115,21 @@ def test_what_is_gone_does_not_hide_how_large_the_others_are(answer: Answer, mon
 
     monkeypatch.setattr(registry, "manifest", manifest)
 
-    with pytest.raises(Failure, match="are 64 MiB, and no more than 64 are read"):
+    with pytest.raises(Failure, match="have 64 MiB, and the limit is 64"):
         referrers.read(HUB, IMAGE)
     assert sorted(asked) == [HUB.at(Digest(named(number))) for number in range(16)]
 
 
 @pytest.fixture
 def cosign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """A cosign that says what a test lets it say, and no other program."""
+    """A cosign that prints what a test wants, and no other program."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return Program(tmp_path / "bin" / "cosign")
 
 
-def test_cosign_lists_what_there_is_before_it_gives_the_bundles(cosign: Program) -> None:
+def test_cosign_lists_the_referrers_before_it_downloads_bundles(cosign: Program) -> None:
     cosign.answer(
-        {"tree": said(f"└── 🔗 artifacts via OCI referrer: {HUB}@{named(0)}\n"), "download": said(BUNDLE.decode())}
+        {"tree": prints(f"└── 🔗 artifacts via OCI referrer: {HUB}@{named(0)}\n"), "download": prints(BUNDLE.decode())}
     )
 
     assert referrers.read(HUB, IMAGE) == Referrers(HUB, IMAGE, (BUNDLE,), unread=0)
@@ -138,15 +138,15 @@ def test_cosign_lists_what_there_is_before_it_gives_the_bundles(cosign: Program)
 
 @pytest.mark.parametrize("refused", ["tree", "download"])
 def test_a_registry_that_refuses_is_quoted_once(cosign: Program, refused: str) -> None:
-    """It is said twice by cosign, behind a warning."""
+    """It is printed twice, after a warning."""
     why = 'Get "https://docker.io/v2/": connection refused'
     words = f"WARNING: this is old\nError: {why}\nerror during command execution: {why}\n"
-    cosign.answer({"tree": said(), "download": said()} | {refused: said(stderr=words, status=1)})
+    cosign.answer({"tree": prints(), "download": prints()} | {refused: prints(stderr=words, status=1)})
 
     with pytest.raises(Failure) as failure:
         referrers.read(HUB, IMAGE)
 
-    assert failure.value.reason == f"docker.io cannot be asked what is said of {HUB}@{IMAGE}: {why}"
+    assert failure.value.reason == f"docker.io does not list the referrers of {HUB}@{IMAGE}: {why}"
     assert failure.value.remedy == "try again later"
 
 
@@ -158,14 +158,14 @@ def test_a_registry_that_does_not_answer_is_named(cosign: Program, monkeypatch: 
         referrers.read(HUB, IMAGE)
 
 
-def test_what_is_no_json_is_not_taken_for_a_bundle(cosign: Program) -> None:
-    cosign.answer({"tree": said(), "download": said("no attestation here")})
+def test_output_that_is_not_json_is_refused(cosign: Program) -> None:
+    cosign.answer({"tree": prints(), "download": prints("no attestation here")})
 
-    with pytest.raises(Failure, match=r"^cosign's output is not what it should be"):
+    with pytest.raises(Failure, match=r"^cosign's output is malformed"):
         referrers.read(HUB, IMAGE)
 
 
-def test_bundles_are_given_to_cosign_as_a_layout_in_which_each_is_a_layer() -> None:
+def test_cosign_reads_bundles_from_a_layout_with_one_layer_each() -> None:
     """As `cosign save` writes them: https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md."""
     other = b'{"other": true}'
 
@@ -188,7 +188,7 @@ def test_bundles_are_given_to_cosign_as_a_layout_in_which_each_is_a_layer() -> N
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed: ./ship setup")
-def test_what_was_deleted_is_taken_out_of_the_list_and_what_is_there_stays_as_it_was(
+def test_deleted_referrers_are_removed_from_the_list_and_the_others_stay(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with serving(Registry()) as there:
@@ -197,14 +197,14 @@ def test_what_was_deleted_is_taken_out_of_the_list_and_what_is_there_stays_as_it
         gone = {"mediaType": MANIFEST, "digest": named(1), "size": 2}
         there.put(TAG, {"schemaVersion": 2, "mediaType": INDEX, "manifests": [gone, kept]}, INDEX)
 
-        assert referrers.mend(repository, IMAGE) is True
+        assert referrers.prune(repository, IMAGE) is True
 
         kind, written = there.content[TAG]
     assert kind == INDEX
     assert json.loads(written) == {"schemaVersion": 2, "mediaType": INDEX, "manifests": [kept]}
     words = capsys.readouterr().out
     assert f"{repository}:{TAG} lists" in words
-    assert "that are gone: taken out" in words
+    assert "deleted referrers: removed" in words
 
 
 @pytest.fixture
@@ -223,35 +223,35 @@ def entries(number: int) -> dict[str, Any]:
     return {"manifests": [{"digest": named(one), "size": 2} for one in range(number)]}
 
 
-def test_a_list_without_a_gap_is_left_alone(listed: Callable[[object], None]) -> None:
-    listed(entries(referrers.MOST))
+def test_a_complete_list_is_left_alone(listed: Callable[[object], None]) -> None:
+    listed(entries(referrers.MAX_REFERRERS))
 
-    assert referrers.mend(HUB, IMAGE) is False
+    assert referrers.prune(HUB, IMAGE) is False
 
 
-def test_a_registry_that_keeps_no_list_has_nothing_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_without_a_list_needs_no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(reference: Reference) -> bytes:
         raise registry.Absent(f"{reference} is not there")
 
     monkeypatch.setattr(registry, "manifest", absent)
 
-    assert referrers.mend(HUB, IMAGE) is False
+    assert referrers.prune(HUB, IMAGE) is False
 
 
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        (entries(referrers.MOST + 1), f"{LIST} has 101 referrers, and no more than 100 are read"),
-        ([], f"the list of referrers {LIST} is not what it should be"),
-        ({"manifests": [{"size": 2}]}, f"the list of referrers {LIST} is not what it should be"),
-        ({"manifests": [{"digest": "latest"}]}, f"the list of referrers {LIST} is not what it should be"),
+        (entries(referrers.MAX_REFERRERS + 1), f"{LIST} has 101 referrers, and the limit is 100"),
+        ([], f"the list of referrers {LIST} is malformed"),
+        ({"manifests": [{"size": 2}]}, f"the list of referrers {LIST} is malformed"),
+        ({"manifests": [{"digest": "latest"}]}, f"the list of referrers {LIST} is malformed"),
     ],
     ids=["too long", "no index", "no digest", "a tag"],
 )
-def test_a_list_that_is_none_or_is_too_long_is_not_rewritten(
+def test_a_malformed_or_too_long_list_is_not_rewritten(
     listed: Callable[[object], None], document: object, reason: str
 ) -> None:
     listed(document)
 
     with pytest.raises(Failure, match=f"^{reason}"):
-        referrers.mend(HUB, IMAGE)
+        referrers.prune(HUB, IMAGE)

@@ -1,4 +1,4 @@
-"""What must be true of the statements about an image."""
+"""Making and checking the statements about an image."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ from scripts.evidence.statements import Claim
 from scripts.grammar import Column, Digest, Name, Platform, RelativePath, Revision, Version, WorkTree
 from scripts.oci.labels import Release
 
-# The checkout that the table is from, which is not always this one.
+# The checkout of the table, which need not be this one.
 ROOT = Path(__file__).parent
 HOME = "https://github.com/me/house-price"
 WORKFLOW = f"{HOME}/.github/workflows/image.yml@refs/heads/main"
@@ -51,7 +51,7 @@ def clone_of_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, branch: str) -> None:
-    """Let REVISION be on `branch` of the checkout, and on no other."""
+    """Let REVISION be on `branch` of the checkout only."""
     monkeypatch.setattr(checkout, "is_in", lambda *asked: asked == (REVISION, branch, ROOT))
 
 
@@ -70,12 +70,12 @@ def without(predicate: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in predicate.items() if key != name}
 
 
-def provenance_fact(predicate: object, *, workflow: str = "") -> str:
-    return statements.provenance_fact(json.dumps(predicate).encode(), CLAIM, workflow=workflow)
+def check_provenance(predicate: object, *, workflow: str = "") -> str:
+    return statements.check_provenance(json.dumps(predicate).encode(), CLAIM, workflow=workflow)
 
 
 def by_github(commit: str = REVISION, home: str = HOME, builder: str = WORKFLOW) -> dict[str, Any]:
-    """The part of GitHub's provenance that counts (https://github.com/actions/attest)."""
+    """The part of GitHub's provenance that is checked (https://github.com/actions/attest)."""
     return {
         "buildDefinition": {
             "resolvedDependencies": [{"uri": f"git+{home}@refs/heads/main", "digest": {"gitCommit": commit}}]
@@ -84,13 +84,13 @@ def by_github(commit: str = REVISION, home: str = HOME, builder: str = WORKFLOW)
     }
 
 
-def test_provenance_of_an_image_is_true_of_it() -> None:
-    assert provenance_fact(statements.provenance(IMAGE)) == f"commit {REVISION[:12]} on main"
+def test_provenance_of_an_image_proves_its_commit() -> None:
+    assert check_provenance(statements.make_provenance(IMAGE)) == f"commit {REVISION[:12]} on main"
 
 
-def test_provenance_of_one_s_own_machine_names_the_build_and_what_went_into_it() -> None:
+def test_local_provenance_names_the_build_and_its_inputs() -> None:
     """In the terms of https://slsa.dev/spec/v1.1/provenance#schema."""
-    assert statements.provenance(IMAGE) == {
+    assert statements.make_provenance(IMAGE) == {
         "buildDefinition": {
             "buildType": "urn:shipshape:build:v1",
             "externalParameters": {
@@ -111,14 +111,14 @@ def test_provenance_of_one_s_own_machine_names_the_build_and_what_went_into_it()
     }
 
 
-def test_provenance_by_github_is_true_of_what_its_workflow_built() -> None:
-    assert "on main" in provenance_fact(by_github(), workflow=WORKFLOW)
+def test_provenance_by_github_proves_the_commit() -> None:
+    assert "on main" in check_provenance(by_github(), workflow=WORKFLOW)
 
 
 @pytest.mark.parametrize(
     ("predicate", "reason"),
     [
-        (by_github(commit=OTHER), "for commit bbbbbbbbbbbb, and the image says aaaaaaaaaaaa"),
+        (by_github(commit=OTHER), "for commit bbbbbbbbbbbb, but the image is from aaaaaaaaaaaa"),
         (by_github(home="https://github.com/them/house-price"), "for https://github.com/them/house-price"),
         (by_github(home="http://github.com/me/house-price"), "for http://github.com/me/house-price"),
         (by_github(home=f"{HOME}-evil"), f"for {HOME}-evil, not {HOME}"),
@@ -130,42 +130,42 @@ def test_provenance_by_github_is_true_of_what_its_workflow_built() -> None:
     ],
     ids=["commit", "repository", "scheme", "longer", "shorter", "branch", "longer branch", "nobody", "no commit"],
 )
-def test_provenance_that_is_not_by_the_workflow_for_the_commit(predicate: dict[str, Any], reason: str) -> None:
+def test_provenance_that_differs_is_refused(predicate: dict[str, Any], reason: str) -> None:
     with pytest.raises(Failure, match=reason):
-        provenance_fact(predicate, workflow=WORKFLOW)
+        check_provenance(predicate, workflow=WORKFLOW)
 
 
-def test_provenance_of_one_s_own_machine_is_none_by_a_workflow() -> None:
-    own = changed(statements.provenance(IMAGE), "buildDefinition.resolvedDependencies.0.uri", f"git+{HOME}")
+def test_local_provenance_does_not_replace_that_of_a_workflow() -> None:
+    own = changed(statements.make_provenance(IMAGE), "buildDefinition.resolvedDependencies.0.uri", f"git+{HOME}")
 
     with pytest.raises(Failure, match="provenance is by urn:shipshape:own-machine"):
-        provenance_fact(own, workflow=WORKFLOW)
+        check_provenance(own, workflow=WORKFLOW)
 
 
-def test_provenance_by_a_key_is_of_one_s_own_machine() -> None:
+def test_provenance_by_a_key_must_be_local() -> None:
     with pytest.raises(Failure, match="provenance is by https"):
-        provenance_fact(by_github())
+        check_provenance(by_github())
 
 
-def test_provenance_by_a_key_for_another_repository() -> None:
-    own = changed(statements.provenance(IMAGE), "buildDefinition.resolvedDependencies.0.uri", f"git+{HOME}-evil")
+def test_provenance_by_a_key_for_another_repository_is_refused() -> None:
+    own = changed(statements.make_provenance(IMAGE), "buildDefinition.resolvedDependencies.0.uri", f"git+{HOME}-evil")
 
     with pytest.raises(Failure, match="-evil, not"):
-        provenance_fact(own)
+        check_provenance(own)
 
 
-def test_where_this_clone_is_from_counts_for_a_workflow_and_for_a_key_where_both_are_known(
+def test_the_origin_counts_for_a_workflow_and_for_a_key_when_both_origins_are_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own = statements.provenance(IMAGE)
+    own = statements.make_provenance(IMAGE)
     monkeypatch.setattr(checkout, "repository", lambda _root=None: "")
 
-    assert provenance_fact(own)
+    assert check_provenance(own)
     with pytest.raises(Failure, match=f"for {HOME}, not "):
-        provenance_fact(by_github(), workflow=WORKFLOW)
-    unknown = statements.provenance(IMAGE)
+        check_provenance(by_github(), workflow=WORKFLOW)
+    unknown = statements.make_provenance(IMAGE)
     monkeypatch.setattr(checkout, "repository", lambda _root=None: HOME)
-    assert provenance_fact(unknown)
+    assert check_provenance(unknown)
 
 
 @pytest.mark.parametrize(
@@ -185,22 +185,22 @@ def test_where_this_clone_is_from_counts_for_a_workflow_and_for_a_key_where_both
         changed(by_github(), "runDetails.builder", "me"),
     ],
 )
-def test_provenance_in_another_shape(predicate: object) -> None:
-    with pytest.raises(Failure, match="the provenance is not what it should be"):
-        provenance_fact(predicate, workflow=WORKFLOW)
+def test_malformed_provenance_is_refused(predicate: object) -> None:
+    with pytest.raises(Failure, match="the provenance is malformed"):
+        check_provenance(predicate, workflow=WORKFLOW)
 
 
-def test_what_is_no_json_is_in_another_shape() -> None:
-    with pytest.raises(Failure, match="not what it should be"):
-        statements.provenance_fact(b"\xff{", CLAIM, workflow=WORKFLOW)
+def test_provenance_that_is_not_json_is_refused() -> None:
+    with pytest.raises(Failure, match="malformed"):
+        statements.check_provenance(b"\xff{", CLAIM, workflow=WORKFLOW)
 
 
-def test_a_commit_that_is_not_on_main(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_must_be_on_main(monkeypatch: pytest.MonkeyPatch) -> None:
     hold(monkeypatch, "HEAD")
 
-    assert provenance_fact(statements.provenance(IMAGE)) == f"commit {REVISION[:12]} on this branch"
+    assert check_provenance(statements.make_provenance(IMAGE)) == f"commit {REVISION[:12]} on this branch"
     with pytest.raises(Failure, match="not on main"):
-        provenance_fact(by_github(), workflow=WORKFLOW)
+        check_provenance(by_github(), workflow=WORKFLOW)
 
 
 def git(*arguments: str, where: Path) -> None:
@@ -209,7 +209,7 @@ def git(*arguments: str, where: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "remedy"), [([], "git fetch origin"), (["--depth=1"], "git fetch --unshallow")])
-def test_a_clone_that_may_be_behind_is_told_to_fetch(
+def test_a_clone_without_the_commit_should_fetch(
     options: list[str], remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "origin").mkdir()
@@ -222,21 +222,21 @@ def test_a_clone_that_may_be_behind_is_told_to_fetch(
     monkeypatch.setattr(checkout, "is_in", lambda *_: False)
 
     with pytest.raises(Failure, match="not on main") as behind:
-        provenance_fact(by_github(), workflow=WORKFLOW)
+        check_provenance(by_github(), workflow=WORKFLOW)
 
     assert behind.value.remedy.startswith(remedy)
 
 
 def of_tests(predicate: object, claim: Claim = CLAIM) -> str:
-    return statements.test_fact(json.dumps(predicate).encode(), claim)
+    return statements.check_test_result(json.dumps(predicate).encode(), claim)
 
 
 def result(*platforms: Platform) -> dict[str, Any]:
     records = [Passed(DIGEST, platform, "tests/integration", Counts(7, 0, 1)) for platform in platforms or (AMD,)]
-    return statements.test_result(records, IMAGE)
+    return statements.make_test_result(records, IMAGE)
 
 
-def test_a_test_result_of_an_image_is_true_of_it() -> None:
+def test_a_test_result_proves_that_the_image_passed() -> None:
     assert of_tests(result()) == "7 passed on linux/amd64 (tests/integration)"
     for suite in ("tests/integration/image", "tests/integration/image/test_predict.py"):
         assert of_tests(changed(result(), "configuration.0.name", suite)) == f"7 passed on linux/amd64 ({suite})"
@@ -250,29 +250,29 @@ SUITE = "configuration.0"
 @pytest.mark.parametrize(
     ("predicate", "reason"),
     [
-        (changed(result(), "result", "FAILED"), "ended with FAILED"),
-        (changed(result(), "result", "WARNED"), "ended with WARNED"),
+        (changed(result(), "result", "FAILED"), "the test result is FAILED"),
+        (changed(result(), "result", "WARNED"), "the test result is WARNED"),
         (changed(result(), "configuration", []), "not tested on linux/amd64"),
         (changed(result(), f"{SUITE}.annotations.platform", ARM), "not tested on linux/amd64"),
         (changed(result(), f"{SUITE}.annotations.passed", 0), "0 passed and 0 failed on linux/amd64"),
         (changed(result(), f"{SUITE}.annotations.passed", -1), "-1 passed"),
         (changed(result(), f"{SUITE}.annotations.failed", 1), "7 passed and 1 failed"),
         (changed(result(), f"{SUITE}.annotations.failed", -1), "7 passed and -1 failed"),
-        (changed(result(), f"{SUITE}.name", "tests/easy"), "with tests/easy, which is no suite"),
-        (changed(result(), f"{SUITE}.name", ""), "which is no suite"),
-        (changed(result(), f"{SUITE}.digest.gitCommit", OTHER), "for another commit than aaaaaaaaaaaa"),
-        (changed(result(), f"{SUITE}.digest", {}), "for another commit than aaaaaaaaaaaa"),
+        (changed(result(), f"{SUITE}.name", "tests/easy"), "with tests/easy, which is not a suite"),
+        (changed(result(), f"{SUITE}.name", ""), "which is not a suite"),
+        (changed(result(), f"{SUITE}.digest.gitCommit", OTHER), "for a commit other than aaaaaaaaaaaa"),
+        (changed(result(), f"{SUITE}.digest", {}), "for a commit other than aaaaaaaaaaaa"),
         (changed(result(), "failedTests", ["test_x"]), "1 tests failed"),
         (result(AMD, AMD), "tested on linux/amd64, linux/amd64"),
-        (result(AMD, ARM), "tested on linux/amd64, linux/arm64, and the image is for linux/amd64"),
+        (result(AMD, ARM), "tested on linux/amd64, linux/arm64, but the image is for linux/amd64"),
     ],
 )
-def test_a_test_result_that_does_not_say_passed_on_every_platform(predicate: dict[str, Any], reason: str) -> None:
+def test_a_test_result_must_pass_on_every_platform(predicate: dict[str, Any], reason: str) -> None:
     with pytest.raises(Failure, match=reason):
         of_tests(predicate)
 
 
-def test_every_platform_counts() -> None:
+def test_each_platform_must_pass() -> None:
     second = "configuration.1.annotations"
     with pytest.raises(Failure, match="not tested on linux/arm64"):
         of_tests(result(), BOTH)
@@ -295,8 +295,8 @@ def test_every_platform_counts() -> None:
         changed(result(), f"{SUITE}.digest.gitCommit", "main"),
     ],
 )
-def test_a_test_result_in_another_shape(predicate: object) -> None:
-    with pytest.raises(Failure, match="the test result is not what it should be"):
+def test_a_malformed_test_result_is_refused(predicate: object) -> None:
+    with pytest.raises(Failure, match="the test result is malformed"):
         of_tests(predicate)
 
 
@@ -306,15 +306,15 @@ def bill(*kinds: str, digest: str = DIGEST) -> dict[str, Any]:
     return {"metadata": {"component": component}, "components": [{"type": kind} for kind in kinds]}
 
 
-def sbom_fact(predicate: object) -> str:
-    return statements.sbom_fact(json.dumps(predicate).encode(), CLAIM)
+def check_sbom(predicate: object) -> str:
+    return statements.check_sbom(json.dumps(predicate).encode(), DIGEST)
 
 
 WHOLE = bill("library", "machine-learning-model")
 
 
-def test_a_bill_with_packages_and_the_model() -> None:
-    assert sbom_fact(WHOLE) == "2 components"
+def test_a_bill_lists_packages_and_the_model() -> None:
+    assert check_sbom(WHOLE) == "2 components"
 
 
 @pytest.mark.parametrize(
@@ -332,20 +332,20 @@ def test_a_bill_with_packages_and_the_model() -> None:
         (bill("library"), "no machine-learning-model"),
         (bill("machine-learning-model"), "no library"),
         (bill(), "no library and no machine-learning-model"),
-        ({}, "^the bill of materials is not what it should be"),
-        ({**WHOLE, "components": "many"}, "^the bill of materials is not what it should be"),
+        ({}, "^the bill of materials is malformed"),
+        ({**WHOLE, "components": "many"}, "^the bill of materials is malformed"),
     ],
 )
-def test_a_bill_that_is_for_another_image_or_lacks_parts(predicate: dict[str, Any], reason: str) -> None:
+def test_a_bill_for_another_image_or_without_parts_is_refused(predicate: dict[str, Any], reason: str) -> None:
     with pytest.raises(Failure, match=reason):
-        sbom_fact(predicate)
+        check_sbom(predicate)
 
 
-def test_an_origin_that_provenance_cannot_name_is_refused_before_anything_is_attached(
+def test_an_origin_that_provenance_cannot_name_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(checkout, "repository", lambda _root=None: "https://git.example/Müller/house")
 
     with pytest.raises(Failure, match=r"^the remote origin: .* is not a URI") as refused:
-        statements.provenance(IMAGE)
+        statements.make_provenance(IMAGE)
     assert refused.value.remedy == "git remote set-url origin URL"

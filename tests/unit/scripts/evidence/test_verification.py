@@ -1,4 +1,4 @@
-"""What a tag may point to, and what becomes of the evidence for an image."""
+"""Verification: which evidence an image needs, and what is printed of it."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from scripts.evidence import cosign, referrers, signer, statements, verification
 from scripts.evidence.referrers import Referrers
 from scripts.evidence.signer import KeyPair, Signer, Workflow
 from scripts.evidence.statements import PROVENANCE, SBOM, TESTS, Claim
-from scripts.evidence.verification import Kind, Verified, finding
+from scripts.evidence.verification import Kind, Verified, examine_kind
 from scripts.grammar import (
     Caller,
     Column,
@@ -56,11 +56,11 @@ def claim(version: str) -> Claim:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What the trusted signer said, to be filled."""
+def stated(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The statements of the trusted signer, for a test to fill."""
     statements: list[bytes] = []
-    monkeypatch.setattr(cosign, "statements", lambda _said, _who, _type: list(statements))
-    monkeypatch.setattr(cosign, "refusal", lambda _said, _who, _type: "")
+    monkeypatch.setattr(cosign, "statements", lambda _attached, _who, _type: list(statements))
+    monkeypatch.setattr(cosign, "refusal", lambda _attached, _who, _type: "")
     return statements
 
 
@@ -71,21 +71,23 @@ def fact(predicate: bytes) -> str:
 
 
 def found(unread: int = 0) -> tuple[str, str, str]:
-    one = finding(Referrers(Repository("ghcr.io/me/x"), DIGEST, (), unread), Kind("test result", KEY, "type", fact))
+    one = examine_kind(
+        Referrers(Repository("ghcr.io/me/x"), DIGEST, (), unread), Kind("test result", KEY, "type", fact)
+    )
     assert (one.subject, one.repository) == ("test result", "ghcr.io/me/x")
     return one.fact, one.fault, one.remedy
 
 
-def test_what_nobody_said_is_a_fault_and_no_fact(said: list[bytes]) -> None:
+def test_a_missing_statement_is_a_fault(stated: list[bytes]) -> None:
     assert found() == ("", "no test result by the key ours.pub", "")
     assert found(unread=2) == ("", "no test result by the key ours.pub (2 of its referrers could not be read)", "")
-    assert said == []
+    assert stated == []
 
 
-def test_why_what_was_said_does_not_count_is_said(said: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert said == []
+def test_a_fault_says_why_cosign_rejects_the_statements(stated: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stated == []
     monkeypatch.setattr(
-        cosign, "refusal", lambda said, who, kind: f"{said.repository} {who.public} {kind} is not theirs"
+        cosign, "refusal", lambda attached, who, kind: f"{attached.repository} {who.public} {kind} is not theirs"
     )
     reason = "no test result by the key ours.pub%s: ghcr.io/me/x ours.pub type is not theirs"
 
@@ -93,16 +95,16 @@ def test_why_what_was_said_does_not_count_is_said(said: list[bytes], monkeypatch
     assert found(unread=2) == ("", reason % " (2 of its referrers could not be read)", "")
 
 
-def test_what_was_said_is_a_fact_where_all_of_it_is_true(said: list[bytes]) -> None:
-    said += [b"true"]
+def test_a_statement_is_a_fact_when_all_of_its_kind_are_true(stated: list[bytes]) -> None:
+    stated += [b"true"]
     assert found(unread=2) == ("true", "", "")
 
-    said += [b"true", b"false"]
+    stated += [b"true", b"false"]
     assert found() == ("", "it is false", "./ship it again")
 
 
-def test_four_kinds_of_evidence_are_wanted_and_provenance_is_the_builder_s() -> None:
-    of_github, of_key = (verification.kinds(who, claim("1.0.0")) for who in (GITHUB, KEY))
+def test_four_kinds_of_evidence_are_required_with_provenance_by_the_builder() -> None:
+    of_github, of_key = (verification.required_evidence(who, claim("1.0.0")) for who in (GITHUB, KEY))
 
     assert [(kind.subject, kind.type) for kind in of_github] == list(KINDS.items())
     assert [kind.who for kind in of_github] == [GITHUB, BUILDER, GITHUB, GITHUB]
@@ -131,30 +133,30 @@ DOCUMENT = {
 
 @dataclass
 class Evidence:
-    """What the image OURS, version 1.0.3, says of itself, and what is said of it in HUB and GHCR."""
+    """The labels of the image OURS, version 1.0.3, and its evidence in HUB and GHCR."""
 
     shelf: Shelf
     who: Signer = KEY
     labels: dict[str, str] = field(default_factory=dict)
     platforms: list[Platform] = field(default_factory=lambda: [ARM, AMD])
-    said: dict[tuple[Repository, Signer, str], list[bytes]] = field(default_factory=dict)
+    stated: dict[tuple[Repository, Signer, str], list[bytes]] = field(default_factory=dict)
     read: list[tuple[Repository, Digest]] = field(default_factory=list)
-    """Of what somebody asked what is said of it."""
+    """The images whose referrers were read."""
 
-    def say_it_all(self, who: Signer, provenance: dict[str, Any]) -> None:
-        """Let `who` say in both registries what `./ship publish` attaches."""
+    def attach_all(self, who: Signer, provenance: dict[str, Any]) -> None:
+        """Attach in both registries, as `who`, what `./ship publish` attaches."""
         self.who = who
         records = [Passed(OURS, platform, "tests/integration", Counts(7, 0, 0)) for platform in (AMD, ARM)]
         predicates = {
             cosign.SIGNATURE: {},
             PROVENANCE: provenance,
-            TESTS: statements.test_result(records, IMAGE),
+            TESTS: statements.make_test_result(records, IMAGE),
             SBOM: DOCUMENT,
         }
         for repository in (HUB, GHCR):
             for kind, predicate in predicates.items():
-                by = signer.builder(who) if kind == PROVENANCE else who
-                self.said[repository, by, kind] = [json.dumps(predicate).encode()]
+                by = signer.provenance_signer(who) if kind == PROVENANCE else who
+                self.stated[repository, by, kind] = [json.dumps(predicate).encode()]
 
     def verifier(self, repositories: Iterable[Repository]) -> Signer:
         assert tuple(repositories) == (HUB, GHCR)
@@ -164,46 +166,46 @@ class Evidence:
         self.read.append((repository, digest))
         return Referrers(repository, digest, ())
 
-    def statements(self, said: Referrers, who: Signer, kind: str) -> list[bytes]:
-        return self.said.get((said.repository, who, kind), [])
+    def statements(self, attached: Referrers, who: Signer, kind: str) -> list[bytes]:
+        return self.stated.get((attached.repository, who, kind), [])
 
     def of(self, reference: Reference, what: Any) -> Any:
-        assert reference == HUB.at(OURS), "what the tag points to by now can be something else"
+        assert reference == HUB.at(OURS), "the tag may have moved by now"
         return what
 
 
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> Evidence:
-    """An image with all the evidence that it should have, by a key, in both registries."""
+def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
+    """An image with all its evidence, by a key, in both registries."""
     monkeypatch.setattr(checkout, "repository", lambda _root=None: HOME)
     monkeypatch.setattr(checkout, "is_in", lambda revision, branch, _root: (revision, branch) == (REVISION, "main"))
-    there = Evidence(Shelf().install(monkeypatch))
-    there.labels = {f"org.opencontainers.image.{name}": value for name, value in
+    evidence = Evidence(Shelf().install(monkeypatch))
+    evidence.labels = {f"org.opencontainers.image.{name}": value for name, value in
                     {"version": "1.0.3", "revision": REVISION, "title": "x"}.items()}  # fmt: skip
-    there.say_it_all(KEY, statements.provenance(IMAGE))
+    evidence.attach_all(KEY, statements.make_provenance(IMAGE))
     for repository in (HUB, GHCR):
         for name in ("1.0.3", "1.0", "latest", f"sha-{REVISION}"):
-            there.shelf.put(repository, name, OURS)
-    monkeypatch.setattr(registry, "labels", lambda reference: there.of(reference, there.labels))
-    monkeypatch.setattr(registry, "platforms", lambda reference: there.of(reference, there.platforms))
+            evidence.shelf.put(repository, name, OURS)
+    monkeypatch.setattr(registry, "labels", lambda reference: evidence.of(reference, evidence.labels))
+    monkeypatch.setattr(registry, "platforms", lambda reference: evidence.of(reference, evidence.platforms))
     monkeypatch.setattr(verification, "require_cosign", lambda: None)
-    monkeypatch.setattr(signer, "verifying", there.verifier)
-    monkeypatch.setattr(referrers, "read", there.referrers)
-    monkeypatch.setattr(cosign, "statements", there.statements)
-    return there
+    monkeypatch.setattr(signer, "require_verifier", evidence.verifier)
+    monkeypatch.setattr(referrers, "read", evidence.referrers)
+    monkeypatch.setattr(cosign, "statements", evidence.statements)
+    return evidence
 
 
-def test_an_image_whose_evidence_is_complete_and_true_everywhere_is_what_it_says(there: Evidence) -> None:
+def test_an_image_with_complete_and_true_evidence_is_verified(evidence: Evidence) -> None:
     assert verification.verified("1.0.3") == Verified(Release(Version("1.0.3"), OURS, REVISION), (HUB, GHCR), DOCUMENT)
-    assert set(there.read) == {(HUB, OURS), (GHCR, OURS)}
+    assert set(evidence.read) == {(HUB, OURS), (GHCR, OURS)}
     assert verify.verify("latest") == f"latest is {OURS}, version 1.0.3 of commit {REVISION.short}"
 
 
-def test_what_is_shown_of_an_image(
-    there: Evidence, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_evidence_is_printed_by_kind_and_registry(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(console.console, "width", 400)
-    del there.said[GHCR, KEY, cosign.SIGNATURE]
+    del evidence.stated[GHCR, KEY, cosign.SIGNATURE]
     with pytest.raises(Failure):
         verify.verify("1.0.3")
     out = capsys.readouterr().out
@@ -227,28 +229,26 @@ def test_what_is_shown_of_an_image(
 @pytest.mark.parametrize("place", [HUB, GHCR])
 @pytest.mark.parametrize(("subject", "kind"), KINDS.items())
 def test_evidence_that_is_missing_in_one_registry_is_named(
-    there: Evidence, place: Repository, subject: str, kind: str
+    evidence: Evidence, place: Repository, subject: str, kind: str
 ) -> None:
-    del there.said[place, KEY, kind]
+    del evidence.stated[place, KEY, kind]
 
     with pytest.raises(Failure) as refused:
         verification.verified("1.0.3")
-    assert refused.value.reason == f"1.0.3 is not to be trusted: {place}: no {subject} by the key ours.pub"
+    assert refused.value.reason == f"1.0.3 cannot be trusted: {place}: no {subject} by the key ours.pub"
     assert refused.value.remedy == ""
 
 
-def test_every_fault_is_told_and_the_first_remedy_that_there_is(
-    there: Evidence, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_fault_is_named_with_the_first_remedy(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkout, "is_in", lambda *_: False)
     monkeypatch.setattr(git, "line", lambda *_, **__: "true")
-    del there.said[HUB, KEY, cosign.SIGNATURE]
-    del there.said[GHCR, KEY, TESTS]
+    del evidence.stated[HUB, KEY, cosign.SIGNATURE]
+    del evidence.stated[GHCR, KEY, TESTS]
 
     with pytest.raises(Failure) as refused:
         verification.verified("1.0.3")
-    elsewhere = f"commit {REVISION.short} is not on main, as far as this clone knows"
-    assert refused.value.reason == "1.0.3 is not to be trusted: " + "; ".join([
+    elsewhere = f"commit {REVISION.short} is not on main in this clone"
+    assert refused.value.reason == "1.0.3 cannot be trusted: " + "; ".join([
         f"{HUB}: no signature by the key ours.pub", f"{HUB}: {elsewhere}",
         f"{GHCR}: {elsewhere}", f"{GHCR}: no test result by the key ours.pub",
     ])  # fmt: skip
@@ -261,24 +261,24 @@ OTHER = Revision("b" * 40)
 @pytest.mark.parametrize(
     ("changed", "reasons"),
     [
-        ({"platforms": [AMD]}, ["tested on linux/amd64, linux/arm64, and the image is for linux/amd64"]),
+        ({"platforms": [AMD]}, ["tested on linux/amd64, linux/arm64, but the image is for linux/amd64"]),
         (
             {"revision": OTHER},
-            ["provenance is for commit a{12}, and the image says b{12}", "for another commit than b"],
+            ["provenance is for commit a{12}, but the image is from b{12}", "for a commit other than b"],
         ),
         ({"digest": THEIRS}, ["the bill of materials is for another image"]),
     ],
     ids=["platforms", "revision", "digest"],
 )
-def test_evidence_for_something_else_than_the_image_says_is_none(
-    there: Evidence, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], reasons: list[str]
+def test_evidence_for_another_image_does_not_count(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], reasons: list[str]
 ) -> None:
-    there.platforms = changed.get("platforms", there.platforms)
-    there.labels["org.opencontainers.image.revision"] = changed.get("revision", REVISION)
+    evidence.platforms = changed.get("platforms", evidence.platforms)
+    evidence.labels["org.opencontainers.image.revision"] = changed.get("revision", REVISION)
     digest = changed.get("digest", OURS)
     for repository in (HUB, GHCR):
-        there.shelf.put(repository, "1.0.3", digest)
-    monkeypatch.setattr(there, "of", lambda _reference, what: what)
+        evidence.shelf.put(repository, "1.0.3", digest)
+    monkeypatch.setattr(evidence, "of", lambda _reference, what: what)
 
     with pytest.raises(Failure) as refused:
         verification.verified("1.0.3")
@@ -289,67 +289,65 @@ def test_evidence_for_something_else_than_the_image_says_is_none(
 
 @pytest.mark.parametrize("name", ["version", "revision"])
 @pytest.mark.parametrize("value", [None, "none at all"])
-def test_an_image_that_does_not_say_what_it_is_cannot_be_verified(
-    there: Evidence, name: str, value: str | None
-) -> None:
-    del there.labels[f"org.opencontainers.image.{name}"]
+def test_an_image_without_labels_cannot_be_verified(evidence: Evidence, name: str, value: str | None) -> None:
+    del evidence.labels[f"org.opencontainers.image.{name}"]
     if value is not None:
-        there.labels[f"org.opencontainers.image.{name}"] = value
+        evidence.labels[f"org.opencontainers.image.{name}"] = value
 
     with pytest.raises(
         Failure, match=f"the label org.opencontainers.image.{name} of {HUB}@{OURS}: {value or ''!r} is not a "
     ):
         verification.verified("1.0.3")
-    assert there.read == []
+    assert evidence.read == []
 
 
-def test_a_tag_of_something_else_is_refused_before_its_evidence_is_read(there: Evidence) -> None:
+def test_a_tag_on_the_wrong_image_is_refused_before_its_evidence_is_read(evidence: Evidence) -> None:
     for repository in (HUB, GHCR):
-        there.shelf.put(repository, "2.0.0", OURS)
+        evidence.shelf.put(repository, "2.0.0", OURS)
 
-    with pytest.raises(Failure, match=r"2\.0\.0 points to an image that says it is version 1\.0\.3"):
+    with pytest.raises(Failure, match=r"2\.0\.0 points to an image whose labels say version 1\.0\.3"):
         verification.verified("2.0.0")
-    assert there.read == []
+    assert evidence.read == []
 
 
 def by_github(builder: str) -> dict[str, Any]:
-    """The part of GitHub's provenance that counts (https://github.com/actions/attest)."""
+    """The part of GitHub's provenance that is checked (https://github.com/actions/attest)."""
     source = {"uri": f"git+{HOME}@refs/heads/main", "digest": {"gitCommit": REVISION}}
     return {"buildDefinition": {"resolvedDependencies": [source]}, "runDetails": {"builder": {"id": builder}}}
 
 
-def test_where_a_workflow_is_trusted_its_builder_has_built(there: Evidence) -> None:
-    there.said.clear()
-    there.say_it_all(GITHUB, by_github(BUILDER.identity))
+def test_a_trusted_workflow_needs_provenance_by_its_builder(evidence: Evidence) -> None:
+    evidence.stated.clear()
+    evidence.attach_all(GITHUB, by_github(BUILDER.identity))
     assert verification.verified("1.0.3").release.digest == OURS
 
-    there.say_it_all(GITHUB, by_github(GITHUB.identity))
+    evidence.attach_all(GITHUB, by_github(GITHUB.identity))
     with pytest.raises(Failure, match=r"provenance is by \S+publish\.yml@\S+, not by \S+image\.yml@refs/heads/main"):
         verification.verified("1.0.3")
 
 
 @pytest.mark.parametrize("name", ["1.0", "latest"])
-def test_an_alias_that_stayed_behind_is_said_for_the_registry_where_it_did(
-    there: Evidence, capsys: pytest.CaptureFixture[str], name: str
+def test_an_alias_that_stayed_behind_is_reported_for_its_registry(
+    evidence: Evidence, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    there.shelf.put(GHCR, "1.0.7", THEIRS)
+    evidence.shelf.put(GHCR, "1.0.7", THEIRS)
 
     assert verify.verify(name).startswith(f"{name} is {OURS}")
-    said = [line for line in capsys.readouterr().out.splitlines() if " is there, " in line]
-    assert said == [f"  {GHCR}: 1.0.7 is there, and {name} is still 1.0.3"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " is there, " in line]
+    assert lines == [f"  {GHCR}: 1.0.7 is there, and {name} is still 1.0.3"]
 
 
 @pytest.mark.parametrize("name", ["1.0.3", f"sha-{REVISION}", OURS])
-def test_what_is_newer_than_what_never_moves_is_not_looked_for(there: Evidence, name: str) -> None:
+def test_newer_releases_are_looked_up_for_aliases_only(evidence: Evidence, name: str) -> None:
     for repository in (HUB, GHCR):
-        there.shelf.held[repository.at(OURS)] = OURS
+        evidence.shelf.held[repository.at(OURS)] = OURS
 
     assert verify.verify(name).startswith(f"{name} is {OURS}")
-    assert not [event for event in there.shelf.events if event.startswith("list")]
+    assert not [event for event in evidence.shelf.events if event.startswith("list")]
 
 
-@pytest.mark.usefixtures("there")
-def test_what_cannot_be_known_of_newer_releases_is_said_and_nothing_is_refused(
+@pytest.mark.usefixtures("evidence")
+def test_an_unreadable_tag_list_is_reported_and_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def tags(repository: Repository) -> list[Tag]:
@@ -366,7 +364,7 @@ def test_what_cannot_be_known_of_newer_releases_is_said_and_nothing_is_refused(
     ]
 
 
-def test_faults_are_shown_in_red_and_facts_in_green(there: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_are_printed_in_red_and_facts_in_green(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     styles: dict[str, str] = {}
     row = console.Rows.row
 
@@ -375,7 +373,7 @@ def test_faults_are_shown_in_red_and_facts_in_green(there: Evidence, monkeypatch
         row(self, *cells)
 
     monkeypatch.setattr(console.Rows, "row", noted)
-    del there.said[HUB, KEY, SBOM]
+    del evidence.stated[HUB, KEY, SBOM]
     with pytest.raises(Failure):
         verify.verify("1.0.3")
 

@@ -174,7 +174,7 @@ def test_a_scope_that_is_not_there_is_named(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (REASON + REASON, "stands there twice"),
+        (REASON + REASON, "occurs twice"),
         (REASON.replace('"nobody is that tall"', '" "'), "reason"),
         (REASON.replace("becomes", "begets"), "begets"),
         ("[[survivor", "surviving-mutants.toml"),

@@ -1,4 +1,4 @@
-"""What differs between two images, down to the file."""
+"""Differences between two images, down to the file."""
 
 import gzip
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.oci.diff import Part, base_only, compare, headline
+from scripts.oci.diff import Part, compare, only_base_differs, summarize
 from scripts.oci.layout import Layout
 
 Files = Mapping[str, "bytes | tarfile.TarInfo"]
@@ -41,7 +41,7 @@ def packed(files: Files, *, level: int = 9) -> bytes:
 
 
 class Image:
-    """An image in the making: `config` and `layers` (packed) can be changed before it is written."""
+    """An unfinished image: `config` and `layers` (packed) can be changed before it is written."""
 
     def __init__(self, *layers: Files | bytes, architectures: tuple[str, ...] = ("amd64",), **config: Any) -> None:
         self.layers = [layer if isinstance(layer, bytes) else packed(layer) for layer in layers]
@@ -85,7 +85,7 @@ def words(parts: list[Part]) -> list[str]:
     return [str(change) for part in parts for change in part.changes]
 
 
-def test_the_same_image_has_no_difference(compared: Compared) -> None:
+def test_equal_images_do_not_differ(compared: Compared) -> None:
     assert compared(Image({"a": b"1"}), Image({"a": b"1"})) == []
 
 
@@ -111,7 +111,7 @@ def test_the_same_image_has_no_difference(compared: Compared) -> None:
         (entry("f"), entry("f", mode=0o600, mtime=1), "mode rw-r--r-- → rw-------, modified 1970-01-01T00:00:00Z → "),
     ],
 )
-def test_how_a_file_differs(
+def test_each_way_in_which_a_file_differs_is_named(
     compared: Compared, old: bytes | tarfile.TarInfo, new: bytes | tarfile.TarInfo, how: str
 ) -> None:
     [word] = words(compared(Image({"f": old}), Image({"f": new})))
@@ -119,7 +119,7 @@ def test_how_a_file_differs(
     assert word.startswith(f"f: {how}")
 
 
-def test_files_that_only_one_has_and_the_layer_with_its_instruction(compared: Compared) -> None:
+def test_files_of_only_one_image_are_listed_below_their_layer(compared: Compared) -> None:
     same, old, new = {"a": b"1"}, {"b": b"1", "c": b"1"}, {"c": b"1", "d": b"1"}
     [part] = compared(Image(same, old), Image(same, new))
 
@@ -127,11 +127,11 @@ def test_files_that_only_one_has_and_the_layer_with_its_instruction(compared: Co
     assert words([part]) == ["b: only published", "d: only rebuilt"]
 
 
-def test_a_layer_more(compared: Compared) -> None:
+def test_an_extra_layer_is_listed(compared: Compared) -> None:
     parts = compared(Image({"a": b"1"}, {"b": b"1"}), Image({"a": b"1"}))
 
     assert [part.title for part in parts if part.layer] == ["linux/amd64, layer 2 of 2: COPY part2 /"]
-    assert headline(parts) == "b: only published"
+    assert summarize(parts) == "b: only published"
 
 
 def test_each_platform_is_compared(compared: Compared) -> None:
@@ -141,14 +141,14 @@ def test_each_platform_is_compared(compared: Compared) -> None:
     assert [part.title.split(",")[0] for part in parts] == ["linux/amd64", "linux/arm64"]
 
 
-def test_a_platform_that_is_missing(compared: Compared) -> None:
+def test_a_missing_platform_is_named(compared: Compared) -> None:
     parts = compared(Image({"a": b"1"}, architectures=("amd64", "arm64")), Image({"a": b"1"}))
 
     assert words(parts) == ["linux/arm64: only published"]
-    assert headline(parts) == "linux/arm64: only published"
+    assert summarize(parts) == "linux/arm64: only published"
 
 
-def test_the_keys_of_the_configuration(compared: Compared) -> None:
+def test_configuration_keys_are_compared(compared: Compared) -> None:
     changed: dict[str, Any] = {"Labels": {"other": "1"}, "Env": ["PATH=/bin", "LD_PRELOAD=/x.so"], "Entrypoint": ["sh"]}
     [part] = compared(Image({"a": b"1"}), Image({"a": b"1"}, **changed))
 
@@ -162,22 +162,22 @@ def test_the_keys_of_the_configuration(compared: Compared) -> None:
     ]
 
 
-def test_the_headline_is_a_file_before_a_key_and_of_the_highest_layer(compared: Compared) -> None:
+def test_the_summary_prefers_a_file_of_the_highest_layer_to_a_key(compared: Compared) -> None:
     old, new = Image({"a": b"1"}, {"b": b"1"}), Image({"a": b"2"}, {"b": b"22"}, Entrypoint=["sh"])
 
-    assert headline(compared(old, new)) == "b: content (1 → 2 bytes)"
+    assert summarize(compared(old, new)) == "b: content (1 → 2 bytes)"
 
 
-def test_the_same_files_packed_otherwise(compared: Compared) -> None:
+def test_equal_files_in_another_archive_are_recognized(compared: Compared) -> None:
     parts = compared(Image({"a": b"1" * 99}), Image(packed({"a": b"1" * 99}, level=0)))
 
-    assert words(parts) == ["all files: the same, but packed in another order or by another program"]
+    assert words(parts) == ["all files: equal, but in another order or packed by another program"]
 
 
-def test_a_layer_that_is_no_archive(compared: Compared) -> None:
+def test_an_unreadable_layer_is_named(compared: Compared) -> None:
     [word] = words(compared(Image({"a": b"1"}), Image(b"\x28\xb5\x2f\xfd zstd")))
 
-    assert word.startswith("all of the layer: not an archive that can be read here")
+    assert word.startswith("the layer: is not a readable archive")
 
 
 SOURCE, BYTECODE = "opt/app/a.py", "opt/app/__pycache__/a.cpython-313.pyc"
@@ -190,7 +190,7 @@ def test_bytecode_is_folded_under_its_changed_source(compared: Compared) -> None
 
 
 @pytest.mark.parametrize("source", [b"1", entry(SOURCE, size=0, mode=0o600)], ids=["same", "same but for its mode"])
-def test_bytecode_that_its_source_does_not_explain_is_named(
+def test_bytecode_is_named_when_its_source_does_not_explain_it(
     compared: Compared, source: bytes | tarfile.TarInfo
 ) -> None:
     before = b"1" if isinstance(source, bytes) else entry(SOURCE)
@@ -200,7 +200,7 @@ def test_bytecode_that_its_source_does_not_explain_is_named(
 
 
 def debian(packages: dict[str, str], **files: bytes) -> dict[str, bytes]:
-    """Return a layer with `packages` and their versions, each with a library; `files` come beside."""
+    """Return a layer with `packages` (name to version), a library for each, and `files`."""
     status = "\n".join(f"Package: {name}\nStatus: install ok installed\nVersion: {v}\n" for name, v in packages.items())
     layer = {"var/lib/dpkg/status": status.encode()}
     for name, version in packages.items():
@@ -212,7 +212,7 @@ def debian(packages: dict[str, str], **files: bytes) -> dict[str, bytes]:
     return layer | files
 
 
-def test_another_base_is_told_by_its_packages(compared: Compared) -> None:
+def test_another_base_is_recognized_by_its_packages(compared: Compared) -> None:
     old, new = {"ssl": "3.5.1-1", "zlib": "1.3", "old": "1"}, {"ssl": "3.5.2-1", "zlib": "1.3", "new": "2"}
     parts = compared(Image(debian(old)), Image(debian(new)))
 
@@ -221,25 +221,25 @@ def test_another_base_is_told_by_its_packages(compared: Compared) -> None:
         "Debian package old: 1 → none",
         "Debian package ssl: 3.5.1-1 → 3.5.2-1",
     ]
-    assert headline(parts) == "Debian package new: none → 2"
-    assert base_only(parts)
+    assert summarize(parts) == "Debian package new: none → 2"
+    assert only_base_differs(parts)
 
 
-def test_a_file_that_no_changed_package_explains_is_named_beside_the_packages(compared: Compared) -> None:
+def test_a_file_is_named_when_no_changed_package_explains_it(compared: Compared) -> None:
     versions = {"ssl": "1", "zlib": "1"}
     old, new = debian(versions), debian(versions | {"ssl": "2"}, **{"usr/lib/zlib.so": b"evil"})
     parts = compared(Image(old), Image(new))
 
     assert words(parts) == ["Debian package ssl: 1 → 2", "usr/lib/zlib.so: content (6 → 4 bytes)"]
-    assert headline(parts) == "Debian package ssl: 1 → 2; usr/lib/zlib.so: content (6 → 4 bytes)"
+    assert summarize(parts) == "Debian package ssl: 1 → 2; usr/lib/zlib.so: content (6 → 4 bytes)"
 
 
-def test_another_base_is_not_the_only_cause_where_another_layer_differs(compared: Compared) -> None:
+def test_another_base_is_not_the_only_cause_when_another_layer_differs(compared: Compared) -> None:
     old, new = Image(debian({"ssl": "1"}), {"a": b"1"}), Image(debian({"ssl": "2"}), {"a": b"2"})
     parts = compared(old, new)
 
-    assert not base_only(parts)
-    assert headline(parts) == "Debian package ssl: 1 → 2; a: content (1 → 1 bytes)"
+    assert not only_base_differs(parts)
+    assert summarize(parts) == "Debian package ssl: 1 → 2; a: content (1 → 1 bytes)"
 
 
 def test_a_name_cannot_steer_the_terminal(compared: Compared) -> None:

@@ -1,4 +1,4 @@
-"""The release that the labels of an image say it is."""
+"""The release that the labels of an image name."""
 
 import re
 
@@ -14,7 +14,7 @@ DIGEST = Digest(f"sha256:{1:064}")
 LABELS = {VERSION: "1.0.0", REVISION: "a" * 40}
 
 
-def test_a_release_is_what_the_labels_say() -> None:
+def test_labels_name_a_release() -> None:
     assert Release.labelled(DIGEST, LABELS, "x") == Release(Version("1.0.0"), DIGEST, Revision("a" * 40))
 
 

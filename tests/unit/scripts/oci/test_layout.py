@@ -38,7 +38,7 @@ def empty(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_image_of_one_platform(empty: Path) -> None:
+def test_an_image_for_one_platform_is_read(empty: Path) -> None:
     manifest = image(empty, "amd64", b"base", b"service")
     index(empty, manifest)
     layout = Layout(empty)
@@ -70,38 +70,38 @@ def test_a_changed_blob_is_found(empty: Path) -> None:
 
 
 @pytest.mark.parametrize("manifests", [0, 2])
-def test_a_layout_of_no_image_or_of_several_is_refused(empty: Path, manifests: int) -> None:
+def test_a_layout_must_hold_exactly_one_image(empty: Path, manifests: int) -> None:
     index(empty, *[image(empty, "amd64", b"base")] * manifests)
 
     with pytest.raises(Failure, match=f"{manifests} images"):
         _ = Layout(empty).digest
 
 
-def test_an_index_of_no_image_is_refused(empty: Path) -> None:
+def test_an_empty_index_is_refused(empty: Path) -> None:
     index(empty, blob(empty, b'{"manifests": []}'))
 
     with pytest.raises(Failure, match="is empty"):
         _ = Layout(empty).platforms
 
 
-def test_a_manifest_that_was_changed_is_not_read(empty: Path) -> None:
+def test_a_changed_manifest_is_not_read(empty: Path) -> None:
     manifest = image(empty, "amd64", b"base")
     index(empty, manifest)
     path = empty / "blobs" / manifest["digest"].replace(":", "/")
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b" ")
 
-    with pytest.raises(Failure, match="was changed after the build"):
+    with pytest.raises(Failure, match="has changed since the build"):
         _ = Layout(empty).platforms
 
 
-def test_no_layout_says_what_to_type(tmp_path: Path) -> None:
+def test_a_missing_layout_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(Failure) as failure:
         _ = Layout(tmp_path / "nowhere").digest
 
     assert failure.value.remedy == "./ship build"
 
 
-def test_the_files_of_a_layer_and_the_instruction_that_made_it(empty: Path) -> None:
+def test_a_layer_has_its_files_and_its_instruction(empty: Path) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         entry = tarfile.TarInfo("opt/service/app.py")

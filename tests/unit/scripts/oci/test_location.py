@@ -1,11 +1,11 @@
-"""What names a published image, and what does not."""
+"""From the name that a person types to a published image."""
 
 import pytest
 
 from scripts.errors import Failure
 from scripts.grammar import Digest, Reference, Repository, Tag
 from scripts.oci import registry
-from scripts.oci.location import locate, references
+from scripts.oci.location import locate, parse_references
 
 HUB, GHCR = Repository("docker.io/me/x"), Repository("ghcr.io/me/x")
 BOTH = (HUB, GHCR)
@@ -14,10 +14,10 @@ ONE, TWO = Digest(f"sha256:{1:064}"), Digest(f"sha256:{2:064}")
 
 @pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Digest]:
-    """Two repositories, and what is in them."""
-    there: dict[str, Digest] = {}
-    monkeypatch.setattr(registry, "digest", lambda asked: there.get(f"{asked.repository}:{asked.tag}", asked.digest))
-    return there
+    """What two repositories hold, by reference."""
+    held: dict[str, Digest] = {}
+    monkeypatch.setattr(registry, "digest", lambda asked: held.get(f"{asked.repository}:{asked.tag}", asked.digest))
+    return held
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Digest]:
         (f"{GHCR}:1.4.0@{ONE}", [f"{GHCR}:1.4.0@{ONE}"]),
     ],
 )
-def test_a_tag_or_a_digest_is_looked_for_everywhere_and_a_full_reference_there(text: str, found: list[str]) -> None:
-    assert references(text, BOTH) == found
+def test_a_tag_or_a_digest_stands_for_every_repository_and_a_reference_for_itself(text: str, found: list[str]) -> None:
+    assert parse_references(text, BOTH) == found
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_tag_or_a_digest_is_looked_for_everywhere_and_a_full_reference_there(t
         f"docker.io/{'x' * 250}:1.0.0",
     ],
 )
-def test_what_names_no_image_is_refused_in_one_sentence(text: str) -> None:
-    with pytest.raises(Failure, match=r"what to look for: .* is not a") as refused:
-        references(text, BOTH)
+def test_a_text_that_names_no_image_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match=r"the image: .* is not a") as refused:
+        parse_references(text, BOTH)
 
     assert "name a tag" in refused.value.remedy
 
@@ -84,8 +84,8 @@ def test_the_parts_of_a_reference() -> None:
 
 
 @pytest.mark.parametrize("name", ["me/x", "x", "localhostess/x", "GHCR/x", "docker.io", "docker.io/", "a.b//x"])
-def test_a_repository_names_its_registry(name: str) -> None:
-    """Docker, skopeo and cosign look for `me/x` on Docker Hub, and `me` would be taken for the registry here."""
+def test_a_repository_needs_its_registry(name: str) -> None:
+    """Docker, skopeo and cosign look for `me/x` on Docker Hub; here `me` would be the registry."""
     assert not Repository.matches(name)
 
 
@@ -94,7 +94,7 @@ def test_a_registry_is_localhost_or_has_a_dot_or_a_port(name: str) -> None:
     assert Repository.matches(name)
 
 
-def test_one_image_everywhere(registries: dict[str, Digest]) -> None:
+def test_the_same_image_in_every_registry_is_located(registries: dict[str, Digest]) -> None:
     registries.update({f"{HUB}:1.4.0": ONE, f"{GHCR}:1.4.0": ONE})
 
     found = locate("1.4.0", BOTH)
@@ -105,25 +105,25 @@ def test_one_image_everywhere(registries: dict[str, Digest]) -> None:
 
 
 @pytest.mark.parametrize("text", ["9.9.9", f"9.9.9@{ONE}"])
-def test_a_tag_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_a_tag_that_no_registry_has_is_not_found(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(registry, "digest", lambda asked: None if asked.tag else asked.digest)
 
-    with pytest.raises(Failure, match=r"there is no docker.io/me/x:9\.9\.9.* and no ghcr.io/me/x:9\.9\.9") as missing:
+    with pytest.raises(Failure, match=r"not found: docker.io/me/x:9\.9\.9.* and ghcr.io/me/x:9\.9\.9") as missing:
         locate(text, BOTH)
     assert missing.value.remedy == "./ship publish"
-    with pytest.raises(Failure, match=r"there is no docker.io/them/x:9\.9\.9") as missing:
+    with pytest.raises(Failure, match=r"not found: docker.io/them/x:9\.9\.9") as missing:
         locate(f"docker.io/them/x:{text}", BOTH)
     assert missing.value.remedy == "", "nobody here can publish it"
 
 
-def test_a_tag_that_one_registry_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tag_that_one_registry_lacks_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "digest", lambda asked: ONE if asked.repository == HUB else None)
 
-    with pytest.raises(Failure, match=r"there is no ghcr.io/me/x:1\.4\.0$"):
+    with pytest.raises(Failure, match=r"not found: ghcr.io/me/x:1\.4\.0$"):
         locate("1.4.0", BOTH)
 
 
-def test_registries_that_disagree(registries: dict[str, Digest]) -> None:
+def test_registries_that_disagree_are_an_error(registries: dict[str, Digest]) -> None:
     registries.update({f"{HUB}:1.4.0": ONE, f"{GHCR}:1.4.0": TWO})
 
     with pytest.raises(Failure, match=f"disagree: {HUB}:1.4.0 is {ONE}; {GHCR}:1.4.0 is {TWO}"):
@@ -131,15 +131,15 @@ def test_registries_that_disagree(registries: dict[str, Digest]) -> None:
 
 
 @pytest.mark.parametrize("text", [f"1.4.0@{TWO}", f"{HUB}:1.4.0@{TWO}"])
-def test_a_tag_and_a_digest_have_to_agree(registries: dict[str, Digest], text: str) -> None:
+def test_a_tag_and_a_digest_must_agree(registries: dict[str, Digest], text: str) -> None:
     registries.update({f"{HUB}:1.4.0": ONE, f"{GHCR}:1.4.0": ONE})
 
-    with pytest.raises(Failure, match=f"{HUB}:1.4.0@{TWO} does not exist: what is there is {ONE}"):
+    with pytest.raises(Failure, match=f"{HUB}:1.4.0@{TWO} does not exist: the registry has {ONE}"):
         locate(text, BOTH)
 
 
-def test_a_registry_that_gives_something_else_for_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_sends_another_image_for_a_digest_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "digest", lambda _: TWO)
 
-    with pytest.raises(Failure, match=f"{HUB}@{ONE} does not exist: what is there is {TWO}"):
+    with pytest.raises(Failure, match=f"{HUB}@{ONE} does not exist: the registry has {TWO}"):
         locate(ONE, BOTH)

@@ -1,4 +1,4 @@
-"""The image as it is shipped depends on what is in it, and not on the release of BuildKit that made it."""
+"""The packed image depends on its content, not on the release of BuildKit that built it."""
 
 import gzip
 import hashlib
@@ -25,7 +25,7 @@ def add(layout: Path, content: bytes) -> dict[str, Any]:
 
 
 def manifest(layout: Path, *, old: bool = True, architecture: str = "amd64", version: str = "1.0.0") -> dict[str, Any]:
-    """Put what BuildKit makes into `layout`: of two releases, which put it differently."""
+    """Put into `layout` what BuildKit writes, in the form of an older or a newer release."""
     layers = [add(layout, content) for content in (BASE, CODE)]
     noted = {
         "created": AT,
@@ -81,13 +81,13 @@ def test_two_releases_of_buildkit_give_one_digest(tmp_path: Path, make: Any) -> 
     assert packed(first).digest == packed(second).digest
 
 
-def test_another_setting_gives_another_digest(tmp_path: Path) -> None:
+def test_a_changed_setting_changes_the_digest(tmp_path: Path) -> None:
     first, second = (named(tmp_path / one, manifest(tmp_path / one, version=one)) for one in ("1.0.0", "1.0.1"))
 
     assert packed(first).digest != packed(second).digest
 
 
-def test_the_files_and_the_settings_are_those_that_were_built(tmp_path: Path) -> None:
+def test_packing_keeps_files_and_settings(tmp_path: Path) -> None:
     layout = packed(named(tmp_path / "built", manifest(tmp_path / "built")))
 
     layers = layout.layers("linux/amd64")
@@ -102,7 +102,7 @@ def test_the_files_and_the_settings_are_those_that_were_built(tmp_path: Path) ->
     assert [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in (BASE, CODE)] == config["rootfs"]["diff_ids"]
 
 
-def test_platforms_share_what_is_the_same_for_both(tmp_path: Path) -> None:
+def test_platforms_share_equal_layers(tmp_path: Path) -> None:
     layout = packed(named(tmp_path / "built", index(tmp_path / "built")))
 
     amd64, arm64 = (layout.layers(platform) for platform in ("linux/amd64", "linux/arm64"))
@@ -112,7 +112,7 @@ def test_platforms_share_what_is_the_same_for_both(tmp_path: Path) -> None:
     assert len(list((layout.path / "blobs/sha256").iterdir())) == 2 + 2 * 2 + 1
 
 
-def test_what_others_read_says_what_it_is(tmp_path: Path) -> None:
+def test_documents_name_their_media_types(tmp_path: Path) -> None:
     layout = packed(named(tmp_path / "built", manifest(tmp_path / "built")))
 
     assert json.loads((layout.path / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
@@ -126,7 +126,7 @@ def test_what_others_read_says_what_it_is(tmp_path: Path) -> None:
     assert {layer["mediaType"] for layer in said["layers"]} == {f"{image}.layer.v1.tar+gzip"}
 
 
-def test_a_layer_that_is_compressed_already_is_not_compressed_again(tmp_path: Path) -> None:
+def test_a_compressed_layer_is_refused(tmp_path: Path) -> None:
     built = tmp_path / "built"
     layers = [add(built, gzip.compress(BASE))]
     config = {
@@ -142,16 +142,16 @@ def test_a_layer_that_is_compressed_already_is_not_compressed_again(tmp_path: Pa
         packed(named(built, top))
 
 
-def test_a_blob_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
+def test_a_changed_blob_is_refused(tmp_path: Path) -> None:
     built = named(tmp_path / "built", manifest(tmp_path / "built"))
     (built / "blobs/sha256" / hashlib.sha256(CODE).hexdigest()).write_bytes(BASE)
 
-    with pytest.raises(Failure, match="was changed after the build"):
+    with pytest.raises(Failure, match="has changed since the build"):
         packed(built)
 
 
-def test_the_bytes_are_those_that_earlier_releases_made(tmp_path: Path) -> None:
-    """Another digest means that a new release of libdeflate packs otherwise, and no older image can be rebuilt."""
+def test_the_bytes_are_those_of_earlier_releases(tmp_path: Path) -> None:
+    """Another digest means that a new libdeflate compresses differently, so that no older image can be rebuilt."""
     built = tmp_path / "built"
     words = b" ".join(str(number * number % 99_991).encode() for number in range(50_000))
     config = {"os": "linux", "architecture": "amd64", "config": {}, "history": []}
@@ -165,7 +165,7 @@ def test_the_bytes_are_those_that_earlier_releases_made(tmp_path: Path) -> None:
     )
 
 
-def test_a_platform_is_an_architecture_and_a_system(tmp_path: Path) -> None:
+def test_a_platform_keeps_only_architecture_and_system(tmp_path: Path) -> None:
     built = tmp_path / "built"
     platform = {"os": "linux", "architecture": "arm64", "variant": "v8"}
     entry = {**manifest(built, old=False, architecture="arm64"), "platform": platform}
@@ -178,7 +178,7 @@ def test_a_platform_is_an_architecture_and_a_system(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "top", [b"[]", b'{"manifests": [{}]}', b"{}", b'{"config": {"digest": "sha256:1"}, "layers": []}']
 )
-def test_what_is_no_image_is_refused_in_a_sentence(tmp_path: Path, top: bytes) -> None:
+def test_a_document_that_is_no_image_is_refused(tmp_path: Path, top: bytes) -> None:
     built = tmp_path / "built"
 
     with pytest.raises(Failure):

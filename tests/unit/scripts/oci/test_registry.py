@@ -1,4 +1,4 @@
-"""What registries say, through the real skopeo: what counts as an answer, and what is said where there is none."""
+"""Registries through the real skopeo: which answers count, and which message there is for anything else."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def tagged(there: Registry, name: str = "1.0.0") -> Reference:
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A person who is logged in nowhere; what `docker login` would write."""
+    """A user who is logged in nowhere; returns the file that `docker login` would write."""
     monkeypatch.setattr(registry, "PAUSES", (0.0, 0.0))
     monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -56,13 +56,13 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "manifest", [b'{\r\n "schemaVersion": 2\r\n}\r\n', b'{\n "a": "\xff\xfe"}\n\n', b" ", b"hello"]
 )
-def test_a_digest_is_that_of_the_bytes_whatever_they_are(there: Registry, manifest: bytes) -> None:
+def test_a_digest_is_computed_from_the_bytes(there: Registry, manifest: bytes) -> None:
     there.put("1.0.0", manifest)
 
     assert registry.digest(tagged(there)) == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
 
 
-def test_a_reference_with_both_is_asked_for_by_its_tag(there: Registry) -> None:
+def test_a_reference_with_tag_and_digest_is_resolved_by_its_tag(there: Registry) -> None:
     digest = there.put_image("1.0.0", CONFIG)
 
     assert registry.digest(Reference(f"{tagged(there)}@{ONE}")) == digest
@@ -76,17 +76,17 @@ def test_a_reference_with_both_is_asked_for_by_its_tag(there: Registry) -> None:
         error(404, "NOT_FOUND", "artifact me/x:1.0.0 not found"),  # Harbor
     ],
 )
-def test_what_a_registry_says_it_does_not_have_is_not_there(there: Registry, reply: Reply) -> None:
+def test_an_unknown_manifest_is_absent(there: Registry, reply: Reply) -> None:
     there.says["GET .*/manifests/.*"] = reply
 
     assert registry.digest(tagged(there)) is None
 
 
-def test_what_is_denied_may_be_a_repository_that_the_first_push_makes(there: Registry) -> None:
+def test_a_denied_repository_may_be_one_that_the_first_push_creates(there: Registry) -> None:
     there.says["GET .*/manifests/.*"] = error(403, "DENIED", "requested access to the resource is denied")
 
     assert registry.digest(tagged(there), may_be_new=True) is None
-    with pytest.raises(registry.Denied, match="cannot be asked about") as denied:
+    with pytest.raises(registry.Denied, match="does not send") as denied:
         registry.digest(tagged(there))
     assert denied.value.remedy.startswith(f"docker login {there.host}")
 
@@ -107,21 +107,19 @@ REPLIES = {
 
 
 @pytest.mark.parametrize(("reply", "words", "remedy"), REPLIES.values(), ids=list(REPLIES))
-def test_no_other_answer_says_that_something_is_not_there(
-    there: Registry, reply: Reply, words: str, remedy: str
-) -> None:
+def test_no_other_answer_counts_as_absent(there: Registry, reply: Reply, words: str, remedy: str) -> None:
     there.says["GET .*/manifests/.*"] = reply
 
     with pytest.raises(Failure, match=words) as refused:
         registry.digest(tagged(there), may_be_new=True)
-    assert refused.value.reason.startswith(f"{there.host} cannot be asked about {tagged(there)}: ")
+    assert refused.value.reason.startswith(f"{there.host} does not send {tagged(there)}: ")
     assert refused.value.remedy.startswith(remedy)
     assert bool(refused.value.remedy) == bool(remedy)
 
 
 @dataclass
 class Failing(Registry):
-    """A registry that fails to tell or take anything but its version, the first few times."""
+    """A registry that fails the first requests for anything but its version."""
 
     digest: str = ""
     faults: int = 0
@@ -145,7 +143,7 @@ class Failing(Registry):
     ],
     ids=["question", "list", "copy"],
 )
-def test_a_registry_that_fails_twice_is_asked_a_third_time_and_then_believed(ask: Callable[[Any], object]) -> None:
+def test_a_server_error_is_retried_twice(ask: Callable[[Any], object]) -> None:
     there = Failing()
     with serving(there):
         there.digest = there.put_image("1.0.0", CONFIG)
@@ -155,19 +153,19 @@ def test_a_registry_that_fails_twice_is_asked_a_third_time_and_then_believed(ask
                 ask(there)
 
 
-def test_a_registry_whose_answer_is_no_is_not_asked_again() -> None:
+def test_a_refusal_is_not_retried() -> None:
     there = Failing()
     with serving(there):
         assert registry.digest(tagged(there)) is None
         assert there.asked == ["GET /v2/me/x/manifests/1.0.0"]
 
 
-def test_a_registry_that_fails_has_a_moment_until_it_is_asked_again() -> None:
+def test_retries_wait_a_moment() -> None:
     assert PAUSES == (1, 4)
 
 
 @pytest.mark.parametrize("words", ["executable file not found in $PATH", "open config.json: permission denied"])
-def test_credentials_that_cannot_be_had_say_nothing_of_what_is_there(
+def test_a_failing_credential_helper_does_not_mean_absent(
     there: Registry, nobody: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     nobody.write_text(json.dumps({"credHelpers": {there.host: "ours"}}))
@@ -182,19 +180,19 @@ def test_credentials_that_cannot_be_had_say_nothing_of_what_is_there(
     assert refused.value.remedy == ""
 
 
-def test_a_registry_that_is_down_is_named_and_on_this_machine_how_to_start_it() -> None:
+def test_a_local_registry_that_is_down_says_how_to_start_it() -> None:
     with socket.create_server(("localhost", 0)) as held:
         port = held.getsockname()[1]
 
     with pytest.raises(Failure, match="connection refused") as refused:
         registry.digest(Repository(f"localhost:{port}/x").at(Tag("1.0.0")))
     assert refused.value.remedy == (
-        f"start localhost:{port}, or mend its name; "
-        "those that ./ship made: docker start shipshape-docker-hub shipshape-ghcr"
+        f"start localhost:{port}, or correct its name; "
+        "for those of ./ship: docker start shipshape-docker-hub shipshape-ghcr"
     )
 
 
-def test_a_registry_that_is_up_and_sends_somewhere_else_is_not_started(there: Registry) -> None:
+def test_a_redirect_to_a_dead_host_does_not_say_how_to_start_the_registry(there: Registry) -> None:
     there.says["GET .*/manifests/.*"] = Reply(302, headers={"Location": "http://127.0.0.1:1/"})
 
     with pytest.raises(Failure, match="connection refused") as refused:
@@ -213,7 +211,7 @@ def test_every_tag_is_listed(there: Registry) -> None:
 def test_a_list_with_what_cannot_be_a_tag_is_refused(there: Registry, name: str) -> None:
     there.says["GET .*/tags/list"] = Reply(200, json.dumps({"name": "x", "tags": ["1.0.0", name]}).encode())
 
-    with pytest.raises(Failure, match="list of the tags of"):
+    with pytest.raises(Failure, match="list"):
         registry.tags(repository(there))
 
 
@@ -230,16 +228,16 @@ def test_a_list_with_what_cannot_be_a_tag_is_refused(there: Registry, name: str)
         (Reply(200, b'{"tags": "1.0.0"}'), ""),
     ],
 )
-def test_no_list_of_tags_is_not_an_empty_one(there: Registry, reply: Reply, remedy: str) -> None:
+def test_a_missing_tag_list_is_not_an_empty_one(there: Registry, reply: Reply, remedy: str) -> None:
     there.says["GET .*/tags/list"] = reply
 
-    with pytest.raises(Failure, match="gives no list of the tags of") as refused:
+    with pytest.raises(Failure, match="does not list the tags of") as refused:
         registry.tags(repository(there))
     assert refused.value.remedy.startswith(remedy)
     assert bool(refused.value.remedy) == bool(remedy)
 
 
-def test_an_image_says_its_labels_and_its_platform(there: Registry) -> None:
+def test_an_image_has_labels_and_a_platform(there: Registry) -> None:
     there.put_image("1.0.0", CONFIG)
 
     assert registry.labels(tagged(there)) == LABELS
@@ -253,7 +251,7 @@ def test_an_image_may_have_no_labels(there: Registry, config: dict[str, Any]) ->
     assert registry.labels(tagged(there)) == {}
 
 
-def test_a_digest_says_which_image_is_meant_whatever_the_tag_is_by_now(there: Registry) -> None:
+def test_a_digest_identifies_the_image_wherever_the_tag_points_now(there: Registry) -> None:
     digest = there.put_image("0.9.0", {**CONFIG, "config": {"Labels": {"which": "this"}}})
     there.put_image("1.0.0", CONFIG)
 
@@ -268,7 +266,7 @@ def put_index(there: Registry, *entries: dict[str, Any]) -> None:
     there.put("1.0.0", {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, INDEX)
 
 
-def test_an_index_says_every_platform(there: Registry) -> None:
+def test_an_index_lists_every_platform(there: Registry) -> None:
     places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
     put_index(there, *(entry(ONE, platform=place) for place in places))
 
@@ -278,15 +276,18 @@ def test_an_index_says_every_platform(there: Registry) -> None:
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
-        ([entry(ONE)], "an image of no platform"),
-        ([entry(ONE, platform={"os": "linux", "architecture": "amd64"}), entry(ONE, platform=None)], "of no platform"),
+        ([entry(ONE)], "an image that names no platform"),
+        (
+            [entry(ONE, platform={"os": "linux", "architecture": "amd64"}), entry(ONE, platform=None)],
+            "that names no platform",
+        ),
         ([entry(ONE, platform={"os": "linux"})], "missing required field `architecture`"),
         ([entry(ONE, platform={"os": "linux", "architecture": "amd64\n✓"})], "is not a platform"),
         ([entry(ONE, platform={"os": "linux", "architecture": 64})], "Expected `str`, got `int`"),
-        ([], "is an index of no image"),
+        ([], "is an empty index"),
     ],
 )
-def test_an_index_that_does_not_say_its_platforms(there: Registry, entries: list[dict[str, Any]], reason: str) -> None:
+def test_an_index_without_platforms_is_refused(there: Registry, entries: list[dict[str, Any]], reason: str) -> None:
     put_index(there, *entries)
 
     with pytest.raises(Failure, match=reason):
@@ -294,7 +295,7 @@ def test_an_index_that_does_not_say_its_platforms(there: Registry, entries: list
 
 
 @pytest.mark.parametrize("manifest", [b"hello", b"\xff\xfe", b"", b"null", b"[1]", b'{"manifests": 1}', b"[" * 100_000])
-def test_a_manifest_that_is_none_is_one_sentence(there: Registry, manifest: bytes) -> None:
+def test_a_malformed_manifest_is_one_sentence(there: Registry, manifest: bytes) -> None:
     there.put("1.0.0", manifest)
 
     for ask in (registry.platforms, registry.labels):
@@ -303,7 +304,7 @@ def test_a_manifest_that_is_none_is_one_sentence(there: Registry, manifest: byte
 
 
 @pytest.mark.parametrize("config", [b"hello", b"\xff", b"[]", b'{"os": 1}', b'{"config": {"Labels": {"a": 1}}}'])
-def test_a_configuration_that_is_none_is_one_sentence(there: Registry, config: bytes) -> None:
+def test_a_malformed_configuration_is_one_sentence(there: Registry, config: bytes) -> None:
     there.put_image("1.0.0", config)
 
     for ask in (registry.platforms, registry.labels):
@@ -311,16 +312,16 @@ def test_a_configuration_that_is_none_is_one_sentence(there: Registry, config: b
             ask(tagged(there))
 
 
-def test_bytes_that_are_not_of_their_digest_are_refused(there: Registry) -> None:
+def test_a_manifest_that_does_not_match_its_digest_is_refused(there: Registry) -> None:
     digest = Digest(there.put_image("1.0.0", CONFIG))
     there.content[digest] = (MANIFEST, there.content[digest][1] + b" ")
 
     for ask in (registry.digest, registry.labels, registry.platforms):
-        with pytest.raises(Failure, match=r"gives something else for|does not match"):
+        with pytest.raises(Failure, match=r"sends other content for|does not match"):
             ask(repository(there).at(digest))
 
 
-def test_a_configuration_that_is_not_of_its_digest_is_refused(there: Registry) -> None:
+def test_a_configuration_that_does_not_match_its_digest_is_refused(there: Registry) -> None:
     there.put_image("1.0.0", CONFIG)
     blob = json.loads(there.content["1.0.0"][1])["config"]["digest"]
     there.content[blob] = ("", json.dumps({**CONFIG, "config": {"Labels": {"a": "b"}}}).encode())
@@ -344,9 +345,7 @@ def written_layout(folder: Path) -> tuple[Path, Digest]:
 
 
 @pytest.mark.parametrize("folder", ["image", "with space", "with:colon"])
-def test_an_image_goes_there_and_back_byte_for_byte_from_any_folder(
-    there: Registry, tmp_path: Path, folder: str
-) -> None:
+def test_an_image_survives_push_and_pull_byte_for_byte(there: Registry, tmp_path: Path, folder: str) -> None:
     layout, digest = written_layout(tmp_path / folder / "image")
 
     registry.push(layout, repository(there).at(digest))
@@ -357,8 +356,8 @@ def test_an_image_goes_there_and_back_byte_for_byte_from_any_folder(
     assert (tmp_path / folder / "back" / "blobs" / "sha256" / digest.encoded).read_bytes() == there.content[digest][1]
 
 
-def test_every_platform_of_an_index_goes_there(there: Registry, tmp_path: Path) -> None:
-    """Also those that this machine would not run."""
+def test_every_platform_of_an_index_is_pushed(there: Registry, tmp_path: Path) -> None:
+    """Including those that this machine cannot run."""
     places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64", "s390x")]
     images = [there.put_image("", {**CONFIG, **place}) for place in places]
     put_index(
@@ -384,43 +383,44 @@ class Old(Registry):
         return super().write(method, where, name, kind, body)
 
 
-def test_an_image_is_not_made_into_another_for_a_registry_that_does_not_take_it() -> None:
+def test_an_image_is_not_converted_for_an_old_registry() -> None:
     with serving(Old()) as old:
         digest = Digest(old.put_image("0.9.0", CONFIG))
 
-        with pytest.raises(Failure, match="does not take"):
+        with pytest.raises(Failure, match="does not accept"):
             registry.tag(repository(old), digest, Tag("1.0.0"))
         assert "1.0.0" not in old.content
 
 
-def test_a_registry_that_takes_nothing_is_named_with_its_reason(there: Registry, tmp_path: Path) -> None:
+def test_a_registry_that_accepts_nothing_is_named_with_its_reason(there: Registry, tmp_path: Path) -> None:
     layout, digest = written_layout(tmp_path / "image")
     there.says["PUT .*|POST .*|PATCH .*"] = error(403, "DENIED", "requested access to the resource is denied")
 
-    with pytest.raises(Failure, match=f"{there.host} does not take {repository(there)}@{digest}: .*denied") as refused:
+    reason = f"{there.host} does not accept {repository(there)}@{digest}: .*denied"
+    with pytest.raises(Failure, match=reason) as refused:
         registry.push(layout, repository(there).at(digest))
     assert refused.value.remedy.startswith(f"docker login {there.host}")
 
-    with pytest.raises(Failure, match=f"{there.host} does not give {tagged(there)}: .*manifest unknown"):
+    with pytest.raises(Failure, match=f"{there.host} does not send {tagged(there)}: .*manifest unknown"):
         registry.pull(tagged(there), tmp_path / "back")
 
 
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        ("writing blob: write /var/tmp/oci123: no space left on device", "free some space, there or here"),
+        ("writing blob: write /var/tmp/oci123: no space left on device", "free some space, here or on the registry"),
         (
             "dial tcp: lookup docker.io on 10.0.0.1:53: no such host",
-            "check the network and its DNS, or the name docker.io",
+            "check the network, its DNS and the name docker.io",
         ),
-        ("toomanyrequests: too many requests to registry", "try again later: the fault is on the side of docker.io"),
-        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: the fault is on the side of"),
-        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: the fault is on the side"),
-        ("invalid status code from registry 503 (Service Unavailable)", "try again later: the fault is on the side of"),
-        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: the fault is on the side of docker.io"),
+        ("toomanyrequests: too many requests to registry", "try again later: this is a problem of docker.io"),
+        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: this is a problem of"),
+        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: this is a problem of"),
+        ("invalid status code from registry 503 (Service Unavailable)", "try again later: this is a problem of"),
+        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: this is a problem of docker.io"),
     ],
 )
-def test_what_went_wrong_is_said_in_the_words_of_skopeo(
+def test_an_error_quotes_skopeo_and_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, remedy: str
 ) -> None:
     program = tmp_path / "skopeo"
@@ -445,7 +445,7 @@ QUESTIONS: dict[str, Callable[[Repository, Path], object]] = {
 
 
 @pytest.mark.parametrize("ask", QUESTIONS.values(), ids=list(QUESTIONS))
-def test_a_registry_that_never_answers_is_named_and_left(
+def test_a_registry_that_never_answers_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Repository, Path], object]
 ) -> None:
     monkeypatch.setattr(registry, "ANSWER_SECONDS", 0.2)
@@ -460,7 +460,7 @@ def test_a_registry_that_never_answers_is_named_and_left(
     assert time.monotonic() - started < 5
 
 
-def test_a_question_waits_half_a_minute_and_an_image_has_its_time() -> None:
+def test_a_query_has_half_a_minute_and_a_transfer_twenty() -> None:
     assert registry.ANSWER_SECONDS == 30
     assert registry.COPY_SECONDS == 20 * 60
 
@@ -476,5 +476,5 @@ def test_a_question_waits_half_a_minute_and_an_image_has_its_time() -> None:
         ("10.0.0.1:5000/x", False),
     ],
 )
-def test_a_registry_of_this_machine_is_told_by_its_name(name: str, local: bool) -> None:  # noqa: FBT001
+def test_a_local_registry_is_recognized_by_its_name(name: str, local: bool) -> None:  # noqa: FBT001
     assert registry.is_local(name) is local

@@ -29,35 +29,35 @@ def release(version: str) -> Release:
         ("tried-by-ada", "1.0.3rc1"),
     ],
 )
-def test_a_tag_that_points_to_what_it_says(tag: str, version: str) -> None:
+def test_a_tag_may_point_to_what_it_promises(tag: str, version: str) -> None:
     tags.check(Tag(tag), release(version))
 
 
 @pytest.mark.parametrize(
     ("tag", "version", "reason"),
     [
-        ("1.0.0", "1.0.3", "1.0.0 points to an image that says it is version 1.0.3"),
-        ("1.0.0", "1.0.0rc1", "says it is version 1.0.0rc1"),
-        ("1.0", "0.9.9", "1.0 points to an image that says it is version 0.9.9"),
-        ("1.0", "1.1.0", "says it is version 1.1.0"),
-        ("1.0", "11.0.0", "says it is version 11.0.0"),
-        ("1", "10.0.0", "says it is version 10.0.0"),
-        ("1", "0.1.0", "says it is version 0.1.0"),
-        ("1.0", "1.0.3rc1", "1.0.3rc1, which is no release"),
-        ("1", "1.0.3b2", "1.0.3b2, which is no release"),
-        ("latest", "2.0.0a1", "2.0.0a1, which is no release"),
-        ("v1.0.3", "1.0.3", "v1.0.3 reads like a version"),
-        ("01.0.3", "1.0.3", "reads like a version"),
-        ("1.0.3-rc1", "1.0.3", "reads like a version"),
-        ("1.0.3.0", "1.0.3", "reads like a version"),
-        ("LATEST", "1.0.3", "reads like a version"),
-        (f"SHA-{REVISION}", "1.0.3", "reads like a version or a commit"),
-        (f"sha-{'b' * 40}", "1.0.3", f"says it is of commit {REVISION}"),
-        (f"sha-{REVISION[:-1]}", "1.0.3", "says it is of commit"),
-        ("sha-", "1.0.3", "says it is of commit"),
+        ("1.0.0", "1.0.3", "1.0.0 points to an image whose labels say version 1.0.3"),
+        ("1.0.0", "1.0.0rc1", "labels say version 1.0.0rc1"),
+        ("1.0", "0.9.9", "1.0 points to an image whose labels say version 0.9.9"),
+        ("1.0", "1.1.0", "labels say version 1.1.0"),
+        ("1.0", "11.0.0", "labels say version 11.0.0"),
+        ("1", "10.0.0", "labels say version 10.0.0"),
+        ("1", "0.1.0", "labels say version 0.1.0"),
+        ("1.0", "1.0.3rc1", "1.0.3rc1, a pre-release"),
+        ("1", "1.0.3b2", "1.0.3b2, a pre-release"),
+        ("latest", "2.0.0a1", "2.0.0a1, a pre-release"),
+        ("v1.0.3", "1.0.3", "v1.0.3 looks like a version"),
+        ("01.0.3", "1.0.3", "looks like a version"),
+        ("1.0.3-rc1", "1.0.3", "looks like a version"),
+        ("1.0.3.0", "1.0.3", "looks like a version"),
+        ("LATEST", "1.0.3", "looks like a version"),
+        (f"SHA-{REVISION}", "1.0.3", "looks like a version or a commit"),
+        (f"sha-{'b' * 40}", "1.0.3", f"labels say commit {REVISION}"),
+        (f"sha-{REVISION[:-1]}", "1.0.3", "labels say commit"),
+        ("sha-", "1.0.3", "labels say commit"),
     ],
 )
-def test_a_tag_that_points_to_something_else(tag: str, version: str, reason: str) -> None:
+def test_a_tag_must_not_point_to_anything_else(tag: str, version: str, reason: str) -> None:
     with pytest.raises(Failure, match=reason):
         tags.check(Tag(tag), release(version))
 
@@ -73,12 +73,12 @@ def test_a_tag_that_points_to_something_else(tag: str, version: str, reason: str
         ("latest", [], ""),
     ],
 )
-def test_a_release_that_an_alias_stayed_behind(tag: str, listed: list[str], later: str) -> None:
-    assert tags.newer(tag, Version("1.0.3"), listed) == later
+def test_a_newer_release_for_an_alias_is_found(tag: str, listed: list[str], later: str) -> None:
+    assert tags.find_newer(tag, Version("1.0.3"), listed) == later
 
 
 @pytest.mark.parametrize(
-    ("released", "there", "moved"),
+    ("released", "listed", "moved"),
     [
         ("1.0.0", [], ["1.0", "1", "latest"]),
         ("1.0.0", ["1.0.0", "1.0", "1", "latest", "sha-abc"], ["1.0", "1", "latest"]),
@@ -92,14 +92,14 @@ def test_a_release_that_an_alias_stayed_behind(tag: str, listed: list[str], late
         ("1.0.0", ["1.0.0rc2", "1.0.1rc1"], ["1.0", "1", "latest"]),
     ],
 )
-def test_moving_tags_only_move_forward(released: str, there: list[str], moved: list[str]) -> None:
-    found = tags.following(Version(released), map(Tag, there))
+def test_aliases_only_move_forward(released: str, listed: list[str], moved: list[str]) -> None:
+    found = tags.find_keepers(Version(released), map(Tag, listed))
 
     assert [tag for tag, keeper in found.items() if not keeper] == moved
     assert list(found) == [released.rpartition(".")[0], released.partition(".")[0], "latest"]
 
 
-def test_the_newest_release_is_what_keeps_a_tag() -> None:
-    there = [Tag(name) for name in ("1.2.3", "1.10.0", "99.0.0", "1.9.0")]
+def test_an_alias_is_kept_by_the_newest_release() -> None:
+    listed = [Tag(name) for name in ("1.2.3", "1.10.0", "99.0.0", "1.9.0")]
 
-    assert tags.following(Version("1.2.1"), there) == {"1.2": "1.2.3", "1": "1.10.0", "latest": "99.0.0"}
+    assert tags.find_keepers(Version("1.2.1"), listed) == {"1.2": "1.2.3", "1": "1.10.0", "latest": "99.0.0"}

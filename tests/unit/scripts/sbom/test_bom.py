@@ -1,4 +1,4 @@
-"""The bill of materials: what is read from an image, and what is not."""
+"""The bill of materials, read from images made here."""
 
 import hashlib
 import io
@@ -78,7 +78,7 @@ Make = Callable[..., Layout]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Build an OCI layout with an image of `layers` for each architecture, on top of BASE."""
+    """Build an OCI layout with an image of BASE and `layers` for each architecture."""
 
     def blob(content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()
@@ -133,7 +133,7 @@ def needs(document: dict[str, Any], reference: str) -> list[str]:
     return list(found)
 
 
-def test_every_kind_of_package_has_its_url(make: Make) -> None:
+def test_every_kind_of_package_has_a_package_url(make: Make) -> None:
     assert purls(document(make(FLASK | CLICK))) == {
         "pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=debian-13",
         "pkg:deb/debian/zlib1g@1:1.3-1%2Bb2?arch=amd64&distro=debian-13&upstream=zlib%401:1.3-1",
@@ -143,7 +143,7 @@ def test_every_kind_of_package_has_its_url(make: Make) -> None:
     }
 
 
-def test_the_image_is_named_by_its_digest_and_its_labels(make: Make) -> None:
+def test_the_image_has_its_digest_and_labels(make: Make) -> None:
     layout = make()
     metadata = document(layout)["metadata"]
 
@@ -152,7 +152,7 @@ def test_the_image_is_named_by_its_digest_and_its_labels(make: Make) -> None:
     assert metadata["timestamp"] == "2026-11-20T20:40:02+00:00"
 
 
-def test_the_same_image_gives_the_same_bytes_and_another_one_another_serial_number(make: Make) -> None:
+def test_the_same_image_gives_the_same_bytes(make: Make) -> None:
     first = make(FLASK)
     text = describe(first)
     assert describe(first) == text
@@ -160,7 +160,7 @@ def test_the_same_image_gives_the_same_bytes_and_another_one_another_serial_numb
     assert document(make(CLICK))["serialNumber"] != json.loads(text)["serialNumber"]
 
 
-def test_what_depends_on_what(make: Make) -> None:
+def test_dependencies_are_listed(make: Make) -> None:
     made = document(make(FLASK | CLICK | wheel("python-dotenv", "1.2")))
 
     assert needs(made, "image") == ["model", "service", "system"]
@@ -176,7 +176,7 @@ def test_what_depends_on_what(make: Make) -> None:
     assert needs(made, zlib) == [component(made, "libc6")["bom-ref"]]
 
 
-def test_the_model_comes_with_its_data_its_metrics_and_its_gate(make: Make) -> None:
+def test_the_model_has_its_data_metrics_and_gate(make: Make) -> None:
     made = document(make())
     model = component(made, "house-price")
     card = model["modelCard"]
@@ -201,7 +201,7 @@ def test_the_model_comes_with_its_data_its_metrics_and_its_gate(make: Make) -> N
     [{"model/model.onnx": b"another"}, {"model/.wh.card.json": b""}, {"model/card.json": b"["}],
     ids=["another model", "no card", "no JSON"],
 )
-def test_a_model_that_is_not_the_one_on_its_card_has_no_bill(make: Make, changed: Files) -> None:
+def test_a_model_that_does_not_match_its_card_is_refused(make: Make, changed: Files) -> None:
     with pytest.raises(Failure, match="card"):
         describe(make(changed))
 
@@ -218,17 +218,17 @@ def test_a_model_that_is_not_the_one_on_its_card_has_no_bill(make: Make, changed
         ([], None),
     ],
 )  # fmt: skip
-def test_the_licence_in_the_most_exact_words_there_are(make: Make, headers: list[str], licences: object) -> None:
+def test_the_most_exact_form_of_a_licence_is_used(make: Make, headers: list[str], licences: object) -> None:
     assert component(document(make(wheel("click", "8.5.1", *headers))), "click").get("licenses") == licences
 
 
-def test_an_upper_layer_takes_out_and_replaces(make: Make) -> None:
+def test_an_upper_layer_deletes_and_replaces_files(make: Make) -> None:
     info = "opt/packages/{}.dist-info"
     lower = FLASK | CLICK | wheel("numpy", "2.5.5") | {"srv/six-1.0.dist-info/METADATA": b"Name: six\nVersion: 1.0\n"}
     upper = {
         f"{info.format('click-8.5.1')}/.wh.METADATA": b"",  # one file
-        "opt/packages/.wh.flask-3.1.3.dist-info": b"",  # a folder with all in it
-        "srv/.wh..wh..opq": b"",  # whatever a folder held before
+        "opt/packages/.wh.flask-3.1.3.dist-info": b"",  # a folder and everything in it
+        "srv/.wh..wh..opq": b"",  # the earlier content of a folder
         "srv/joblib-1.6.dist-info/METADATA": b"Name: joblib\nVersion: 1.6\n",
         f"{info.format('numpy-2.5.5')}/METADATA": b"Name: numpy\nVersion: 2.5.6\n",
     }
@@ -238,13 +238,13 @@ def test_an_upper_layer_takes_out_and_replaces(make: Make) -> None:
     assert found == {"pkg:pypi/numpy@2.5.6", "pkg:pypi/joblib@1.6"}
 
 
-def test_a_whiteout_hides_nothing_of_its_own_layer(make: Make) -> None:
+def test_a_whiteout_does_not_hide_files_of_its_own_layer(make: Make) -> None:
     upper = {"opt/.wh.packages": b"", **CLICK}
 
     assert {purl for purl in purls(document(make(FLASK, upper))) if "pypi" in purl} == {"pkg:pypi/click@8.5.1"}
 
 
-def test_a_file_in_the_place_of_a_folder_takes_its_content_out(make: Make) -> None:
+def test_a_file_that_replaces_a_folder_deletes_its_content(make: Make) -> None:
     assert "pkg:pypi/click@8.5.1" not in purls(document(make(CLICK, {"opt/packages": b""})))
 
 
@@ -259,14 +259,14 @@ def test_platforms_are_merged_by_package_url(make: Make) -> None:
     ]
 
 
-def test_platforms_with_different_models_have_no_bill(make: Make) -> None:
+def test_platforms_with_different_models_are_refused(make: Make) -> None:
     other = {"model/card.json": json.dumps({**CARD, "version": "1.0.1"}).encode()}
 
     with pytest.raises(Failure, match="differ"):
         describe(make(arm64=[other]))
 
 
-def test_what_dpkg_installed_is_named_once(make: Make) -> None:
+def test_a_package_installed_by_dpkg_is_listed_once(make: Make) -> None:
     record = b"/.\n/usr/bin\n/usr/bin/python3.13\n/usr/lib/python3/dist-packages/click-8.5.1.dist-info/METADATA\n"
     [metadata] = CLICK.values()
     base = {path: content for path, content in BASE.items() if "usr/local" not in path}
@@ -282,13 +282,13 @@ def test_what_dpkg_installed_is_named_once(make: Make) -> None:
     assert {"name": "shipshape:installed-by", "value": "python3.13-minimal"} in component(made, "CPython")["properties"]
 
 
-def test_packages_that_only_left_their_configuration_are_not_named(make: Make) -> None:
+def test_removed_packages_with_leftover_configuration_are_not_listed(make: Make) -> None:
     status = {"var/lib/dpkg/status": ZLIB.replace(b"install ok installed", b"deinstall ok config-files")}
 
     assert not [purl for purl in purls(document(make(status))) if "zlib" in purl]
 
 
-def test_packages_that_are_recorded_one_a_file(make: Make) -> None:
+def test_packages_may_be_recorded_in_one_file_each(make: Make) -> None:
     paragraph = ZLIB.replace(b"Status: install ok installed\n", b"")
     one = {"var/lib/dpkg/.wh.status": b"", "var/lib/dpkg/status.d/zlib1g": paragraph}
 
@@ -296,12 +296,12 @@ def test_packages_that_are_recorded_one_a_file(make: Make) -> None:
     assert found.startswith("pkg:deb/debian/zlib1g@")
 
 
-def test_an_interpreter_that_says_its_version_at_the_end_of_a_path(make: Make) -> None:
+def test_the_version_of_an_interpreter_may_end_a_longer_string(make: Make) -> None:
     library = {"usr/local/lib/libpython3.13.so.1.0": b"\x7fELF\0/opt/python/3.13.15\x0033.13.2\0"}
 
     assert component(document(make(library)), "CPython")["version"] == "3.13.15"
 
 
-def test_an_interpreter_that_does_not_say_its_version_has_no_bill(make: Make) -> None:
-    with pytest.raises(Failure, match=r"/usr/local/bin/python3\.13 .* does not say"):
+def test_an_interpreter_without_its_version_is_refused(make: Make) -> None:
+    with pytest.raises(Failure, match=r"/usr/local/bin/python3\.13 .* does not contain"):
         describe(make({"usr/local/lib/.wh.libpython3.13.so.1.0": b""}))

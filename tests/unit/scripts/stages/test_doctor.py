@@ -301,7 +301,7 @@ def test_an_answer_in_another_form_is_not_known(github: GitHub) -> None:
     [check] = [one for one in github.checks(**{"actions/permissions": {"enabled": "yes"}}) if one.state is State.OPEN]
 
     assert check.about == "actions"
-    assert "GitHub's answer about repos/octocat/Hello-World/actions/permissions is not what it should be" in check.found
+    assert "GitHub's answer about repos/octocat/Hello-World/actions/permissions is malformed" in check.found
 
 
 def test_without_a_login_nothing_is_asked_of_github(github: GitHub) -> None:

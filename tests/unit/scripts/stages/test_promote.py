@@ -56,7 +56,7 @@ def hook(repository: Repository, name: str, script: str) -> None:
 
 
 def unreachable(reference: str) -> Verified:
-    raise Failure(f"localhost:5001 cannot be asked about {reference}")
+    raise Failure(f"localhost:5001 does not send {reference}")
 
 
 def test_a_release_goes_through_dev_test_and_prod(repository: Repository) -> None:
@@ -297,7 +297,7 @@ def test_a_record_that_goes_away_while_a_commit_fails_is_to_be_checked_out_again
     with pytest.raises(Failure) as gone:
         promote("1.0.0", "dev", verified=verified)
 
-    assert gone.value.reason == f"{path} cannot be read any more: No such file or directory"
+    assert gone.value.reason == f"{path} can no longer be read: No such file or directory"
     assert gone.value.remedy == f"git checkout {path}"
 
 
@@ -369,7 +369,7 @@ def test_a_rollback_that_cannot_be_verified_says_how_to_do_it_by_hand(repository
         promote(version, "dev", verified=verified)
     rollback("dev", verified=verified)
 
-    with pytest.raises(Failure, match=r"localhost:5001 cannot be asked") as failure:
+    with pytest.raises(Failure, match=r"localhost:5001 does not send") as failure:
         rollback("dev", verified=unreachable)
 
     assert recorded("dev") == "1.1.0"
@@ -527,7 +527,7 @@ def test_a_hook_that_changes_what_is_committed_is_said(repository: Repository) -
     path = Record("dev").path
     hook(repository, "pre-commit", f"sed -i s/VERSION=1.0.0/VERSION=9.9.9/ {path}; git add {path}")
 
-    with pytest.raises(Failure, match="is not what was verified"):
+    with pytest.raises(Failure, match="is not the verified one"):
         promote("1.0.0", "dev", verified=verified)
 
 
@@ -584,7 +584,7 @@ def test_where_nothing_can_be_written_the_record_stays_whole(repository: Reposit
     with full_disk(), pytest.raises(Failure, match=r"deploy/environments/dev\.env cannot be written: ") as full:
         promote("1.0.0", "dev", verified=verified)
 
-    assert full.value.remedy == f"then see that it is whole: git diff {Record('dev').path}"
+    assert full.value.remedy == f"solve that, then check the file: git diff {Record('dev').path}"
     assert repository.file("dev").read_text() == EMPTY
     assert repository.git("status", "--porcelain") == ""
 
@@ -619,7 +619,7 @@ def test_in_a_clone_without_its_whole_history_nothing_is_promoted_or_rolled_back
     monkeypatch.setattr(record, "ROOT", tmp_path / "shallow")
 
     for act in (partial(promote, "1.1.0"), rollback):
-        with pytest.raises(Failure, match="no whole history") as failure:
+        with pytest.raises(Failure, match="shallow clone") as failure:
             act(environment, verified=unreachable)
         assert "git fetch --unshallow" in failure.value.remedy
 

@@ -65,7 +65,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     monkeypatch.setattr(publish, "scanned", list)
     monkeypatch.setattr(publish, "attest", attest)
     monkeypatch.setattr(publish, "require_cosign", lambda: None)
-    monkeypatch.setattr(signer, "signing", lambda _repositories: KEY)
+    monkeypatch.setattr(signer, "require_signer", lambda _repositories: KEY)
     return shelf
 
 
@@ -160,7 +160,7 @@ def test_uncommitted_changes_are_not_published(shelf: Shelf, monkeypatch: pytest
 def test_a_tag_that_is_taken_anywhere_keeps_everything_back(shelf: Shelf, place: Repository, name: str) -> None:
     shelf.put(place, name, THEIRS)
 
-    with pytest.raises(Failure, match=f"{place}:{name} is {THEIRS} already"):
+    with pytest.raises(Failure, match=f"{place}:{name} is already {THEIRS}"):
         publish.publish()
     assert shelf.written == []
 
@@ -177,11 +177,11 @@ def test_a_commit_that_is_tagged_meanwhile_is_not_overwritten(
 
     shelf.then = then
 
-    with pytest.raises(Failure, match=f"{HUB}:{COMMIT} is {THEIRS} already"):
+    with pytest.raises(Failure, match=f"{HUB}:{COMMIT} is already {THEIRS}"):
         publish.publish()
     assert shelf.names(HUB, THEIRS) == [COMMIT]
     assert not any(event.startswith(("attest", "tag", "release")) for event in shelf.events)
-    assert "MISSING OR OTHER" in capsys.readouterr().out
+    assert "WRONG" in capsys.readouterr().out
 
 
 def test_a_repository_that_the_first_push_makes_may_be_denied_until_then(shelf: Shelf) -> None:
@@ -308,7 +308,7 @@ def test_the_check_refuses_uncommitted_changes(shelf: Shelf, monkeypatch: pytest
     assert shelf.events == []
 
 
-@pytest.mark.parametrize(("module", "name"), [(publish, "require_cosign"), (signer, "signing")])
+@pytest.mark.parametrize(("module", "name"), [(publish, "require_cosign"), (signer, "require_signer")])
 def test_what_cannot_be_signed_is_not_pushed(
     shelf: Shelf, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,7 +326,7 @@ def test_the_check_refuses_what_cannot_be_signed_from_here(shelf: Shelf, monkeyp
     def refuse(_repositories: object) -> None:
         raise Failure("only GitHub can sign")
 
-    monkeypatch.setattr(signer, "signing", refuse)
+    monkeypatch.setattr(signer, "require_signer", refuse)
     with pytest.raises(Failure, match="only GitHub can sign"):
         publish.check()
     monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may not sign, and another does

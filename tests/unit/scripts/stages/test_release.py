@@ -17,7 +17,7 @@ from scripts.evidence.verification import Verified
 from scripts.grammar import Key, Repository, Revision, Tag, Version
 from scripts.oci import registry
 from scripts.oci.labels import Release
-from scripts.oci.tags import arrival, place
+from scripts.oci.tags import confirm, place
 from scripts.stages import release
 from tests.unit.scripts.shelf import GHCR, HUB, OURS, THEIRS, Shelf
 from tests.unit.scripts.table import cells
@@ -38,7 +38,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     monkeypatch.setattr(shipment, "root", lambda: tmp_path)
     proven(monkeypatch, "1.0.0")
     shelf = Shelf().install(monkeypatch)
-    monkeypatch.setattr(signer, "verifying", {(HUB, GHCR): KEY}.__getitem__)
+    monkeypatch.setattr(signer, "require_verifier", {(HUB, GHCR): KEY}.__getitem__)
     monkeypatch.setattr(cosign, "statements", predicates)
     there = {(HUB, OURS): Referrers(HUB, OURS, tuple(BUNDLES))}
     monkeypatch.setattr(referrers, "read", lambda place, image: there[place, image])
@@ -145,7 +145,7 @@ def test_an_image_that_says_it_is_another_version_is_not_released(
 def test_a_version_that_is_taken_in_one_registry_is_written_in_none(shelf: Shelf, place: Repository) -> None:
     shelf.put(place, "1.0.0", THEIRS)
 
-    with pytest.raises(Failure, match=f"{place}:1.0.0 is {THEIRS} already, and this image is {OURS}"):
+    with pytest.raises(Failure, match=f"{place}:1.0.0 is already {THEIRS}, this image is {OURS}"):
         release.release()
     assert shelf.written == []
 
@@ -166,7 +166,7 @@ def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
 ) -> None:
     shelf.then = once(f"ask {GHCR}:1.0.0", lambda: shelf.put(GHCR, "1.0.0", THEIRS))
 
-    with pytest.raises(Failure, match=f"{GHCR}:1.0.0 is {THEIRS} already"):
+    with pytest.raises(Failure, match=f"{GHCR}:1.0.0 is already {THEIRS}"):
         release.release()
     assert shelf.names(GHCR, THEIRS) == ["1.0.0"]
     assert shelf.written == [f"{HUB}:1.0.0"], "nothing follows a version that is not everywhere"
@@ -175,7 +175,7 @@ def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
         [HUB, COMMIT, OURS.short, "same"],
         [HUB, "1.0.0", OURS.short, "same"],
         [GHCR, COMMIT, OURS.short, "same"],
-        [GHCR, "1.0.0", THEIRS.short, "MISSING OR OTHER"],
+        [GHCR, "1.0.0", THEIRS.short, "WRONG"],
     ]
 
 
@@ -202,7 +202,7 @@ def test_a_newer_release_that_comes_with_the_version_keeps_what_moves(shelf: She
 def test_a_newer_release_that_comes_while_tags_move_is_named(shelf: Shelf) -> None:
     shelf.then = once(f"tag {HUB}:latest", lambda: shelf.put(HUB, "1.1.0", THEIRS))
 
-    with pytest.raises(Failure, match=f"1.1.0 was released into {HUB} meanwhile") as refused:
+    with pytest.raises(Failure, match=f"1.1.0 was released to {HUB} meanwhile") as refused:
         release.release()
     assert refused.value.remedy == "./ship release, in a checkout of 1.1.0"
 
@@ -215,7 +215,7 @@ def test_a_list_that_lacks_what_is_there_moves_nothing(
         shelf.put(repository, "latest", THEIRS)
     monkeypatch.setattr(registry, "tags", lambda repository: [one for one in shelf.tags(repository) if one != name])
 
-    with pytest.raises(Failure, match=f"the list of the tags of {HUB} lacks {name}"):
+    with pytest.raises(Failure, match=f"the tag list of {HUB} lacks {name}"):
         release.release()
     for repository in (HUB, GHCR):
         assert shelf.names(repository, THEIRS) == ["latest"]
@@ -240,7 +240,7 @@ def test_a_version_of_somebody_else_that_keeps_latest_is_named(
     release.release()
 
     said = capsys.readouterr().out
-    assert f"{GHCR}:latest stays where it is: 99.0.0, which is there, is newer than 1.0.0" in said
+    assert f"{GHCR}:latest stays as it is: 99.0.0 is newer than 1.0.0" in said
     assert f"{HUB}:latest stays" not in said
     assert shelf.names(GHCR)[-2:] == ["1.0", "1"]
 
@@ -336,19 +336,19 @@ def test_one_tag_in_one_registry_that_is_not_right_is_enough(
 ) -> None:
     names = [COMMIT, Tag("1.0.0")]
     shelf.held.update({place.at(name): OURS for place in (HUB, GHCR) for name in names})
-    assert arrival({HUB: names, GHCR: names}, OURS)
-    assert "MISSING OR OTHER" not in capsys.readouterr().out
+    assert confirm({HUB: names, GHCR: names}, OURS)
+    assert "WRONG" not in capsys.readouterr().out
     place, name = wrong
     if missing:
         del shelf.held[place.at(Tag(name))]
     else:
         shelf.put(place, name, THEIRS)
 
-    assert not arrival({HUB: names, GHCR: names}, OURS)
-    [line] = [line for line in capsys.readouterr().out.splitlines() if "MISSING OR OTHER" in line]
+    assert not confirm({HUB: names, GHCR: names}, OURS)
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "WRONG" in line]
     assert place in line
     assert name in line
-    assert ("not there" if missing else THEIRS.short) in line
+    assert ("missing" if missing else THEIRS.short) in line
 
 
 def test_a_registry_that_gives_no_answer_is_not_waited_for_twice(
@@ -358,7 +358,7 @@ def test_a_registry_that_gives_no_answer_is_not_waited_for_twice(
     names = [COMMIT, Tag("1.0.0")]
     shelf.put(GHCR, "1.0.0", OURS)
 
-    assert not arrival({HUB: names, GHCR: names}, OURS)
+    assert not confirm({HUB: names, GHCR: names}, OURS)
     assert shelf.events == [f"silence {HUB}", f"ask {GHCR}:{COMMIT}", f"ask {GHCR}:1.0.0"]
     assert [shown for *_, shown, _ in cells(capsys.readouterr().out)[1:3]] == ["no answer"] * 2
 
@@ -369,13 +369,13 @@ def test_where_it_is_narrow_nothing_in_the_table_is_cut(
     monkeypatch.setattr(console.console, "width", 40)
     shelf.put(HUB, "1.0.0", THEIRS)
     version = Tag("1.0.0rc" + "1" * 30)
-    arrival({HUB: [COMMIT, Tag("1.0.0"), version]}, OURS)
+    confirm({HUB: [COMMIT, Tag("1.0.0"), version]}, OURS)
 
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     columns = ["".join(column).replace(" ", "") for column in zip(*rows, strict=True)]
     assert columns[0] == HUB * 3
     assert columns[1] == f"{COMMIT}1.0.0{version}"
-    assert columns[2] == f"{OURS.short}{THEIRS.short}notthere"
+    assert columns[2] == f"{OURS.short}{THEIRS.short}missing"
 
 
 def test_nothing_was_published_yet(shelf: Shelf) -> None:

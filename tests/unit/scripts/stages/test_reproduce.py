@@ -1,4 +1,4 @@
-"""Which release is rebuilt when none is named, and what its rebuild is told."""
+"""Which release `./ship reproduce` rebuilds when none is named, and the variables of that rebuild."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from tests.unit.scripts.repository import Repository
 
 @pytest.fixture(autouse=True)
 def here(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clone at version 9.9.9, in which whatever is looked up is in no registry."""
+    """A clone at version 9.9.9, and registries that have no image."""
 
     def nowhere(wanted: str, _repositories: object) -> None:
-        raise Failure(f"there is no {wanted}")
+        raise Failure(f"not found: {wanted}")
 
     monkeypatch.setattr(shipment, "root", lambda: repository.path)
     monkeypatch.setattr(shipment, "repositories", list)
@@ -35,11 +35,11 @@ def here(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
         (["v1.0.0", "vv2.0.0", "v2", "v2.0", "2.0.0", "v2.0.0-x", "version3.0.0"], "1.0.0"),
     ],
 )
-def test_it_is_the_newest_that_git_has_a_tag_for(repository: Repository, tags: list[str], last: str) -> None:
+def test_the_last_release_is_the_newest_with_a_tag(repository: Repository, tags: list[str], last: str) -> None:
     for tag in tags:
         repository.git("tag", tag)
 
-    with pytest.raises(Failure, match=f"^there is no {last}$"):
+    with pytest.raises(Failure, match=f"^not found: {last}$"):
         reproduce.reproduce(last=True)
 
 
@@ -50,14 +50,14 @@ def test_before_the_first_release_there_is_nothing_to_rebuild(repository: Reposi
 
 
 @pytest.mark.parametrize(("reference", "last"), [("1.2.3", True), ("1.2.3", False), ("", False)])
-def test_one_that_is_named_and_the_version_of_this_checkout_come_first(
+def test_a_named_release_comes_before_the_last_one(
     repository: Repository,
     reference: str,
     last: bool,  # noqa: FBT001
 ) -> None:
     repository.git("tag", "v1.0.0")
 
-    with pytest.raises(Failure, match=f"^there is no {reference or '9.9.9'}$"):
+    with pytest.raises(Failure, match=f"^not found: {reference or '9.9.9'}$"):
         reproduce.reproduce(reference, last=last)
 
 
@@ -68,7 +68,7 @@ def test_one_that_is_named_and_the_version_of_this_checkout_come_first(
         (False, {"DATA": "wines.csv", "VERSION": "1.4.0", "SOURCE": "source"}),
     ],
 )
-def test_a_commit_of_the_pipeline_is_told_the_model_by_the_names_that_it_knows(
+def test_a_rebuild_gets_the_variables_that_its_commit_knows(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     has_file: bool,  # noqa: FBT001

@@ -14,7 +14,7 @@ from scripts.errors import Failure
 from scripts.stages.scan import queries
 from scripts.vulnerabilities import exceptions
 from scripts.vulnerabilities.osv import CPYTHON, Advisory, Affected, Event, Package, Query, Range, Severity
-from scripts.vulnerabilities.policy import Finding, findings
+from scripts.vulnerabilities.policy import Finding, assess
 
 TODAY = date(2026, 11, 20)
 OPENSSL = Query("Debian:13", "openssl", "3.5.7-1")
@@ -32,7 +32,7 @@ def affected(query: Query, *fixed: str, urgency: str = "") -> Affected:
 
 
 def found(query: Query, *of: Affected, **fields: Any) -> Finding:
-    [finding] = findings({query: [Advisory("DEBIAN-CVE-2026-1", affected=of, **fields)]}, {query: ["pkg:x"]})
+    [finding] = assess({query: [Advisory("DEBIAN-CVE-2026-1", affected=of, **fields)]}, {query: ["pkg:x"]})
     return finding
 
 
@@ -80,7 +80,7 @@ def test_a_fix_in_another_release_of_debian_is_no_fix_here() -> None:
 def test_a_withdrawn_advisory_means_nothing() -> None:
     advisory = Advisory("GHSA-1", withdrawn="2026-01-01T00:00:00Z", affected=(affected(FLASK),))
 
-    assert findings({FLASK: [advisory]}, {FLASK: ["pkg:x"]}) == []
+    assert assess({FLASK: [advisory]}, {FLASK: ["pkg:x"]}) == []
 
 
 def test_the_highest_score_of_any_version_of_cvss_counts() -> None:
@@ -162,7 +162,7 @@ def test_this_project_s_own_file_is_well_formed() -> None:
         (VALID.replace('"not reachable"', '" "'), "reason"),
         (VALID.replace("reviewed_by", "reviewer"), "reviewer"),
         (VALID.replace("2026-11-20", '"soon"'), "expires"),
-        (VALID.replace("2026-11-20", "2027-02-19"), "2027-02-18 is the latest"),
+        (VALID.replace("2026-11-20", "2027-02-19"), "but the latest is 2027-02-18"),
         (VALID + VALID, "twice"),
         (VALID.replace("[[exception]]", "[[exceptions]]"), "exceptions"),
         ("[[exception", "exceptions.toml"),
@@ -264,7 +264,7 @@ def test_without_a_record_of_the_built_image_it_has_not_been_scanned(written: Pa
 def test_a_damaged_record_is_none(content: bytes, written: Path) -> None:
     written.write_bytes(content)
 
-    with pytest.raises(Failure, match=r"scan\.json is not what it should be") as damaged:
+    with pytest.raises(Failure, match=r"scan\.json is malformed") as damaged:
         artifacts.scanned()
     assert damaged.value.remedy == "./ship scan"
 

@@ -11,10 +11,10 @@ import pytest
 
 from scripts import console
 from scripts.environments import record
-from scripts.environments.drift import Running, State
+from scripts.environments.drift import Comparison, State
 from scripts.errors import Failure
 from scripts.stages.status import Status, age, as_json, status, statuses
-from tests.unit.scripts.program import Program, said
+from tests.unit.scripts.program import Program, prints
 from tests.unit.scripts.repository import Repository, release, text
 from tests.unit.scripts.table import cells
 
@@ -32,7 +32,7 @@ def docker(tmp_path: Path) -> Program:
     """A Docker engine in which 1.0.0 runs, in each environment."""
     running = {"Config": {"Image": f"ghcr.io/me/x@{release('1.0.0').digest}"}, "State": {"Running": True}}
     docker = Program(tmp_path / "bin" / "docker")
-    docker.answer({"ps": said("one\n"), "container": said(json.dumps([running]))})
+    docker.answer({"ps": prints("one\n"), "container": prints(json.dumps([running]))})
     return docker
 
 
@@ -103,7 +103,7 @@ def test_the_same_for_programs(repository: Repository) -> None:
 
 
 def test_what_is_for_programs_can_be_read_by_a_person_too() -> None:
-    silent = Status("test", None, edited=True, running=Running(State.SILENT, "http://127.0.0.1:1: refused"))
+    silent = Status("test", None, edited=True, running=Comparison(State.SILENT, "http://127.0.0.1:1: refused"))
 
     assert (
         as_json([silent])
@@ -169,7 +169,7 @@ def test_an_environment_that_does_not_answer_fails_the_check(repository: Reposit
     ("content", "reason"),
     [
         (text("1.0.0", DIGEST="garbage"), "test.env, line 2: 'garbage' is not a digest"),
-        (f"{text('1.0.0')}DIGEST={release('1.1.0').digest}\n", "test.env, line 4: DIGEST is in line 2 already"),
+        (f"{text('1.0.0')}DIGEST={release('1.1.0').digest}\n", "test.env, line 4: DIGEST is already in line 2"),
         (f"{text('1.0.0')}digest={release('1.1.0').digest}\n", "test.env, line 4: 'digest="),
         (text("1.0.0", VERSION="$(touch pwned)"), "test.env, line 1: '$(touch pwned)' is not a version"),
         ("# Größe\n".encode("latin-1"), "test.env, line 1: b'# Gr"),
@@ -247,7 +247,7 @@ def test_a_clone_without_its_whole_history_shows_nothing_even_where_nothing_is_r
     )
     monkeypatch.setattr(record, "ROOT", tmp_path / "shallow")
 
-    with pytest.raises(Failure, match="no whole history"):
+    with pytest.raises(Failure, match="shallow clone"):
         status()
 
 

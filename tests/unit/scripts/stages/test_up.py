@@ -41,7 +41,7 @@ def test_the_request_is_of_the_first_golden_row() -> None:
     ],
 )
 def test_a_damaged_card_is_said(card: bytes) -> None:
-    with pytest.raises(Failure, match="the card of the model in the image is not what it should be"):
+    with pytest.raises(Failure, match="the card of the model in the image is malformed"):
         example(archive(card))
 
 
