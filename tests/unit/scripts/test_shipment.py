@@ -237,7 +237,7 @@ def test_a_file_says_what_another_repository_ships(wines: Path, monkeypatch: pyt
     assert shipment() == Shipment(
         wines, RelativePath("data/wines.csv"), Column("quality"), Name("wine"), Version("2.3.0")
     )
-    assert (repositories(), platforms()) == (["ghcr.io/me/wine"], ("linux/arm64",))
+    assert (repositories(), platforms()) == (["ghcr.io/me/wine"], ["linux/arm64"])
 
 
 def test_a_variable_takes_the_place_of_a_line(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_a_variable_takes_the_place_of_a_line(wines: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SHIP_PLATFORMS", "linux/amd64, linux/arm64")
 
     assert (shipment().name, shipment().version) == ("wine", "2.4.0")
-    assert platforms() == ("linux/amd64", "linux/arm64")
+    assert platforms() == ["linux/amd64", "linux/arm64"]
 
 
 def test_a_repository_with_two_models_has_a_file_for_each(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ def test_another_platform_is_built_from_the_dockerfile_of_the_base(
             "image": "exit 0",
             "create": "exit 1",
             "version": "echo linux/amd64",
-            "buildx": f'[ "$2" = build ] && for last; do :; done && PATH=/bin:/usr/bin cp "$last/Dockerfile" {tmp_path}',
+            "buildx": '[ "$2" = build ] && for last; do :; done && '
+            f'PATH=/bin:/usr/bin cp "$last/Dockerfile" {tmp_path}',
             "tag": "exit 0",
         }
     )
