@@ -121,16 +121,16 @@ def local_repositories() -> list[Repository]:
     return [Repository(f"localhost:{port}/{name()}") for port, _ in LOCAL.values()]
 
 
-def platforms() -> list[Platform]:
+def platforms() -> tuple[Platform, ...]:
     """Return the platforms to build for, in the order of an index: SHIP_PLATFORMS or those of the file.
 
     None is this machine's. Raises Failure when one is not supported.
     """
     stated = os.environ.get("SHIP_PLATFORMS")
     if not (named := stated or ",".join(_file().platforms)):
-        return []
+        return ()
     try:
-        return list(oci_platforms.parse(named))
+        return oci_platforms.parse(named)
     except ValueError as wrong:
         raise Failure(f"{'SHIP_PLATFORMS' if stated else 'platforms, in ship.toml'}: {wrong}") from wrong
 

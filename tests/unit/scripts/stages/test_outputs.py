@@ -67,29 +67,29 @@ def test_a_person_sees_what_is_shipped(wines: Path, capsys: pytest.CaptureFixtur
 def test_what_is_not_stated_is_the_platform_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     stage.show()
 
-    assert shipment.platforms() == []
+    assert shipment.platforms() == ()
     assert "that of this machine" in capsys.readouterr().out
 
 
 def test_platforms_have_one_order_wherever_they_are_stated(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the order of the index: another one would be another digest."""
     wines.write_text(STATED + 'platforms = ["linux/arm64", "linux/amd64", "linux/arm64"]\n')
-    assert shipment.platforms() == ["linux/amd64", "linux/arm64"]
+    assert shipment.platforms() == ("linux/amd64", "linux/arm64")
 
     monkeypatch.setenv("SHIP_PLATFORMS", "linux/arm64, linux/amd64")
     wines.write_text(STATED)
-    assert shipment.platforms() == ["linux/amd64", "linux/arm64"]
+    assert shipment.platforms() == ("linux/amd64", "linux/arm64")
 
 
 def test_a_platform_that_is_not_supported_is_refused_where_it_is_stated(
     wines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wines.write_text(STATED + 'platforms = ["linux/riscv64"]\n')
-    with pytest.raises(Failure, match=r"^platforms, in ship\.toml: 'linux/riscv64': not among linux/amd64"):
+    with pytest.raises(Failure, match=r"^platforms, in ship\.toml: 'linux/riscv64': not "):
         stage.show()
 
     monkeypatch.setenv("SHIP_PLATFORMS", "linux/s390x")
-    with pytest.raises(Failure, match=r"^SHIP_PLATFORMS: 'linux/s390x': not among linux/amd64"):
+    with pytest.raises(Failure, match=r"^SHIP_PLATFORMS: 'linux/s390x': not "):
         stage.show()
 
 
