@@ -1,4 +1,4 @@
-"""Running other programs: always an argument list, never a shell."""
+"""Runs other programs, with an argument list and never through a shell."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ from scripts import ROOT
 from scripts.console import say
 from scripts.errors import Failure
 
-# Where the programs of this project's own Python packages are.
+# The folder with the programs of this project's Python packages.
 TOOLS = Path(sys.executable).parent
-# Variables to set for a program, beside this one's own; None takes one away.
+# Variables to add to the environment of a program; None removes one.
 Environment: TypeAlias = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How long a program that asks somebody over a network may take, and whom it asks."""
+    """How long a program may take to get an answer over a network, and from whom."""
 
     seconds: float
     peer: str
@@ -33,26 +33,26 @@ class Ended:
 
     returncode: int
     stdout: bytes
-    """Its output, byte for byte: what is hashed or parsed is not read as text first."""
+    """Its output, byte for byte, for hashing and parsing."""
     stderr: str
-    """Its words for a person."""
+    """Its messages for people."""
 
     @property
     def text(self) -> str:
-        """Its output as words: without white space around it, and with U+FFFD for what is no UTF-8."""
+        """Its output as text: stripped, and with U+FFFD for invalid UTF-8."""
         return self.stdout.decode(errors="replace").strip()
 
     @property
     def words(self) -> str:
-        """Why it failed, as it says at its end."""
-        said = self.stderr.strip() or self.text or f"exit status {self.returncode}"
-        return " | ".join(said.splitlines()[-3:])
+        """The end of its messages, which says why it failed."""
+        message = self.stderr.strip() or self.text or f"exit status {self.returncode}"
+        return " | ".join(message.splitlines()[-3:])
 
 
 def run(
     *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
 ) -> None:
-    """Run `command` in the open: its output is this stage's progress. Raises Failure when it fails."""
+    """Run `command` and show its output as progress. Raises Failure when it fails."""
     say(f"  $ {' '.join(command)}")
     code = _start(command, env, cwd, limit, None, capture=False).returncode
     if code:
@@ -66,9 +66,9 @@ def attempt(
     limit: Limit | None = None,
     stdin: bytes | None = None,
 ) -> Ended:
-    """Run `command` unseen, with `stdin` to read, and return how it ended, whatever its exit status.
+    """Run `command` silently, with `stdin` as its input, and return how it ended, whatever its exit status.
 
-    Raises Failure when it is not installed, and when `limit` is over.
+    Raises Failure when it is not installed, and when `limit` has passed.
     """
     return _start(command, env, cwd, limit, stdin, capture=True)
 
@@ -76,7 +76,7 @@ def attempt(
 def data(
     *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
 ) -> bytes:
-    """Run `command` unseen and return the bytes that it gave. Raises Failure, with its last words, when it fails."""
+    """Run `command` silently and return its output. Raises Failure, with its last message, when it fails."""
     done = attempt(*command, env=env, cwd=cwd, limit=limit)
     if done.returncode:
         raise Failure(f"{' '.join(command[:3])}: {done.words}", remedy)
@@ -86,7 +86,7 @@ def data(
 def output(
     *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
 ) -> str:
-    """Run `command` unseen and return what it printed, as words. Raises Failure, with its last words, when it fails."""
+    """Run `command` silently and return its output as text. Raises Failure, with its last message, when it fails."""
     return data(*command, env=env, cwd=cwd, remedy=remedy, limit=limit).decode(errors="replace").strip()
 
 
@@ -116,11 +116,11 @@ def _start(
             stderr=pipe,
             cwd=cwd,
             env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
-            start_new_session=True,  # so that Ctrl-C reaches it once, from `stop`, and it has the time to clean up
+            start_new_session=True,  # Ctrl-C reaches it only through `stop`, so that it has time to clean up
         )
     except FileNotFoundError as missing:
         raise Failure(f"{command[0]} is not installed", "./ship setup") from missing
-    with child:  # closes what it could still be read from
+    with child:  # closes its pipes
         try:
             out, err = child.communicate(stdin, limit.seconds if limit else None)
         except subprocess.TimeoutExpired:
@@ -130,12 +130,12 @@ def _start(
             raise
         else:
             return Ended(child.returncode, out or b"", (err or b"").decode(errors="replace"))
-    assert limit  # noqa: S101 - nothing else gives a time-out
+    assert limit  # noqa: S101 - only a limit causes a time-out
     raise Failure(f"{limit.peer} gave no answer within {limit.seconds:g} s", "try again later")
 
 
 def stop(child: subprocess.Popen[bytes] | subprocess.Popen[str], grace: float = 30) -> None:
-    """Ask `child` and all it started to clean up and stop (as Ctrl-C does); kill what is left after `grace` seconds."""
+    """Interrupt `child` and its processes like Ctrl-C, then kill those that are left after `grace` seconds."""
     for request, patience in ((signal.SIGINT, grace), (signal.SIGKILL, None)):
         try:
             os.killpg(child.pid, request)
