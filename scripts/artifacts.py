@@ -1,7 +1,7 @@
-"""What the stages hand to each other: the files under `build/`, their types, and what must be true of them.
+"""The files under `build/` that stages hand to each other: their paths, types and checks.
 
-A stage writes its own and reads those of the stages before it, here alone. Each file names the digest that it is about,
-so that nothing of another image is taken for evidence.
+Stages read and write them only through this module. Each file names the digest of its image, so that a record of
+another image is never taken for evidence.
 """
 
 import json
@@ -31,23 +31,22 @@ IMAGE = BUILD / "image"
 """The image, an OCI layout."""
 SBOM = BUILD / "sbom.cdx.json"
 LOGS = BUILD / "logs"
-# What a release on GitHub shows and carries.
+# The notes and the attachments of a release on GitHub.
 NOTES = BUILD / "release" / "notes.md"
 RELEASED_SBOM = BUILD / "release" / "sbom.cdx.json"
 PROVENANCE = BUILD / "release" / "provenance.intoto.jsonl"
 
 _BUILT, _TESTED, _SCANNED, _PUBLISHED = "image.json", "tested", "scan.json", "published.json"
 
-# The integration tests, by what `./ship integration --only` calls them.
+# The integration tests by their names for `./ship integration --only`.
 SUITES = {"all": "tests/integration", "image": "tests/integration/image"}
-# What is asked of an image under emulation: what it predicts. How long it takes, how it stops and what it needs say
-# something about QEMU there, not about the image.
+# Under emulation only predictions are tested: times, stopping and resources would show QEMU, not the image.
 EMULATED = "tests/integration/image/test_predict.py"
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: `build/image.json`, about the image in `build/image/`."""
+    """The built image in `build/image/`, described by `build/image.json`."""
 
     digest: Digest
     platforms: dict[Platform, Digest]
@@ -57,18 +56,18 @@ class Built:
     revision: WorkTree
     model_format: Literal["onnx", "joblib"]
     base: str
-    """The base image: by digest where it was pulled, by local name and image id where it was made."""
+    """The base image: by digest if it was pulled, by local name and image ID if it was made here."""
     pipeline: WorkTree
-    """The commit of this checkout, whose code made the image: `revision`, unless the table is another repository's."""
+    """The commit of this checkout, which built the image: `revision`, unless the table is from another repository."""
     name: Name
     data: RelativePath
     target: Column
-    """What the model is called, and its table and target: see `scripts.shipment`."""
+    """Name, table and target of the model: see `scripts.shipment`."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How the tests of a suite ended."""
+    """The test counts of a suite."""
 
     passed: int = 0
     failed: int = 0
@@ -82,7 +81,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Passed:
-    """That a digest passed a suite on one platform: `build/tested/OS-ARCHITECTURE.json`."""
+    """A digest passed a suite on one platform: `build/tested/OS-ARCHITECTURE.json`."""
 
     digest: Digest
     platform: Platform
@@ -92,24 +91,24 @@ class Passed:
 
 @dataclass(frozen=True)
 class Scanned:
-    """That nothing in the image stops its release, as far as that was checked: `build/scan.json`."""
+    """The scan found nothing that stops the release, or could not check: `build/scan.json`."""
 
     digest: Digest
     outcome: Literal["clean", "not checked"]
     source: Url
     at: str
-    """When it was asked, RFC 3339, UTC."""
+    """Time of the scan, RFC 3339, UTC."""
     checked: int
-    """Components of the bill of materials that advisories were asked for."""
+    """Number of components that were checked."""
     findings: list[dict[str, Any]]
-    """Vulnerabilities that do not stop a release, each with the reason why."""
+    """Vulnerabilities that do not stop a release, each with the reason."""
     allowed: list[dict[str, Any]]
-    """Vulnerabilities that would, and the exception that was granted."""
+    """Vulnerabilities that an exception allows, each with the exception."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was published from here last: `build/published.json`."""
+    """The last image published from here: `build/published.json`."""
 
     version: Version
     digest: Digest
@@ -117,11 +116,11 @@ class Published:
 
 
 def built() -> Built:
-    """Return what was built last. Raises Failure when nothing was, or when the layout is another image."""
+    """Return the last build. Raises Failure when there is none, or when the layout is another image."""
     try:
         content = (BUILD / _BUILT).read_bytes()
     except OSError as missing:
-        raise Failure("nothing is built yet", "./ship build") from missing
+        raise Failure("nothing has been built yet", "./ship build") from missing
     record = document(content, Built, "build/image.json", "./ship build")
     if Layout(IMAGE).digest != record.digest:
         raise Failure(f"{IMAGE} is not the image that {_BUILT} describes", "./ship build")
@@ -129,7 +128,7 @@ def built() -> Built:
 
 
 def tested() -> list[Passed]:
-    """Return a record for each platform of the built image. Raises Failure when this digest did not pass on one."""
+    """Return a record for each platform of the built image. Raises Failure when it has not passed on one."""
     image, found = built(), []
     for platform in image.platforms:
         again = f"./ship integration on a {platform} machine, or ./ship integration --platform {platform}"
@@ -146,7 +145,7 @@ def tested() -> list[Passed]:
 
 
 def scanned() -> Scanned:
-    """Return the record of the built image. Raises Failure when that one was not scanned, or not let through."""
+    """Return the scan of the built image. Raises Failure when it was not scanned, or did not pass."""
     digest = built().digest
     try:
         written = (BUILD / _SCANNED).read_bytes()
@@ -159,11 +158,11 @@ def scanned() -> Scanned:
 
 
 def published() -> Reference:
-    """Return, by digest, what was published from here last. Raises Failure when nothing was."""
+    """Return the last published image by digest. Raises Failure when there is none."""
     try:
         data = (BUILD / _PUBLISHED).read_bytes()
     except OSError as missing:
-        raise Failure("nothing was published from here yet", "./ship") from missing
+        raise Failure("nothing has been published from here yet", "./ship") from missing
     record = document(data, Published, f"build/{_PUBLISHED}", "./ship publish")
     if not record.tags:
         raise Failure(f"build/{_PUBLISHED} names no repository", "./ship publish")
@@ -186,17 +185,17 @@ def keep(record: Built | Passed | Scanned | Published) -> None:
 
 
 def forget_tests(platform: Platform) -> None:
-    """Take away that anything was tested on `platform`."""
+    """Delete the test record for `platform`."""
     _tested(platform).unlink(missing_ok=True)
 
 
 def forget_scan() -> None:
-    """Take away that anything was scanned."""
+    """Delete the scan record."""
     (BUILD / _SCANNED).unlink(missing_ok=True)
 
 
 def result(stage: str) -> Path:
-    """Return where a stage writes how it ended, in a phrase."""
+    """Return the file for the one-line result of a stage."""
     return BUILD / f"{stage}.result"
 
 

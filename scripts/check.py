@@ -1,17 +1,17 @@
-"""One thing that has to be so before a release can work: how it is, and what makes it right."""
+"""A check of `./ship doctor`: something a release needs, its state, and a remedy."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class State(Enum):
-    """What became of a check, by the mark that it is shown with."""
+    """The outcome of a check, with its mark on the screen."""
 
     RIGHT = "✓"
     MISSING = "✗"
-    """It is needed, and not so."""
+    """Needed, but missing."""
     OPEN = "–"  # noqa: RUF001 - the dash is meant
-    """It could not be looked up, or need not be so."""
+    """Unknown, or optional."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,19 @@ class Check:
     state: State
     found: str
     next: str = ""
-    """What to click or to type, if anything."""
+    """What to click or type, if anything."""
 
 
 def right(about: str, found: str) -> Check:
-    """Return that it is as it should be."""
+    """Return a check that passed."""
     return Check(about, State.RIGHT, found)
 
 
 def missing(about: str, found: str, remedy: str) -> Check:
-    """Return that something is needed and not so."""
+    """Return a check that failed."""
     return Check(about, State.MISSING, found, remedy)
 
 
 def left_open(about: str, found: str, remedy: str = "") -> Check:
-    """Return that something is not known, or is left to its owner."""
+    """Return a check that is unknown or up to the owner."""
     return Check(about, State.OPEN, found, remedy)

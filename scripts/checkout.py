@@ -1,4 +1,4 @@
-"""The checkout: where it is, which commit and version it stands at, and a fingerprint of its files."""
+"""The checkout: its origin, its commit, and a fingerprint of its files."""
 
 import hashlib
 import os
@@ -17,40 +17,39 @@ class Commit:
 
     revision: Revision
     epoch: int
-    """Seconds since 1970 UTC at which it was committed: the only time that enters the image."""
+    """Time of the commit in seconds since 1970 UTC: the only time that enters the image."""
     dirty: bool = False
-    """Whether files differ from it."""
+    """Whether the work tree differs from the commit."""
 
     @property
     def work_tree(self) -> WorkTree:
-        """What an image says that it is built from."""
+        """The revision on the labels of an image built from here."""
         return WorkTree(f"{self.revision}-dirty" if self.dirty else self.revision)
 
     @property
     def created(self) -> str:
-        """`epoch` as RFC 3339, as the OCI annotation `created` wants it."""
+        """`epoch` in RFC 3339, for the OCI annotation `created`."""
         return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def commit(root: Path | None = None) -> Commit:
-    """Return the commit that is checked out here, or in `root`.
+    """Return the commit that is checked out in `root`, or in this checkout.
 
     Raises Failure outside a Git checkout, or before the first commit.
     """
     where = root or ROOT
-    # Git's own reading of the time: a format re-encodes the commit first, and one in UTF-16 then has none.
+    # --timestamp reads the raw commit: a format would re-encode it first, which loses the time of one in UTF-16.
     epoch, revision = git.line("rev-list", "-1", "--timestamp", "HEAD", "--", root=where).split()
-    # As it is, whatever a user's settings hide or show.
+    # Explicit options, because the user's settings can hide changes.
     changed = git.data("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none", root=where)
     return Commit(Revision(revision), int(epoch), dirty=bool(changed))
 
 
 def repository(root: Path | None = None) -> str:
-    """Return where this checkout, or that in `root`, is from, such as `https://github.com/OWNER/REPOSITORY`.
+    """Return the URL of the repository of this checkout or `root`, such as `https://github.com/OWNER/REPOSITORY`.
 
-    Nothing when Git does not know.
-
-    On GitHub that is the repository whose workflow runs; elsewhere the remote `origin`, without credentials.
+    In a workflow on GitHub, that is the repository of the workflow; elsewhere the remote `origin` without credentials,
+    or an empty string if there is none.
     """
     if "GITHUB_REPOSITORY" in os.environ:
         return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{os.environ['GITHUB_REPOSITORY']}"
@@ -62,9 +61,9 @@ def repository(root: Path | None = None) -> str:
 
 
 def is_in(revision: Revision, branch: str, root: Path | None = None) -> bool:
-    """Return whether the commit `revision` is part of `branch`, in this checkout or in `root`, or at its `origin`.
+    """Return whether `branch`, local or of `origin`, contains the commit `revision`, in this checkout or `root`.
 
-    HEAD is a branch, too.
+    HEAD counts as a branch.
     """
     names = (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}", *(["HEAD"] if branch == "HEAD" else []))
     asked = (git.ask("merge-base", "--is-ancestor", revision, name, root=root or ROOT) for name in names)

@@ -1,4 +1,4 @@
-"""What a person sees: one line when work starts, its progress, one line when it ends."""
+"""Output for people: a line when a stage starts, its progress, and a line when it ends."""
 
 import sys
 import time
@@ -11,17 +11,17 @@ from rich.text import Text
 
 from scripts.errors import Failure
 
-# Colours only on a terminal: rich looks at the stream, NO_COLOR and TERM. In a log, lines are as long as they are.
+# Colours only on a terminal: rich checks the stream, NO_COLOR and TERM. In a log, lines are not wrapped.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout and sys.stdout.isatty() else 160)
 
 
 def plain(text: str) -> str:
-    r"""Return `text`, whoever wrote it, as one line that cannot steer a terminal: with `\x1b` and the like in words."""
+    r"""Return `text` as one line that cannot control a terminal: `\x1b` and the like are spelled out."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class Rows(Table):
-    """A table of texts, each printed as `plain` has it. They are folded where it is narrow: no digest is cut."""
+    """A table of `plain` texts, which are folded in a narrow terminal, so that no digest is cut."""
 
     def __init__(self, *titles: str) -> None:
         super().__init__()
@@ -29,20 +29,20 @@ class Rows(Table):
             self.add_column(Text(plain(title)), overflow="fold")
 
     def row(self, *cells: str | Text) -> None:
-        """Add a row; a cell that is no `Text` has no style."""
+        """Add a row; only a `Text` has a style."""
         texts = [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
         self.add_row(*(Text(plain(text.plain), text.style) for text in texts))
 
 
 def say(text: str) -> None:
-    """Print one line of progress, as it is: neither markup nor a control character in it means anything."""
+    """Print one line of progress literally: markup and control characters have no effect."""
     console.print(Text(plain(text)))
-    if sys.stdout:  # it can be closed
+    if sys.stdout:  # None when it is closed
         sys.stdout.flush()
 
 
 def duration(seconds: float) -> str:
-    """Return `seconds` as a person reads it: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """Return `seconds` for people: `0.4 s`, `12 s`, `3 min 05 s`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -50,7 +50,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in megabytes (10^6), as registries show it."""
+    """Return a number of bytes in megabytes (10^6), like registries."""
     return f"{count / 1e6:.1f} MB"
 
 
@@ -65,7 +65,7 @@ def report(failure: Failure) -> None:
 def stage(name: str) -> Iterator[list[str]]:
     """Frame a stage: a line at its start, a line with its time and result at its end.
 
-    The body appends its result, one short phrase, to the list it is given.
+    The body appends its result, one short phrase, to the list that it gets.
     """
     result: list[str] = []
     started = time.monotonic()

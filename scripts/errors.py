@@ -1,7 +1,7 @@
-"""The one exception that a stage ends with when its work cannot be done."""
+"""The exception for everything that a user can put right."""
 
 
-class Failure(Exception):  # noqa: N818 - a failed stage is not a defect of this program
+class Failure(Exception):  # noqa: N818 - not a defect of the program
     """What failed and why, in a sentence; `remedy` says what to type next."""
 
     def __init__(self, reason: str, remedy: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Git, asked in bytes: what a repository holds is parsed by NUL, and no name in it can be taken for an option."""
+"""Git: output as bytes, parsed by NUL, and no name in a repository can be taken for an option."""
 
 import io
 import os
@@ -11,11 +11,11 @@ from scripts import ROOT
 from scripts.errors import Failure
 from scripts.process import Ended, Environment, Limit, attempt
 
-# The first line of what Git LFS keeps in a commit in place of a file: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+# The first line of a Git LFS pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS = b"version https://git-lfs.github.com/spec/"
 EXECUTABLE, LINK, SUBMODULE = "100755", "120000", "160000"
-# Variables that select a repository. Git sets them for its hooks; here the folder that it is asked in decides.
-# `git rev-parse --local-env-vars` lists them, with settings (GIT_CONFIG_…), which are the user's and stay.
+# Variables that select a repository. Git sets them for its hooks; here the working directory decides.
+# `git rev-parse --local-env-vars` lists them. The settings among them (GIT_CONFIG_…) are the user's and stay.
 _OF_A_REPOSITORY = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -30,7 +30,7 @@ _OF_A_REPOSITORY = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
-# A commit is what its name is the hash of, whatever `git replace` puts there; and `_refused` reads English.
+# `git replace` must not substitute commits, and `_refused` reads English.
 _ENVIRONMENT: Environment = {**dict.fromkeys(_OF_A_REPOSITORY), "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
 
 
@@ -40,20 +40,20 @@ class Entry:
 
     mode: str
     name: str
-    """Of its content, in Git's own database."""
+    """Of its object in Git's database."""
     path: str
 
 
 def ask(*arguments: str, root: Path | None = None, env: Environment | None = None, limit: Limit | None = None) -> Ended:
-    """Run Git in `root`, or in this checkout, with `env` besides, and return how it ended.
+    """Run Git in `root` or this checkout, with `env` added, and return how it ended.
 
-    Raises Failure when `limit` is over.
+    Raises Failure when `limit` has passed.
     """
     return attempt("git", *arguments, env={**_ENVIRONMENT, **(env or {})}, cwd=root or ROOT, limit=limit)
 
 
 def data(*arguments: str, root: Path | None = None) -> bytes:
-    """Run Git in `root`, or in this checkout, and return its output. Raises Failure, with Git's reason."""
+    """Run Git in `root` or this checkout, and return its output. Raises Failure with Git's reason."""
     done = ask(*arguments, root=root)
     if done.returncode:
         raise _refused(arguments[0], done)
@@ -61,12 +61,12 @@ def data(*arguments: str, root: Path | None = None) -> bytes:
 
 
 def line(*arguments: str, root: Path | None = None) -> str:
-    """Run Git in `root`, or in this checkout, and return the one line that it gave."""
+    """Run Git in `root` or this checkout, and return the one line that it prints."""
     return data(*arguments, root=root).decode(errors="replace").strip()
 
 
 def tree(revision: str, paths: Sequence[str] = (), root: Path | None = None) -> list[Entry]:
-    """Return every file of the commit `revision`, or those at `paths` and below."""
+    """Return every file in the commit `revision`, or those at `paths` and below."""
     listed = data("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision, *paths, root=root)
     entries = []
     for row in filter(None, listed.split(b"\0")):
@@ -80,7 +80,7 @@ def tree(revision: str, paths: Sequence[str] = (), root: Path | None = None) -> 
 
 
 def contents(names: Iterable[str], root: Path | None = None) -> list[bytes | None]:
-    """Return what each of `names` (`COMMIT:PATH`, or an object's) holds, in one call; None for what is no file."""
+    """Return the content of each of `names` (`COMMIT:PATH` or an object) in one call; None if it is not a file."""
     asked = list(names)
     lines = "".join(f"{name}\n" for name in asked)
     done = attempt("git", "cat-file", "--batch", env=_ENVIRONMENT, cwd=root or ROOT, stdin=lines.encode())
@@ -96,23 +96,23 @@ def contents(names: Iterable[str], root: Path | None = None) -> list[bytes | Non
 
 
 def export(revision: str, folder: Path, paths: Sequence[str] = (), root: Path | None = None) -> None:
-    """Make `folder` anew with the files of the commit `revision`, or those at `paths`, byte for byte as it holds them.
+    """Replace `folder` by the files of the commit `revision`, or those at `paths`, byte for byte.
 
-    Nothing else can be among them: no setting, filter, attribute or ignored file of the checkout has a say. Raises
-    Failure where a commit does not hold a file itself: for a submodule, and for Git LFS.
+    Settings, filters, attributes and ignored files of the checkout have no effect. Raises Failure for submodules and
+    Git LFS, whose files are not in the commit.
     """
     entries = tree(revision, paths, root)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry, content in zip(entries, contents((entry.name for entry in entries), root), strict=True):
         if entry.mode == SUBMODULE or content is None:
-            raise Failure(f"{entry.path} is a submodule, so the commit does not hold it", "commit the files themselves")
+            raise Failure(f"{entry.path} is a submodule, so it is not in the commit", "commit the files themselves")
         if content.startswith(LFS):
-            raise Failure(f"{entry.path} is kept by Git LFS, so the commit does not hold it", "commit the file itself")
+            raise Failure(f"{entry.path} is in Git LFS, so it is not in the commit", "commit the file itself")
         if ".." in Path(entry.path).parts or Path(entry.path).is_absolute():
-            raise Failure(f"the commit {revision[:12]} has a file outside of its folder: {entry.path}")
+            raise Failure(f"the commit {revision[:12]} has a file outside its folder: {entry.path}")
         if not (folder / entry.path).parent.resolve().is_relative_to(folder.resolve()):
-            raise Failure(f"the commit {revision[:12]} has a link in the place of a folder of {entry.path}")
+            raise Failure(f"the commit {revision[:12]} has a link instead of a folder of {entry.path}")
         _write(folder / entry.path, entry.mode, content)
 
 
@@ -126,8 +126,8 @@ def _write(path: Path, mode: str, content: bytes) -> None:
 
 
 def _refused(verb: str, done: Ended) -> Failure:
-    said = done.stderr.strip() or f"exit status {done.returncode}"
-    reason, _, advice = said.partition("\n")
-    if "dubious ownership" in reason:  # Git's own advice: the last line
+    message = done.stderr.strip() or f"exit status {done.returncode}"
+    reason, _, advice = message.partition("\n")
+    if "dubious ownership" in reason:  # Git's advice is in the last line
         return Failure(reason.removeprefix("fatal: "), advice.strip().rpartition("\n")[2].strip())
     return Failure(f"git {verb}: {reason}", "run ./ship in a clone that has at least one commit")

@@ -1,7 +1,7 @@
-"""What a value from outside must look like: a type with a strict grammar for each, and documents made of them.
+"""A type with a strict grammar for each kind of value from outside, and documents that consist of them.
 
 Labels, manifests, records, registries, the environment and the files under `build/` are read through this module. Each
-type is a `str` that cannot hold anything else: `Digest("sha256:…")` raises ValueError for what is no digest.
+type is a `str` that can hold nothing else: `Digest("x")` raises ValueError.
 """
 
 import re
@@ -12,17 +12,17 @@ import msgspec
 from scripts.errors import Failure
 
 Document = TypeVar("Document")
-# How much of a value that is wrong is shown.
+# Characters of a wrong value that are shown.
 SHOWN = 80
 
 
 class Token(str):
-    """A text that follows the grammar of its class, and can be printed: nothing in it steers a terminal."""
+    """A printable text that follows the grammar of its class: nothing in it controls a terminal."""
 
     __slots__ = ()
     pattern: ClassVar[re.Pattern[str]]
     form: ClassVar[str]
-    """The grammar in words: what a value that breaks it is not."""
+    """The grammar in words, for the message about a value that breaks it."""
 
     def __new__(cls, text: str) -> Self:
         if not isinstance(text, str) or not cls.matches(text):
@@ -36,7 +36,7 @@ class Token(str):
 
     @classmethod
     def of(cls, text: str, what: str, remedy: str = "") -> Self:
-        """Return `text` as this type. Raises Failure, which names it as `what`, when it is none."""
+        """Return `text` as this type. Raises Failure, which calls it `what`, when it breaks the grammar."""
         try:
             return cls(text)
         except ValueError as wrong:
@@ -44,7 +44,7 @@ class Token(str):
 
 
 class Digest(Token):
-    """https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests, of the one algorithm in use."""
+    """https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests, for SHA-256."""
 
     pattern = re.compile(r"sha256:[0-9a-f]{64}")
     form = "a digest (sha256: and 64 hexadecimal digits)"
@@ -78,7 +78,7 @@ class WorkTree(Token):
 
 
 class Version(Token):
-    """Of the versions that Python knows (PEP 440), those that are also a tag and have three numbers to make tags of."""
+    """A PEP 440 version that is also a valid tag and has three numbers, from which the aliases are made."""
 
     pattern = re.compile(r"(?=.{5,64}$)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}((a|b|rc)(0|[1-9][0-9]*))?")
     form = "a version (MAJOR.MINOR.PATCH, as in 1.4.0, or with a1, b1 or rc1 behind it)"
@@ -92,7 +92,7 @@ class Tag(Token):
 
 
 class Name(Token):
-    """Of a model, which is also one part of a repository's path."""
+    """The name of a model, which is also one part of a repository's path."""
 
     pattern = re.compile(r"(?=.{1,128}$)[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
     form = "a name (lower case letters and digits, with single dots, underscores or hyphens between them)"
@@ -101,8 +101,8 @@ class Name(Token):
 class Repository(Token):
     """A registry and a path in it: https://github.com/distribution/reference/blob/v0.6.0/reference.go.
 
-    As there, a registry is localhost, or has a dot or a port: `me/house-price` is a repository of Docker Hub to every
-    program that is asked for it, and `me` is no registry.
+    As there, a registry is localhost, or has a dot or a port: every program takes `me/house-price` for a repository on
+    Docker Hub, and not `me` for a registry.
     """
 
     _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -116,7 +116,7 @@ class Repository(Token):
         return self.split("/", maxsplit=1)[0]
 
     def at(self, name: Tag | Digest) -> "Reference":
-        """Return what `name` is in this repository."""
+        """Return the reference to `name` in this repository."""
         return Reference(f"{self}{'@' if isinstance(name, Digest) else ':'}{name}")
 
 
@@ -151,7 +151,7 @@ class Reference(Token):
 
 
 class ImageReference(Token):
-    """What Docker takes for an image: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
+    """An image as Docker names it: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
 
     pattern = re.compile(r"(?=.{1,512}$)[a-zA-Z0-9]+([./:_-]+[a-zA-Z0-9]+)*(@sha256:[0-9a-f]{64})?")
     form = "an image (as in python:3.13-slim, or with @sha256:… behind it)"
@@ -165,7 +165,7 @@ class Platform(Token):
 
 
 class Uri(Token):
-    """Where something is, or what it is called: compared as it is, and no more than printed."""
+    """A URI that is only compared and printed."""
 
     pattern = re.compile(r"[!-~]{0,2048}")
     form = "a URI (printable ASCII, without spaces)"
@@ -177,21 +177,21 @@ _GIT_REF = r"refs/[A-Za-z0-9._/+@#-]+"
 
 
 class Identity(Token):
-    """Of a workflow, as GitHub puts it into a certificate: the one file, at the one ref or commit."""
+    """A workflow as GitHub certifies it: one file at one ref or commit."""
 
     pattern = re.compile(rf"{_ON_GITHUB}/\.github/workflows/{_OWN_NAME}\.ya?ml@({_GIT_REF}|[0-9a-f]{{40}})")
     form = "a workflow's identity (https://github.com/OWNER/REPOSITORY/.github/workflows/FILE.yml@refs/heads/main)"
 
 
 class Caller(Token):
-    """Whose run a workflow is part of, as GitHub puts it into a certificate: the repository, and the ref of the run."""
+    """The caller of a workflow as GitHub certifies it: the repository and the ref of the run."""
 
     pattern = re.compile(rf"{_ON_GITHUB}@(?P<ref>{_GIT_REF})")
     form = "a repository and a ref of it (https://github.com/OWNER/REPOSITORY@refs/heads/main)"
 
     @property
     def repository(self) -> str:
-        """`OWNER/REPOSITORY`, as in GitHub's claim."""
+        """`OWNER/REPOSITORY`, as in GitHub's token."""
         return self._part("repository")
 
     @property
@@ -204,28 +204,28 @@ class Caller(Token):
 
 
 class Key(Token):
-    """What cosign takes as a key: a file, or a URI of a key management service."""
+    """A key as cosign names it: a file, or a URI of a key management service."""
 
     pattern = re.compile(r"(?!-)(?!http:).{1,1024}")
     form = "a key (a file, or as in awskms:///alias/ours)"
 
 
 class FilePath(Token):
-    """A file of this machine: no option."""
+    """A file on this machine; it cannot be taken for an option."""
 
     pattern = re.compile(r"(?!-).{1,1024}")
     form = "the path of a file"
 
 
 class Port(Token):
-    """Of TCP, in decimal digits."""
+    """A TCP port in decimal digits."""
 
     pattern = re.compile(r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5])))")
     form = "a port (1 to 65535)"
 
 
 class Url(Token):
-    """Where a service answers. Without user and password, which Git would keep, and what a shell acts on."""
+    """The address of a service, without credentials, which Git would keep, or characters that a shell expands."""
 
     _label = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
     pattern = re.compile(
@@ -237,23 +237,23 @@ class Url(Token):
 
 
 class RelativePath(Token):
-    """A file inside a checkout: no way up, and no option."""
+    """A file inside a checkout: it cannot leave it or be taken for an option."""
 
     pattern = re.compile(r"(?=.{1,1024}$)(?![-/])(?!(.*/)?\.\.?(/|$))[^\\]+(?<!/)")
     form = "the path of a file inside the checkout"
 
 
 class Column(Token):
-    """A column's name in a table."""
+    """The name of a column in a table."""
 
     pattern = re.compile(r".{1,256}")
     form = "the name of a column"
 
 
 def document(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Document:
-    """Return JSON as `kind`, each value in it by its own grammar.
+    """Return JSON as `kind`, with each value checked by its grammar.
 
-    Raises Failure, which calls the document `what`, where it breaks one.
+    Raises Failure, which calls the document `what`, when it is malformed.
     """
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=_token)
@@ -262,7 +262,7 @@ def document(data: bytes, kind: type[Document], what: str, remedy: str = "") -> 
 
 
 def toml(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Document:
-    """Return TOML as `kind`, as `document` does JSON."""
+    """Return TOML as `kind`, like `document`."""
     try:
         return msgspec.toml.decode(data, type=kind, dec_hook=_token)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
@@ -270,10 +270,10 @@ def toml(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Docu
 
 
 def shown(value: object) -> str:
-    """Return a value that is wrong as it can be printed: quoted, on one line, and not all of it when it is long."""
+    """Return a wrong value in a printable form: quoted, on one line, and shortened."""
     text = ascii(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _token(kind: type[Any], value: Any) -> Any:  # noqa: ANN401 - as msgspec has it
+def _token(kind: type[Any], value: Any) -> Any:  # noqa: ANN401 - msgspec's signature
     return kind(value)

@@ -1,4 +1,4 @@
-"""Running other programs: always an argument list, never a shell."""
+"""Runs other programs, with an argument list and never through a shell."""
 
 import os
 import signal
@@ -15,15 +15,15 @@ from scripts import ROOT
 from scripts.console import say
 from scripts.errors import Failure
 
-# Where the programs of this project's own Python packages are.
+# The folder with the programs of this project's Python packages.
 TOOLS = Path(sys.executable).parent
-# Variables to set for a program, beside this one's own; None takes one away.
+# Variables to add to the environment of a program; None removes one.
 Environment: TypeAlias = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How long a program that asks somebody over a network may take, and whom it asks."""
+    """How long a program may take to get an answer over a network, and from whom."""
 
     seconds: float
     peer: str
@@ -35,26 +35,26 @@ class Ended:
 
     returncode: int
     stdout: bytes
-    """Its output, byte for byte: what is hashed or parsed is not read as text first."""
+    """Its output, byte for byte, for hashing and parsing."""
     stderr: str
-    """Its words for a person."""
+    """Its messages for people."""
 
     @property
     def text(self) -> str:
-        """Its output as words: without white space around it, and with U+FFFD for what is no UTF-8."""
+        """Its output as text: stripped, and with U+FFFD for invalid UTF-8."""
         return self.stdout.decode(errors="replace").strip()
 
     @property
     def words(self) -> str:
-        """Why it failed, as it says at its end."""
-        said = self.stderr.strip() or self.text or f"exit status {self.returncode}"
-        return " | ".join(said.splitlines()[-3:])
+        """The end of its messages, which says why it failed."""
+        message = self.stderr.strip() or self.text or f"exit status {self.returncode}"
+        return " | ".join(message.splitlines()[-3:])
 
 
 def run(
     *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
 ) -> None:
-    """Run `command` in the open: its output is this stage's progress. Raises Failure when it fails."""
+    """Run `command` and show its output as progress. Raises Failure when it fails."""
     say(f"  $ {' '.join(command)}")
     code = _start(command, env, cwd, limit, None, capture=False).returncode
     if code:
@@ -68,9 +68,9 @@ def attempt(
     limit: Limit | None = None,
     stdin: bytes | None = None,
 ) -> Ended:
-    """Run `command` unseen, with `stdin` to read, and return how it ended, whatever its exit status.
+    """Run `command` silently, with `stdin` as its input, and return how it ended, whatever its exit status.
 
-    Raises Failure when it is not installed, and when `limit` is over.
+    Raises Failure when it is not installed, and when `limit` has passed.
     """
     return _start(command, env, cwd, limit, stdin, capture=True)
 
@@ -78,7 +78,7 @@ def attempt(
 def data(
     *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
 ) -> bytes:
-    """Run `command` unseen and return the bytes that it gave. Raises Failure, with its last words, when it fails."""
+    """Run `command` silently and return its output. Raises Failure, with its last message, when it fails."""
     done = attempt(*command, env=env, cwd=cwd, limit=limit)
     if done.returncode:
         raise Failure(f"{' '.join(command[:3])}: {done.words}", remedy)
@@ -88,7 +88,7 @@ def data(
 def output(
     *command: str, env: Environment | None = None, cwd: Path = ROOT, remedy: str = "", limit: Limit | None = None
 ) -> str:
-    """Run `command` unseen and return what it printed, as words. Raises Failure, with its last words, when it fails."""
+    """Run `command` silently and return its output as text. Raises Failure, with its last message, when it fails."""
     return data(*command, env=env, cwd=cwd, remedy=remedy, limit=limit).decode(errors="replace").strip()
 
 
@@ -147,7 +147,7 @@ def _start(
 ) -> Ended:
     pipe = subprocess.PIPE if capture else None
     read = None if stdin is None else subprocess.PIPE
-    with _open(command, env, cwd, read, pipe, own_session=True) as child:  # closes what it could still be read from
+    with _open(command, env, cwd, read, pipe, own_session=True) as child:  # closes its pipes
         try:
             out, err = child.communicate(stdin, limit.seconds if limit else None)
         except subprocess.TimeoutExpired:
@@ -157,7 +157,7 @@ def _start(
             raise
         else:
             return Ended(child.returncode, out or b"", (err or b"").decode(errors="replace"))
-    assert limit  # noqa: S101 - nothing else gives a time-out
+    assert limit  # noqa: S101 - only a limit causes a time-out
     raise Failure(f"{limit.peer} gave no answer within {limit.seconds:g} s", "try again later")
 
 
@@ -181,7 +181,7 @@ def _open(
 
 
 def stop(child: subprocess.Popen[bytes] | subprocess.Popen[str], grace: float = 30) -> None:
-    """Ask `child` and all it started to clean up and stop (as Ctrl-C does); kill what is left after `grace` seconds."""
+    """Interrupt `child` and its processes like Ctrl-C, then kill those that are left after `grace` seconds."""
     for request, patience in ((signal.SIGINT, grace), (signal.SIGKILL, None)):
         try:
             os.killpg(child.pid, request)

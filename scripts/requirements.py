@@ -1,14 +1,14 @@
-"""The hash-locked requirements files: what each holds, and how it is made from pyproject.toml."""
+"""The hash-locked requirements files: what each holds, and how it is compiled from pyproject.toml."""
 
 from pathlib import Path
 
 from scripts.process import TOOLS, output
 
-# What each lock file holds. The first holds everything of this project, and the others take their versions from it, so
-# that what is tested is what is shipped.
+# The first lock file holds everything that this project uses, and the others take their versions from it, so that the
+# tests run with the versions that are shipped.
 ALL = "requirements/dev.txt"
 BOOTSTRAP = ("--group", "bootstrap")
-# Clients that meet the image over HTTP only: each has the versions that it asks for, whatever the image runs on.
+# Clients that talk to the image over HTTP only, so their versions need not match it.
 CLIENTS = "tests/integration/clients/"
 LOCKS = {
     ALL: ("pyproject.toml", "--all-extras", *BOOTSTRAP),
@@ -27,7 +27,7 @@ def compile_lock(name: str, path: Path, *, upgrade: bool = False) -> None:
 
 
 def resolve(*options: str, into: Path, upgrade: bool) -> None:
-    """Write to `into` what `options` of uv ask for; versions already there stay unless they must change."""
+    """Resolve the requirements that `options` of uv name into `into`, whose versions stay unless they must change."""
     output(
         str(TOOLS / "uv"), "pip", "compile", *options, *(["--upgrade"] if upgrade else []), "--output-file", str(into),
         "--universal", "--generate-hashes", "--no-annotate", "--no-emit-find-links", "--quiet",

@@ -1,6 +1,6 @@
-"""What is shipped: `ship.toml`, of this checkout or of another repository's, with the variables that override it.
+"""What is shipped: `ship.toml` of this checkout or another repository, with the variables that override it.
 
-Said once there, for a workflow and a person alike; `scripts.variables` lists the variables. Empty means not set.
+`scripts.variables` lists the variables. An empty one counts as not set.
 """
 
 import csv
@@ -22,7 +22,7 @@ from scripts.grammar import Column, Name, Platform, RelativePath, Repository, To
 from scripts.oci import platforms as oci_platforms
 
 EXAMPLE_TABLE = "training/data/houses.csv"
-# Port on this machine and name of the container, by the registry that it stands for.
+# The local registries: port and container name, by the registry that each stands in for.
 LOCAL: Mapping[str, tuple[int, str]] = MappingProxyType(
     {"Docker Hub": (5001, "shipshape-docker-hub"), "GHCR": (5002, "shipshape-ghcr")}
 )
@@ -32,7 +32,7 @@ _PAGE = "docs/your-own-model.md has a complete example"
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """`ship.toml`, as it is written."""
+    """The content of `ship.toml`."""
 
     name: Name | None = None
     version: Version | None = None
@@ -44,31 +44,30 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Shipment:
-    """A table and what is to be made of it."""
+    """A table, and the name, version and target of its model."""
 
     root: Path
     """The checkout that holds the table."""
     table: RelativePath
-    """Path of the table in `root`, with slashes."""
+    """Its path in `root`, with slashes."""
     target: Column
     name: Name
     version: Version
 
     @property
     def is_example(self) -> bool:
-        """Whether it is this checkout's own table, which this project's tests are written for."""
+        """Whether it is the table of this checkout, which the tests are written for."""
         return self.root == ROOT and self.table == EXAMPLE_TABLE
 
     @property
     def path(self) -> Path:
-        """Where the table is."""
+        """The full path of the table."""
         return self.root / self.table
 
     def copy_to(self, folder: Path) -> None:
-        """Make `folder` anew with the table and its description, if there is one, under their paths in `root`.
+        """Replace `folder` by the table and its description, if there is one, under their paths in `root`.
 
-        They are the commit's own, or those of a work tree that differs from it. Raises Failure when the commit has no
-        such table.
+        They come from the commit, or from a work tree that differs. Raises Failure when the commit lacks the table.
         """
         if not (at := checkout.commit(self.root)).dirty:
             paths = [file.relative_to(self.root).as_posix() for file in _files(self.path)]
@@ -84,7 +83,7 @@ class Shipment:
 
 
 def shipment() -> Shipment:
-    """Return what is shipped. Raises Failure when something of it is missing or wrong."""
+    """Return what is shipped. Raises Failure when part of it is missing or wrong."""
     top = root()
     found = Shipment(top, _stated("table", RelativePath), _stated("target", Column), name(), version())
     _check(found)
@@ -92,27 +91,27 @@ def shipment() -> Shipment:
 
 
 def name() -> Name:
-    """Return the name of the model. Raises Failure when no image can have it."""
+    """Return the name of the model. Raises Failure when it is missing or not a valid name."""
     return _stated("name", Name)
 
 
 def version() -> Version:
-    """Return the version of the image. Raises Failure when none is stated, or when it is no version."""
+    """Return the version of the image. Raises Failure when it is missing or not a valid version."""
     return _stated("version", Version)
 
 
 def repositories() -> list[Repository]:
-    """Return the repositories to publish to: SHIP_REGISTRIES, those of the file, or else the two local ones.
+    """Return the repositories to publish to: SHIP_REGISTRIES, those in the file, or else the two local ones.
 
-    In lower case, as registries want them, whatever the owner on GitHub is called. Raises Failure when SHIP_REGISTRIES
-    has nothing but separators, or what is no repository.
+    SHIP_REGISTRIES is converted to lower case, because registries require it and names on GitHub may differ. Raises
+    Failure when it has only separators or is malformed.
     """
     if not (text := os.environ.get("SHIP_REGISTRIES")):
         return list(dict.fromkeys(_file().registries)) or local_repositories()
     remedy = "unset SHIP_REGISTRIES, or SHIP_REGISTRIES='docker.io/me/house-price …'"
     named = [one for one in re.split(r"[\s,]+", text.lower()) if one]
     if not named:
-        raise Failure("SHIP_REGISTRIES is set and names no repository", remedy)
+        raise Failure("SHIP_REGISTRIES is set but names no repository", remedy)
     return list(dict.fromkeys(Repository.of(one, "SHIP_REGISTRIES", remedy) for one in named))
 
 
@@ -136,37 +135,36 @@ def platforms() -> tuple[Platform, ...]:
 
 
 def commit() -> Commit:
-    """Return the commit that the image is made of and named after: that of SOURCE.
+    """Return the commit of the source, after which the image is named.
 
-    It is dirty as well when this checkout, whose code makes the image, differs from its own commit.
+    It is also dirty when this checkout, whose code builds the image, differs from its own commit.
     """
     found, pipeline = root(), checkout.commit()
     if found == ROOT:
         return pipeline
     own = checkout.commit(found)
-
     return replace(own, dirty=own.dirty or pipeline.dirty)
 
 
 def root() -> Path:
-    """Return the checkout whose model is shipped. Raises Failure when SHIP_SOURCE names none."""
+    """Return the checkout whose model is shipped. Raises Failure when SHIP_SOURCE is not one."""
     named = os.environ.get("SHIP_SOURCE")
     if not named:
         return ROOT
     found = Path(named).resolve()
     remedy = "SHIP_SOURCE is the path of a clone: git clone … wines && SHIP_SOURCE=wines ./ship build"
     if not found.is_dir():
-        raise Failure(f"SHIP_SOURCE={named}: there is no such directory", remedy)
+        raise Failure(f"SHIP_SOURCE={named}: no such directory", remedy)
     top = git.ask("rev-parse", "--show-toplevel", root=found)
     if top.returncode:
         raise Failure(f"SHIP_SOURCE={named} is not a Git repository: {top.words}", remedy)
     if Path(top.text) != found:
-        raise Failure(f"SHIP_SOURCE={named} is a folder of the Git repository {top.text}, not the whole", remedy)
+        raise Failure(f"SHIP_SOURCE={named} is a folder in the Git repository {top.text}, not its root", remedy)
     return found
 
 
 def _file() -> _File:
-    """Return the file that says what is shipped, empty when there is none: the commit's own, unless something changed.
+    """Return the content of the file, empty when there is none, from the commit unless the work tree differs.
 
     Raises Failure when it is malformed.
     """
@@ -178,28 +176,28 @@ def _file() -> _File:
         content = b""
     committed = git.contents([f"HEAD:./{path}"], root=top)[0]
     if committed is not None and committed != content and not checkout.commit(top).dirty:
-        content = committed  # Git was told not to look, or writes other line ends
+        content = committed  # Git was told to ignore the change, or converts line ends
     return toml(content, _File, str(path), _PAGE)
 
 
 def _stated(field: str, kind: type[Stated]) -> Stated:
-    """Return the value of `field` by its variable or in the file. Raises Failure when neither states it."""
+    """Return the value of `field` from its variable or the file. Raises Failure when both lack it."""
     variable = f"SHIP_{field.upper()}"
     if value := os.environ.get(variable):
         return kind.of(value, variable, f"such as {_EXAMPLES[field]}")
     stated: Stated | None = getattr(_file(), field)
     if stated is None:
-        raise Failure(f"ship.toml in {root()} does not state the {field}", f'{field} = "{_EXAMPLES[field]}"; {_PAGE}')
+        raise Failure(f"ship.toml in {root()} has no {field}", f'{field} = "{_EXAMPLES[field]}"; {_PAGE}')
     return stated
 
 
 def _check(found: Shipment) -> None:
-    """Raise Failure when the table is not there, has no such column, or could not be had from the commit."""
+    """Raise Failure when the table is missing, lacks the target, or cannot be in the commit."""
     if not found.path.is_file():
-        raise Failure(f"there is no table {found.table} in {found.root}", "table, in ship.toml, is its path there")
+        raise Failure(f"there is no table {found.table} in {found.root}", "set table in ship.toml to its path there")
     for file in _files(found.path):
         if not file.resolve().is_relative_to(found.root):
-            raise Failure(f"{file} lies outside of {found.root}, so its commit does not have it", "move it there")
+            raise Failure(f"{file} is outside {found.root}, so its commit does not have it", "move it there")
         if git.ask("check-ignore", "--quiet", "--", str(file), root=found.root).returncode == 0:
             raise Failure(f"Git ignores {file}, so the commit does not have it", f"git add --force {file}; git commit")
     columns = _columns(found.path)
@@ -216,6 +214,6 @@ def _files(table: Path) -> list[Path]:
 
 
 def _columns(table: Path) -> list[str]:
-    """Return the names in the header; the trainer is the one that judges whether the rest is a table."""
+    """Return the column names; whether the rest is a valid table is for the trainer to check."""
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return next(filter(None, csv.reader(file)), [])

@@ -1,6 +1,6 @@
-"""The variables that `./ship` reads: each by its name, what it means, and what it was called before.
+"""The variables that `./ship` reads: names, meanings and former names.
 
-Those that belong to other programs (`COSIGN_*`, `PORT`, `NO_COLOR`, `DOCKER_*`, …) keep their names and are not here.
+Those of other programs (`COSIGN_*`, `PORT`, `NO_COLOR`, `DOCKER_*`, …) keep their names and are not listed here.
 """
 
 import difflib
@@ -13,28 +13,28 @@ from scripts.errors import Failure
 PREFIX = "SHIP_"
 SHIPMENT = {
     "SHIP_SOURCE": "checkout whose model is shipped (default: this one)",
-    "SHIP_FILE": "file in it that says what is shipped (default: ship.toml)",
-    "SHIP_NAME": "name of the model, instead of the file's",
-    "SHIP_VERSION": "version of the image, instead of the file's",
-    "SHIP_TABLE": "path of the table in the checkout, instead of the file's",
+    "SHIP_FILE": "file in it that defines what is shipped (default: ship.toml)",
+    "SHIP_NAME": "name of the model, instead of the one in the file",
+    "SHIP_VERSION": "version of the image, instead of the one in the file",
+    "SHIP_TABLE": "path of the table in the checkout, instead of the one in the file",
     "SHIP_TARGET": "column to predict, instead of the file's",
-    "SHIP_REGISTRIES": 'repositories to publish to, as in "docker.io/me/wine ghcr.io/me/wine"',
-    "SHIP_PLATFORMS": "platforms to build for, as in linux/amd64,linux/arm64",
+    "SHIP_REGISTRIES": 'repositories to publish to, such as "docker.io/me/wine ghcr.io/me/wine"',
+    "SHIP_PLATFORMS": "platforms to build for, such as linux/amd64,linux/arm64",
 }
 IMAGES = {
     "SHIP_PYTHON_IMAGE": "base image, instead of the one pinned in the Dockerfile",
-    "SHIP_REGISTRY_IMAGE": "image of the local registries",
+    "SHIP_REGISTRY_IMAGE": "image for the local registries",
     "SHIP_BUILDKIT_IMAGE": "BuildKit to build with, instead of the pinned one or the engine's",
 }
 SCAN = {
     "SHIP_OSV_API": "mirror of https://api.osv.dev, for a closed network",
-    "SHIP_SCAN_UNCHECKED": "allow: in CI, go on where advisories cannot be asked for",
+    "SHIP_SCAN_UNCHECKED": "allow: in CI, continue when advisories cannot be fetched",
 }
 TRUST = {
-    "SHIP_CALLER": "repository and ref that call the workflow whose signature counts",
-    "SHIP_OIDC_ISSUER": "who says which workflow a job is (default: GitHub)",
-    "SHIP_TRUSTED_ROOT": "file that says which Sigstore to believe (default: the public one)",
-    "SHIP_SIGNING_CONFIG": "file that says which Sigstore to sign with (default: the public one)",
+    "SHIP_CALLER": "repository and ref that call the trusted workflow",
+    "SHIP_OIDC_ISSUER": "issuer of a job's identity (default: GitHub)",
+    "SHIP_TRUSTED_ROOT": "file that names the Sigstore to trust (default: the public one)",
+    "SHIP_SIGNING_CONFIG": "file that names the Sigstore to sign with (default: the public one)",
 }
 ENVIRONMENTS = {
     **{f"SHIP_API_KEY_{name}": f"API key of the service in {name.lower()}" for name in ("DEV", "TEST", "PROD")},
@@ -42,8 +42,8 @@ ENVIRONMENTS = {
 }
 MEANINGS: Mapping[str, str] = {**SHIPMENT, **IMAGES, **SCAN, **TRUST, **ENVIRONMENTS}
 
-# VERSION had a meaning too. It is passed over in silence, because whoever sources the record of an environment
-# (deploy/environments/test.env) has set it, and means what runs there.
+# VERSION was one too, but is ignored silently: sourcing the record of an environment (deploy/environments/test.env)
+# sets it to the version that runs there.
 _RENAMED = {
     "SOURCE": "SHIP_SOURCE",
     "DATA": "SHIP_TABLE",
@@ -54,13 +54,13 @@ _RENAMED = {
 
 
 def check() -> None:
-    """Raise Failure for a variable by the name that it had once, and for a SHIP_ variable that nothing reads."""
+    """Raise Failure when a variable is set by its former name, or a SHIP_ variable is unknown."""
     for old, new in _RENAMED.items():
         if os.environ.get(old) and not (old == "NAME" and os.environ[old] == platform.node()):  # as WSL sets it
-            raise Failure(f"{old} is set, and has no meaning any more", f"unset {old}; what it said is {new} now")
+            raise Failure(f"{old} is set, but was renamed", f"unset {old} and set {new} instead")
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in MEANINGS:
             close = difflib.get_close_matches(name, MEANINGS, n=1)
             raise Failure(
-                f"{name} is set, and nothing reads it", f"{close[0]}?" if close else "./ship --help lists them"
+                f"{name} is set, but nothing reads it", f"{close[0]}?" if close else "./ship --help lists them"
             )

@@ -1,1 +1,1 @@
-"""The measurements of docs/benchmarks.md, and the programs that the image is measured beside."""
+"""The measurements in docs/benchmarks.md, and the programs that the image is compared with."""

@@ -1,4 +1,4 @@
-"""Who is measured: the image, what bounds it, and what other people would put behind `/predict`."""
+"""The contenders: the image, its upper bounds, and what others would run behind `/predict`."""
 
 import re
 import tempfile
@@ -27,18 +27,18 @@ class Contender:
 
     key: str
     name: str
-    """As the tables have it."""
+    """In the tables."""
     image: str = OURS
     options: tuple[str, ...] = ()
     """For `docker run`."""
     command: tuple[str, ...] = ()
     constant: bool = False
-    """Whether it answers every row as if it were the first."""
+    """Whether it gives every row the answer of the first."""
     packages: tuple[str, ...] = ()
-    """Whose versions the tables name."""
+    """Packages whose versions the tables name."""
     path: str = "/predict"
     ask: Callable[[Row], object] = lambda row: {"features": row}
-    """Turns a row into the body, before JSON."""
+    """Turns a row into the request body, before JSON."""
     tell: Callable[[Any], float] = lambda reply: float(reply["prediction"][0])
     """Finds the prediction in the reply, after JSON."""
 
@@ -58,7 +58,7 @@ def _constant(kind: str, name: str) -> Contender:
 
 
 def _columns(row: Row) -> object:
-    """Spell a row as MLServer's pandas codec reads it: one input a column."""
+    """Return a row in the form of MLServer's pandas codec: one input per column."""
     return {
         "parameters": {"content_type": "pd"},
         "inputs": [
@@ -118,14 +118,14 @@ LARGE = (
 
 
 def choose(*, everyone: bool) -> tuple[Contender, ...]:
-    """Return who takes part, this service first."""
+    """Return the contenders, this service first."""
     return DEFAULT + LARGE if everyone else DEFAULT
 
 
 def prepare(contenders: tuple[Contender, ...]) -> tuple[list[Contender], dict[str, str]]:
-    """Make everyone's image; gives who is ready, and why each of the others is not, by name.
+    """Build the images; return the contenders that are ready, and the reason for each of the others by name.
 
-    Raises Failure when one is missing without which the tables mean nothing.
+    Raises Failure when one of DEFAULT is missing, without which the tables mean nothing.
     """
     _load_ours()
     ready, absent = [], {}
@@ -144,7 +144,7 @@ def prepare(contenders: tuple[Contender, ...]) -> tuple[list[Contender], dict[st
 
 
 def _load_ours() -> None:
-    """Hand the built image to the engine, under its name here."""
+    """Load the built image into the engine under the name OURS."""
     with tempfile.TemporaryDirectory() as folder:
         archive = f"{folder}/image.tar"
         wanted = f"docker-archive:{archive}:{OURS}:latest"

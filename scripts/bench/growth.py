@@ -1,4 +1,4 @@
-"""How the service grows: from its start to its first answer, with rows, connections and workers, and by part."""
+"""How the service scales with rows, connections and workers, how fast it starts, and the parts of one request."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from scripts.process import attempt, output
 
 PROFILE = ROOT / "scripts" / "bench" / "programs" / "profile.py"
 MOST_ROWS = 100_000
-# The service's own limits, raised for the largest request here.
+# The limits of the service, raised for the largest request here.
 UNLIMITED = {"MAX_ROWS": str(MOST_ROWS), "MAX_BODY_BYTES": str(1 << 26)}
 
 
@@ -41,25 +41,25 @@ class Start:
     """Seconds to the first right answer."""
 
     command: float
-    """From the moment that `docker run` is typed."""
+    """From the call of `docker run`."""
     process: float
-    """From the moment that the engine has started the process."""
+    """From the start of the process by the engine."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Requests of many rows, one after another on one worker."""
+    """Requests with many rows, one after another on one worker."""
 
     rows: int
     pace: float
-    """Rows a second, from the first byte sent to the last byte of the answer."""
+    """Rows per second, from the first byte sent to the last byte of the answer."""
     milliseconds: float
     memory: float
     """MB afterwards, PSS."""
 
 
 def starts(contenders: list[Contender], golden: list[Golden], effort: Effort) -> dict[str, Start]:
-    """Start each in turn, over and over; gives medians by key."""
+    """Start each contender in turn, repeatedly; return medians by key."""
     say("  start to first right answer")
     found: dict[str, list[Start]] = {one.key: [] for one in contenders}
     for _ in range(effort.repeats):
@@ -83,12 +83,12 @@ def _start(contender: Contender, golden: Golden) -> Start:
         began = output("docker", "container", "inspect", "--format", "{{.State.StartedAt}}", server.container)
     finally:
         attempt("docker", "rm", "--force", "--volumes", server.container)
-    # The engine writes nanoseconds, which Python's dates do not hold.
+    # The engine writes nanoseconds, which datetime cannot hold.
     return Start(answered - typed, now - datetime.fromisoformat(f"{began[:26].rstrip('Z')}+00:00").timestamp())
 
 
 def rows(ours: Contender, golden: list[Golden], effort: Effort) -> list[Batch]:
-    """Ask for more and more rows at a time, on one worker."""
+    """Send more and more rows in one request to one worker."""
     say("  rows a request")
     with started(ours, 1, UNLIMITED) as server:
         return [_batch(server, golden, count, effort.repeats) for count in effort.rows]
@@ -99,7 +99,7 @@ def _batch(server: Server, golden: list[Golden], count: int, repeats: int) -> Ba
     body = json.dumps({"features": [[*one.row.values()] for one in asked]}).encode()
     found = json.loads(server.post(body))["prediction"]
     if len(found) != count or not all(map(Golden.fits, asked, found)):
-        raise Failure(f"{count} rows at a time are not answered rightly")
+        raise Failure(f"the answer to {count} rows in one request is wrong")
     seconds = []
     for _ in range(max(repeats, min(200, 1_000 // count))):
         began = time.perf_counter()
@@ -116,7 +116,7 @@ def connections(ours: Contender, golden: list[Golden], effort: Effort) -> dict[i
 
 
 def workers(ours: Contender, golden: list[Golden], effort: Effort, through: int) -> dict[int, Load]:
-    """Load one worker, two, and so on up to one for each processor, `through` so many connections."""
+    """Load one worker, two, and so on up to one for each processor, over `through` connections."""
     say("  workers")
     found = {}
     for count in range(1, len(os.sched_getaffinity(0)) + 1):
@@ -126,7 +126,7 @@ def workers(ours: Contender, golden: list[Golden], effort: Effort, through: int)
 
 
 def profile() -> dict[str, float]:
-    """Return where the time of one request goes, in microseconds by part: measured inside the image, in one process."""
+    """Return the microseconds of each part of one request, measured inside the image in one process."""
     say("  one request by part")
     mounted = ("--volume", f"{PROFILE}:/profile.py:ro", "--entrypoint", "python3")
     return dict(json.loads(output("docker", "run", "--rm", *mounted, OURS, "/profile.py").splitlines()[-1]))

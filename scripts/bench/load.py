@@ -1,4 +1,4 @@
-"""The load: wrk, a process of its own, with one thread and connections that it keeps open."""
+"""The load: wrk in a process of its own, with one thread and persistent connections."""
 
 import json
 import shutil
@@ -20,16 +20,16 @@ class Load:
     """What one run of wrk measured."""
 
     pace: float
-    """Requests a second."""
+    """Requests per second."""
     p50: float
-    """Milliseconds, as the next."""
+    """Milliseconds, like p99."""
     p99: float
     processor: float
-    """Microseconds of processor time that the contender used for a request, all its processes together."""
+    """Microseconds of processor time per request, over all processes of the contender."""
 
 
 def provide_wrk() -> str:
-    """Make sure that wrk is here, from Debian's packages where that can be; return its version."""
+    """Make sure that wrk is installed, from Debian packages if possible; return its version."""
     if not shutil.which("wrk"):
         system = debian.system()
         if not (system.has_apt and system.is_root):
@@ -40,7 +40,7 @@ def provide_wrk() -> str:
 
 
 def run_load(server: Server, golden: Golden, connections: int, seconds: float) -> Load:
-    """Send one row again and again. Raises Failure when an answer was not a success, or none came."""
+    """Send one row repeatedly. Raises Failure when a request failed, or none was answered."""
     with tempfile.TemporaryDirectory() as folder:
         body = Path(folder, "body.json")
         body.write_bytes(server.body(golden.row))
@@ -52,7 +52,7 @@ def run_load(server: Server, golden: Golden, connections: int, seconds: float) -
     if found["refused"] or found["broken"] or not found["requests"]:
         raise Failure(
             f"{server.contender.name}: of {found['requests']} requests, {found['refused']} were refused and "
-            f"{found['broken']} broke off",
+            f"{found['broken']} were cut off",
             f"docker logs {server.container}",
         )
     return Load(

@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md, between two markers; the rest of the page is written by people."""
+"""Writes the tables of docs/benchmarks.md, between two markers; people write the rest of the page."""
 
 import os
 import platform
@@ -23,16 +23,16 @@ BEGIN = "<!-- ./ship bench writes from here -->"
 
 @dataclass(frozen=True)
 class Measured:
-    """All that one run found; what is of one contender, by its key."""
+    """The results of one run, by the keys of the contenders."""
 
     command: str
     wrk: str
     image: Built
     absent: dict[str, str]
-    """Why a contender is missing, by its name."""
+    """Why each missing contender is missing, by name."""
     contenders: list[Contender]
     loads: dict[str, list[Load]]
-    """Round by round, in the same order for all."""
+    """In the order of the rounds, which is the same for all."""
     memory: dict[str, float]
     starts: dict[str, Start]
     rows: list[Batch]
@@ -43,7 +43,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure should reach, and what to try for."""
+    """A figure with a target to reach and one to try for."""
 
     what: str
     reach: float
@@ -55,7 +55,7 @@ class Target:
 
     @property
     def reached(self) -> bool:
-        """Whether the first of the two is reached."""
+        """Whether the first target is reached."""
         return self._passes(self.reach)
 
     def cells(self) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Target:
 
 
 def write(measured: Measured) -> str:
-    """Write the page anew between its markers; return how many targets are reached."""
+    """Rewrite the page between its markers; return how many targets are reached."""
     targets = _targets(measured)
     rewrite(PAGE, BEGIN, _text(measured, targets))
     return f"{sum(target.reached for target in targets)} of {len(targets)} targets reached"

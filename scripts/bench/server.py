@@ -1,4 +1,4 @@
-"""A contender in its container: started, asked, and looked at from outside."""
+"""A contender in its container: starting it, sending requests, and measuring it from outside."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from scripts.errors import Failure
 from scripts.process import attempt, output
 
 START_SECONDS = 90
-# The same model, fitted by other versions of the libraries, differs in the last digits; a wrong answer in the first.
+# Other versions of the libraries fit a model that differs in the last digits; a wrong answer differs in the first.
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A row, and the prediction that it must get."""
+    """A row and its right prediction."""
 
     row: Row
     prediction: float
@@ -34,7 +34,7 @@ class Golden:
 
 
 def golden_rows() -> list[Golden]:
-    """Return the golden rows on the measured image's card that have no gap: tutorials take none."""
+    """Return the golden rows on the card of the image, without those with missing values, which tutorials refuse."""
     container = output("docker", "create", OURS)
     try:
         output("docker", "cp", "--quiet", f"{container}:/model/card.json", str(BUILD / "card.json"))
@@ -46,7 +46,7 @@ def golden_rows() -> list[Golden]:
 
 @dataclass(frozen=True)
 class Server:
-    """A contender that runs."""
+    """A running contender."""
 
     contender: Contender
     container: str
@@ -54,11 +54,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it takes rows."""
+        """Where it accepts rows."""
         return f"http://127.0.0.1:{self.port}{self.contender.path}"
 
     def post(self, body: bytes) -> bytes:
-        """Send one request on a connection of its own. Raises OSError when it is not answered with success."""
+        """Send one request on its own connection. Raises OSError unless the answer is a success."""
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})  # noqa: S310 - ours
         with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
             return bytes(reply.read())
@@ -68,18 +68,18 @@ class Server:
         return json.dumps(self.contender.ask(row)).encode()
 
     def answers(self, golden: Golden) -> bool:
-        """Whether it gives the right answer already. Raises Failure when it gives a wrong one."""
+        """Return whether it gives the right answer yet. Raises Failure when the answer is wrong."""
         try:
             reply = self.post(self.body(golden.row))
         except OSError:
             return False
         found = self.contender.tell(json.loads(reply))
         if not golden.fits(found):
-            raise Failure(f"{self.contender.name} predicts {found}, where {golden.prediction} is right")
+            raise Failure(f"{self.contender.name} predicts {found} instead of {golden.prediction}")
         return True
 
     def check(self, golden: list[Golden]) -> None:
-        """Wait for the first answer, then raise Failure unless every row is answered, and rightly."""
+        """Wait for the first answer, then raise Failure unless every answer is right."""
         deadline = time.monotonic() + START_SECONDS
         while not self.answers(golden[0]) and time.monotonic() < deadline:
             time.sleep(0.1)  # some listen before their model is loaded
@@ -88,14 +88,14 @@ class Server:
                 raise Failure(f"{self.contender.name} does not answer {one.row}", f"docker logs {self.container}")
 
     def memory(self) -> float:
-        """Return the memory of all its processes in MB: shared pages are counted once (PSS). Needs root."""
+        """Return the memory of all its processes in MB, counting shared pages once (PSS). Needs root."""
         return sum(self._proportional(process) for process in self._processes()) / 1000
 
     def processor_seconds(self) -> float:
         """Return the processor time that all its processes have used."""
         ticks = 0
         for process in self._processes():
-            # See proc_pid_stat(5): after the name in brackets, utime and stime are fields 14 and 15.
+            # proc_pid_stat(5): utime and stime are fields 14 and 15; the name in brackets ends field 2.
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -108,17 +108,15 @@ class Server:
         try:
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         except PermissionError as refused:
-            raise Failure(
-                "the memory of a container's processes is shown to root only", "sudo ./ship bench"
-            ) from refused
+            raise Failure("only root can read the memory of a container's processes", "sudo ./ship bench") from refused
         return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 @contextmanager
 def started(contender: Contender, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Run a contender on the host's network, as all are run, with nothing kept of its log, and wait until it answers.
+    """Run a contender on the host's network, like all others, and wait until it answers.
 
-    Raises Failure when it dies or stays silent.
+    Raises Failure when it dies or does not answer.
     """
     server = launch(contender, workers, settings)
     try:
@@ -129,7 +127,7 @@ def started(contender: Contender, workers: int, settings: Mapping[str, str] | No
 
 
 def launch(contender: Contender, workers: int, settings: Mapping[str, str] | None = None) -> Server:
-    """Start a contender's container without waiting for it; the caller removes it."""
+    """Start the container of a contender without waiting for an answer; the caller removes it."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = int(held.getsockname()[1])
     name = f"shipshape-bench-{contender.key}-{port}"
@@ -146,7 +144,7 @@ def _await_connection(server: Server) -> None:
         try:
             urllib.request.urlopen(server.url, b"{}", timeout=5).close()  # noqa: S310 - our own
         except urllib.error.HTTPError:
-            return  # it said no to an empty question: it is there
+            return  # it refused an empty request, so it is up
         except OSError:
             state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", server.container)
             if state.text != "true" or time.monotonic() > deadline:

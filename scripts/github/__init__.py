@@ -1,1 +1,1 @@
-"""GitHub: its Actions, and how the repository is set up there."""
+"""GitHub: its Actions, and the settings of the repository there."""

@@ -1,4 +1,4 @@
-"""GitHub Actions, where `./ship` runs as a step there: what it hands to later jobs, and what it says to a person.
+"""GitHub Actions: outputs, summaries and warnings of `./ship` when it runs as a step.
 
 Sources: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands and
 https://docs.github.com/en/actions/reference/workflows-and-actions/variables
@@ -18,7 +18,7 @@ from scripts.grammar import document
 class _Repository(msgspec.Struct):
     full_name: str
     private: bool
-    """Whether not everybody may read it: what GitHub calls internal is private, too."""
+    """Whether access is restricted; also true of repositories that GitHub calls internal."""
 
 
 class _Event(msgspec.Struct):
@@ -26,36 +26,36 @@ class _Event(msgspec.Struct):
 
 
 def output(name: str, value: str) -> None:
-    """Let later steps and jobs read `value`, one line, as this step's output `name`. Elsewhere this does nothing."""
+    """Set this step's output `name` to `value`, one line. Does nothing outside GitHub."""
     if path := os.environ.get("GITHUB_OUTPUT"):
         with Path(path).open("a", encoding="utf-8") as outputs:
             outputs.write(f"{name}={plain(value)}\n")
 
 
 def summarize(markdown: str, text: str) -> None:
-    """Add a line to the summary of a run: `markdown` as it is, then `text` in words. Elsewhere this does nothing."""
+    """Add a line to the summary of the run: `markdown`, then `text`, escaped. Does nothing outside GitHub."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        escaped = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # somebody else's words are no Markdown
+        escaped = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)  # the words of others must not be read as Markdown
         with Path(path).open("a", encoding="utf-8") as summary:
             summary.write(f"{markdown}{escaped}\n\n")
 
 
 def warn(text: str) -> None:
-    """Print `text`; on GitHub it stands on the page of the run, too."""
+    """Print `text`; on GitHub it also appears on the page of the run."""
     say(f"::warning::{text}" if "GITHUB_ACTIONS" in os.environ else f"  {text}")
 
 
 def require_public() -> None:
-    """Raise Failure in a workflow of a private repository. Elsewhere this does nothing.
+    """Raise Failure in a workflow of a private repository. Does nothing outside GitHub.
 
-    GitHub signs the provenance of a private repository with a Sigstore of its own, if at all, and what everybody trusts
-    does not know that one: https://github.com/actions/attest#readme
+    GitHub signs provenance of private repositories with its own Sigstore, if at all, which the public trusted root does
+    not contain: https://github.com/actions/attest#readme
     """
     if not (path := os.environ.get("GITHUB_EVENT_PATH")):
         return
     repository = document(Path(path).read_bytes(), _Event, "GitHub's description of this run").repository
     if repository.private:
         raise Failure(
-            f"{repository.full_name} is private, and nobody outside could verify the provenance of its images",
-            "make it public (Settings → General), or publish from a machine of yours: docs/publishing.md",
+            f"{repository.full_name} is private, so nobody else could verify the provenance of its images",
+            "make it public (Settings → General), or publish from your own machine: docs/publishing.md",
         )

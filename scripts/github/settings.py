@@ -1,6 +1,6 @@
-"""How this repository is set up on GitHub, as far as the login of `gh` may read it. Nothing is changed there.
+"""Checks the settings of this repository on GitHub, as far as the login of `gh` may read them. Changes nothing.
 
-Of secrets only names are read: GitHub gives nobody more. What an answer does not say is not guessed.
+Of secrets only the names are read: GitHub shows nothing else. What an answer does not contain is not guessed.
 
 Source: https://docs.github.com/en/rest?apiVersion=2022-11-28
 """
@@ -22,9 +22,9 @@ from scripts.process import Limit, attempt
 
 SECONDS = 30
 PAGES = 17
-"""A repository has 500 variables at most, and GitHub tells 30 at once."""
+"""A repository has at most 500 variables, and GitHub lists 30 at once."""
 VERSION = "X-GitHub-Api-Version: 2022-11-28"
-# Whose secrets and variables the workflows use, by the place that they are in: .github/workflows/.
+# The environments, variables and secrets that .github/workflows/ use.
 REGISTRIES, DEV = "registries", "dev"
 HUB_REPOSITORY, HUB_USER, HUB_TOKEN = "DOCKERHUB_REPOSITORY", "DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"
 GHCR_REPOSITORY, DEPLOY_KEY = "GHCR_REPOSITORY", "DEPLOY_KEY"
@@ -32,9 +32,9 @@ ENVIRONMENTS = {
     REGISTRIES: {("branch", "main"), ("tag", "v*")},
     DEV: {("branch", "main")},
 }
-"""Environments that hold secrets, each with the branches and tags that alone may use them."""
+"""Environments with secrets, and the only branches and tags that may use them."""
 APPROVED = ("test", "prod")
-"""Environments for a promotion to which somebody's approval is wanted."""
+"""Environments whose promotions should need an approval."""
 BRANCHES = "Settings → Environments → … → Deployment branches and tags"
 ACTIONS = "Settings → Actions → General"
 SECRETS = "Settings → Secrets and variables → Actions"
@@ -135,25 +135,25 @@ class _Anything(msgspec.Struct):
 
 
 class Refused(Failure):
-    """GitHub did not answer what it was asked."""
+    """GitHub refused a request."""
 
     def __init__(self, status: int, words: str) -> None:
-        super().__init__(f"GitHub does not tell: {words}")
+        super().__init__(f"GitHub refuses: {words}")
         self.status = status
 
 
 @dataclass(frozen=True)
 class Home:
-    """A repository on GitHub, or on a GitHub of one's own."""
+    """A repository on GitHub or on a GitHub Enterprise server."""
 
     host: str
     name: str
     """OWNER/REPOSITORY"""
 
     def ask(self, path: str, kind: type[Answer]) -> Answer:
-        """Return what GitHub answers to GET `path`; of a path that begins with no slash, below the repository's.
+        """Return GitHub's answer to GET `path`, which is relative to the repository unless it begins with a slash.
 
-        Raises Refused with the status of HTTP, 0 where there was none.
+        Raises Refused with the HTTP status, 0 if there was none.
         """
         whole = path.removeprefix("/") if path.startswith("/") else f"repos/{self.name}/{path}".rstrip("/")
         options = ("--hostname", self.host, "--header", VERSION)
@@ -164,12 +164,12 @@ class Home:
         return document(done.stdout, kind, f"GitHub's answer about {whole}")
 
     def secrets(self, place: str) -> set[str]:
-        """Return the names of the secrets of `place`: of `actions`, or of one of the environments."""
+        """Return the names of the secrets in `place`: `actions`, or an environment."""
         return {one.name for one in self.ask(f"{place}/secrets?per_page=100", _Secrets).secrets}
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        """Return the variables of the repository, which the workflows read: all of its pages."""
+        """Return all variables of the repository, page by page."""
         found: dict[str, str] = {}
         for page in range(1, PAGES + 1):
             answer = self.ask(f"actions/variables?per_page=30&page={page}", _Variables)
@@ -180,43 +180,41 @@ class Home:
 
     @cached_property
     def environments(self) -> dict[str, _Environment]:
-        """Return the environments by their names."""
+        """Return the environments by name."""
         return {one.name: one for one in self.ask("environments?per_page=100", _Environments).environments}
 
 
 def checks() -> list[Check]:
-    """Return what is to be said of the repository on GitHub that this checkout is from."""
+    """Return the checks of the GitHub repository that this checkout is from."""
     about = "GitHub"
     origin = re.fullmatch(r"https://([^/]+)/([^/]+/[^/]+)", checkout.repository())
     if not origin:
-        remedy = "git remote -v; git remote add origin https://github.com/OWNER/REPOSITORY, or set-url in place of add"
-        return [left_open(about, "no remote named origin is on GitHub", remedy)]
+        remedy = "git remote add origin https://github.com/OWNER/REPOSITORY, or set-url instead of add"
+        return [left_open(about, "the remote origin is not on GitHub", remedy)]
     home = Home(origin[1], origin[2])
     try:
         done = attempt("gh", "auth", "status", "--hostname", home.host, limit=Limit(SECONDS, home.host))
     except Failure as absent:
-        return [
-            left_open(about, f"nothing was looked up: {absent.reason}", "https://cli.github.com, then gh auth login")
-        ]
+        return [left_open(about, f"not checked: {absent.reason}", "https://cli.github.com, then gh auth login")]
     if done.returncode:
         login = f"gh auth login --hostname {home.host}"
-        return [left_open(about, f"nothing was looked up, as gh says: {done.words}", login)]
+        return [left_open(about, f"not checked, because gh reports: {done.words}", login)]
     try:
         repository = home.ask("", _Repository)
     except Failure as refused:
         found = f"{home.name}: {refused.reason}"
         if isinstance(refused, Refused) and refused.status == 404:
-            return [missing(about, found, "see that it is there, and that this login may read it")]
+            return [missing(about, found, "check that it exists and that this login may read it")]
         return [left_open(about, found, _permission(refused))]
     return list(_of(home, repository))
 
 
 def _of(home: Home, repository: _Repository) -> Iterator[Check]:
-    """Give every check of `repository`, and what is not known as GitHub does not tell it."""
+    """Yield every check of `repository`; one that GitHub refuses to answer stays open."""
     yield _visibility(repository)
     parts: dict[str, Callable[[], Iterator[Check]]] = {
         "actions": lambda: _actions(home),
-        "what workflows may do": lambda: _workflows(home),
+        "workflow permissions": lambda: _workflows(home),
         "environments": lambda: _environments(home),
         "Docker Hub": lambda: _docker_hub(home),
         "main": lambda: _main(home),
@@ -232,57 +230,59 @@ def _of(home: Home, repository: _Repository) -> Iterator[Check]:
 
 
 def _permission(refused: Failure) -> str:
-    """Return what helps where GitHub does not tell this login."""
+    """Return the remedy when GitHub refuses this login."""
     if isinstance(refused, Refused) and refused.status in {401, 403, 404}:
-        return "log in as somebody who may administer the repository: gh auth login"
+        return "log in as an administrator of the repository: gh auth login"
     return refused.remedy or "try again later"
 
 
 def _visibility(repository: _Repository) -> Check:
     about, name = "repository", repository.full_name
     if repository.archived:
-        return missing(about, f"{name} is archived, and no workflow runs there", "Settings → General → Unarchive")
+        return missing(about, f"{name} is archived, so no workflow runs", "Settings → General → Unarchive")
     if repository.private:
         return missing(
             about,
-            f"{name} is private, and nobody outside could verify the provenance of its images",
-            "Settings → General → Change visibility; or publish from a machine of yours: docs/publishing.md",
+            f"{name} is private, so nobody else could verify the provenance of its images",
+            "Settings → General → Change visibility; or publish from your own machine: docs/publishing.md",
         )
     if repository.default_branch != "main":
         return missing(
             about,
-            f"the default branch of {name} is {repository.default_branch}, and the workflows publish main",
+            f"the default branch of {name} is {repository.default_branch}, but the workflows publish main",
             "Settings → General → Default branch",
         )
-    return right(about, f"{name} is public, its default branch is main")
+    return right(about, f"{name} is public, and its default branch is main")
 
 
 def _actions(home: Home) -> Iterator[Check]:
     about, found = "actions", home.ask("actions/permissions", _Actions)
     if not found.enabled:
         yield missing(
-            about, "off, as in every new fork", f"{ACTIONS} → Allow all actions; in a fork also the tab Actions"
+            about, "off, as in every new fork", f"{ACTIONS} → Allow all actions; in a fork also on the tab Actions"
         )
     elif found.allowed_actions == "local_only":
-        yield missing(about, "only those of the owner are allowed", f"{ACTIONS} → Allow all actions, or select them")
+        yield missing(about, "only actions of the owner are allowed", f"{ACTIONS} → Allow all actions, or select them")
     elif found.allowed_actions == "selected":
-        yield left_open(about, "only selected ones are allowed", "see that those in .github/workflows/ are among them")
+        yield left_open(
+            about, "only selected actions are allowed", "check that they include those in .github/workflows/"
+        )
     else:
-        yield right(about, "on, all are allowed")
+        yield right(about, "on, and all actions are allowed")
 
 
 def _workflows(home: Home) -> Iterator[Check]:
-    about, found = "what workflows may do", home.ask("actions/permissions/workflow", _Workflow)
+    about, found = "workflow permissions", home.ask("actions/permissions/workflow", _Workflow)
     if found.can_approve_pull_request_reviews:
-        yield right(about, "they may open pull requests, as a promotion does")
+        yield right(about, "workflows may open pull requests, as promotions do")
     else:
         yield missing(
             about,
-            "they may open no pull request, and a promotion is one",
+            "workflows may not open pull requests, but promotions do",
             f"{ACTIONS} → Allow GitHub Actions to create and approve pull requests",
         )
     if found.default_workflow_permissions != "read":
-        yield left_open(about, "without a word of their own they may write", f"{ACTIONS} → Read repository contents")
+        yield left_open(about, "by default workflows may write", f"{ACTIONS} → Read repository contents")
 
 
 def _environments(home: Home) -> Iterator[Check]:
@@ -291,13 +291,13 @@ def _environments(home: Home) -> Iterator[Check]:
     for name in APPROVED:
         about, place = f"environment {name}", f"Settings → Environments → {name} → Required reviewers"
         if name not in home.environments:
-            yield left_open(about, "not there: its first use makes it, and nobody has to approve", place)
+            yield left_open(about, "missing: its first use creates it without required approval", place)
         elif not any(rule.type == "required_reviewers" for rule in home.environments[name].protection_rules):
-            yield left_open(about, "nobody has to approve", place)
+            yield left_open(about, "no approval is required", place)
         elif not home.environments[name].deployment_branch_policy:
             yield left_open(
                 about,
-                "a promotion waits for a reviewer, from whatever branch",
+                "a promotion waits for a reviewer, but may come from any branch",
                 f"{BRANCHES.replace('…', name)}: branch main",
             )
         else:
@@ -305,27 +305,27 @@ def _environments(home: Home) -> Iterator[Check]:
 
 
 def _guarded(home: Home, name: str, found: _Environment | None, wanted: set[tuple[str, str]]) -> Check:
-    """Return whether only main, and tags where they are `wanted`, get the secrets of the environment `name`.
+    """Check that only the `wanted` branches and tags get the secrets of the environment `name`.
 
-    Where it has none, nothing is lost yet.
+    While it has no secrets, nothing is lost yet.
     """
     about, only = f"environment {name}", _listed(wanted)
     remedy = f"{BRANCHES.replace('…', name)}: {only}"
     if not found:
-        return left_open(about, "not there: its first use makes it, open to every branch", remedy)
+        return left_open(about, "missing: its first use creates it, open to every branch", remedy)
     fault = missing if home.secrets(f"environments/{name}") else left_open
     policy = found.deployment_branch_policy
     if not policy:
         return fault(about, "every branch may use its secrets", remedy)
     if not policy.custom_branch_policies:
-        return fault(about, "open to protected branches, by whatever name", remedy)
+        return fault(about, "open to every protected branch", remedy)
     listed = home.ask(f"environments/{name}/deployment-branch-policies", _Patterns).branch_policies
     patterns = {(one.type, one.name) for one in listed}
     if lacking := wanted - patterns:
-        return fault(about, f"open to {_listed(patterns)}, and not to {_listed(lacking)}", remedy)
+        return fault(about, f"open to {_listed(patterns)}, but not to {_listed(lacking)}", remedy)
     if patterns - wanted:
-        return left_open(about, f"open to {_listed(patterns)}", f"{remedy}, and no more")
-    return right(about, f"open to {only} alone")
+        return left_open(about, f"open to {_listed(patterns)}", f"{remedy}, and nothing else")
+    return right(about, f"open to {only} only")
 
 
 def _listed(patterns: set[tuple[str, str]]) -> str:
@@ -338,12 +338,14 @@ def _docker_hub(home: Home) -> Iterator[Check]:
     if HUB_USER in everywhere | guarded:
         yield missing(
             about,
-            f"{HUB_USER} is a secret, and GitHub drops every job output that has its value in it",
-            f"{SECRETS}: delete it, and set it as a variable",
+            f"{HUB_USER} is a secret, so GitHub drops every job output that contains its value",
+            f"{SECRETS}: delete it and make it a variable",
         )
     if not {HUB_REPOSITORY, HUB_USER} & variables.keys() and HUB_TOKEN not in everywhere | guarded:
         yield left_open(
-            about, "not set up: images go to GHCR alone", f"for both: variable {HUB_REPOSITORY}, docs/first-push.md"
+            about,
+            "not set up: images go to GHCR only",
+            f"for both: variable {HUB_REPOSITORY}, docs/first-push.md",
         )
         return
     for name in (HUB_REPOSITORY, HUB_USER):
@@ -354,7 +356,7 @@ def _docker_hub(home: Home) -> Iterator[Check]:
     place = f"Settings → Environments → {REGISTRIES} → Add environment secret"
     if HUB_TOKEN in everywhere:
         yield missing(
-            about, f"the secret {HUB_TOKEN} is open to every branch", f"{place}; then delete the repository's"
+            about, f"the secret {HUB_TOKEN} is open to every branch", f"{place}; then delete that of the repository"
         )
     elif HUB_TOKEN in guarded:
         yield right(about, f"{HUB_TOKEN} is a secret of the environment {REGISTRIES}")
@@ -373,28 +375,30 @@ def _main(home: Home) -> Iterator[Check]:
             raise
     if not rules:
         yield left_open(
-            about, "whoever may write may push to it", "Settings → Rules → Rulesets: a pull request and checks"
+            about,
+            "anyone with write access may push to it",
+            "Settings → Rules → Rulesets: a pull request and checks",
         )
         return
     yield right(about, f"protected: {', '.join(sorted(rules))}")
     if DEV not in home.environments or DEPLOY_KEY not in home.secrets(f"environments/{DEV}"):
         yield left_open(
             "record in dev",
-            "main may take no push of a workflow, and then each image opens a pull request",
-            f"for a push: a deploy key that the rules let through, as the secret {DEPLOY_KEY} of the environment {DEV}",
+            "workflows may not push to main, so each image opens a pull request",
+            f"to push: add a deploy key that bypasses the rules as the secret {DEPLOY_KEY} of the environment {DEV}",
         )
     else:
-        yield right("record in dev", f"pushed with {DEPLOY_KEY}, where the rules let that key through")
+        yield right("record in dev", f"pushed with {DEPLOY_KEY}, if that key bypasses the rules")
 
 
 def _tags(home: Home) -> Iterator[Check]:
-    """Give whether any ruleset is about tags. Which tags, and who may pass, is for a person to read."""
+    """Check that a ruleset protects tags. Which tags, and who may bypass it, is for people to read."""
     rulesets = home.ask("rulesets?per_page=100", list[_Ruleset])
     names = [one.name for one in rulesets if one.target == "tag" and one.enforcement == "active"]
     if names:
         yield right("tags", f"protected by {', '.join(names)}")
     else:
-        yield left_open("tags", "whoever may write may release", "Settings → Rules → Rulesets → New tag ruleset: v*")
+        yield left_open("tags", "anyone who may write may release", "Settings → Rules → Rulesets → New tag ruleset: v*")
 
 
 def _dependency_graph(home: Home) -> Iterator[Check]:
@@ -404,28 +408,26 @@ def _dependency_graph(home: Home) -> Iterator[Check]:
     except Refused as refused:
         if refused.status != 404:
             raise
-        yield missing(
-            about, "off, so that the review of dependencies fails", "Settings → Advanced Security → Dependency graph"
-        )
+        yield missing(about, "off, so the dependency review fails", "Settings → Advanced Security → Dependency graph")
     else:
         yield right(about, "on")
 
 
 def _package(home: Home, repository: _Repository) -> Iterator[Check]:
-    """Give how the package is that images are pushed to, and that it is not there before the first one."""
+    """Check the package that images are pushed to; it does not exist before the first push."""
     about, default = "package on GHCR", f"ghcr.io/{repository.full_name.lower()}"
     named = home.variables.get(GHCR_REPOSITORY) or default
     host, _, path = named.partition("/")
     owner, _, name = path.partition("/")
     if host != "ghcr.io" or owner.lower() != repository.owner.login.lower() or not name:
-        yield left_open(about, f"{named} is no package of {repository.owner.login}, and was not looked up")
+        yield left_open(about, f"not checked: {named} is not a package of {repository.owner.login}")
         return
     kind = "orgs" if repository.owner.type == "Organization" else "users"
     try:
         package = home.ask(f"/{kind}/{repository.owner.login}/packages/container/{quote(name, safe='')}", _Package)
     except Refused as refused:
         if refused.status == 404:
-            yield left_open(about, f"{named} is not there yet, or not for this login to see: the first push makes it")
+            yield left_open(about, f"{named} does not exist yet, or is hidden from this login")
         elif refused.status == 403:
             yield left_open(about, refused.reason, f"gh auth refresh --hostname {home.host} --scopes read:packages")
         else:
@@ -439,7 +441,7 @@ def _package(home: Home, repository: _Repository) -> Iterator[Check]:
         )
     if package.visibility != "public":
         yield missing(
-            about, f"{named} is {package.visibility}, so that nobody can pull it", f"{place} → Change visibility"
+            about, f"{named} is {package.visibility}, so others cannot pull it", f"{place} → Change visibility"
         )
     else:
         yield right(about, f"{named} is public")

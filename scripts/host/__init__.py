@@ -1,1 +1,1 @@
-"""The machine that `./ship` runs on: its Docker engine, its packages, and images that others made."""
+"""The machine that runs `./ship`: Docker engine, Debian packages, emulation, base images, local registries."""

@@ -1,7 +1,7 @@
-# A base image for several platforms, where none can be pulled: this machine's own (NATIVE, made by Debian's installer)
-# and, for another platform, the same packages unpacked. Nothing of the other platform is run, so there is no emulation:
-# dpkg here unpacks the packages and writes their record, and what their scripts would have made is copied from NATIVE,
-# where they made it: users, certificates, links. Only the loader's cache is left out; the loader works without one.
+# A base image for several platforms, for when none can be pulled: this machine's own (NATIVE, made by mmdebstrap) and,
+# for another platform, the same packages unpacked. Nothing of the other platform runs, so no emulation is needed: dpkg
+# here unpacks the packages and records them, and what their scripts would create (users, certificates, links) is copied
+# from NATIVE. Only the loader's cache is left out; the loader works without one.
 #
 # The context has a folder of .deb files for each architecture to make.
 ARG NATIVE
@@ -28,7 +28,7 @@ EOF
 # hadolint ignore=DL4006
 RUN <<'EOF'
 set -eu
-# What no package owns was made by a script. Of the owned, links that are folders in a package were, too.
+# Files that no package owns were made by a script; so were links that are folders in a package.
 sort -u /var/lib/dpkg/info/*.list >/owned
 find / \( -path /target -o -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/cache -o -path /var/log \
     -o -path /var/lib/apt -o -path /var/lib/dpkg/info -o -name __pycache__ \) -prune -o -print \

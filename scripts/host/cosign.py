@@ -1,4 +1,4 @@
-"""The program cosign on this machine: whether it is new enough, and installing it where that can be done."""
+"""The program cosign on this machine: its version, and its installation."""
 
 import re
 
@@ -8,16 +8,15 @@ from scripts.process import attempt
 
 MANUAL = "https://docs.sigstore.dev/cosign/system_config/installation/"
 OLDEST = "3.1"
-"""Older ones fail on bundles from both generations of the transparency log side by side."""
+"""Older releases fail on bundles from both generations of the transparency log side by side."""
 
 
 def provide() -> str:
-    """Make sure that a cosign is here that is new enough, where that is possible; return what to say of it.
+    """Install a recent cosign if necessary and possible; return a line about the outcome.
 
-    On Debian as root it is installed from Debian's packages. Elsewhere its absence is no failure: building and testing
-    an image need none.
+    Only root on Debian can install it. Its absence is not a failure: building and testing do not need it.
     """
-    if not (why := lacking()):
+    if not (why := find_fault()):
         return "cosign"
     system = debian.system()
     if not (system.has_apt and system.is_root and debian.KEYRING.exists()):
@@ -30,16 +29,16 @@ def provide() -> str:
 
 
 def require_cosign() -> None:
-    """Raise Failure unless a cosign is here that can verify what it signs for as long as the image is used."""
-    if why := lacking():
+    """Raise Failure unless a recent cosign is installed."""
+    if why := find_fault():
         raise Failure(f"{why}, and this needs {OLDEST} or newer", f"./ship setup, or {MANUAL}")
 
 
-def lacking() -> str:
-    """Return what is wrong with the cosign of this machine, if anything."""
+def find_fault() -> str:
+    """Return what is wrong with cosign on this machine, empty if nothing is."""
     try:
         done = attempt("cosign", "bundle", "--help")
     except Failure as missing:
         return missing.reason
-    # By what it can do, which came with 3.1: what a distribution builds may call itself "devel".
-    return "" if re.search(rb"(?m)^ *upgrade ", done.stdout) else f"the cosign that is here is older than {OLDEST}"
+    # By a command that came with 3.1: a distribution's build may call itself "devel".
+    return "" if re.search(rb"(?m)^ *upgrade ", done.stdout) else f"cosign is older than {OLDEST}"

@@ -1,4 +1,4 @@
-"""Debian and Ubuntu packages: what can be installed here, from which suite, and a root file system made of them."""
+"""Debian and Ubuntu packages: installing them, and building root file systems from them."""
 
 import contextlib
 import os
@@ -11,19 +11,19 @@ from pathlib import Path
 from scripts.errors import Failure
 from scripts.process import output, run
 
-# The suite that base images are made from, and that an older Debian borrows its Docker engine from.
+# The suite of the base images, and of the Docker engine that an older Debian borrows.
 SUITE = "trixie"
-# Where cosign 3 is, which no release of Debian has yet.
+# The suite with cosign 3, which no release of Debian has yet.
 TESTING = "forky"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# Whom programs on this machine trust, a proxy that intercepts TLS among them.
+# The authorities that this machine trusts, including a proxy that intercepts TLS.
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
 class System:
-    """What /etc/os-release says of this machine."""
+    """The operating system of this machine, and what `./ship` may do with it."""
 
     name: str
     has_apt: bool
@@ -31,7 +31,7 @@ class System:
 
 
 def system() -> System:
-    """Return what this machine is."""
+    """Return the system of this machine."""
     try:
         lines = Path("/etc/os-release").read_text().splitlines()
     except OSError:
@@ -45,27 +45,27 @@ def system() -> System:
 
 
 def update() -> None:
-    """Fetch the lists of packages."""
+    """Fetch the package lists."""
     run("apt-get", "update", "-qq", env=QUIET)
 
 
 def candidate(package: str) -> str | None:
-    """Return the version of `package` that this machine would install, None when its suites do not hold it."""
+    """Return the version of `package` that apt would install, None when its suites lack it."""
     lines = output("apt-cache", "policy", package, env=QUIET).splitlines()
     versions = [line.partition(":")[2].strip() for line in lines if "Candidate:" in line]
     return versions[0] if versions and versions[0] != "(none)" else None
 
 
 def has_candidate(package: str) -> bool:
-    """Return whether the suites of this machine hold `package`."""
+    """Return whether apt can install `package`."""
     return candidate(package) is not None
 
 
 def install(packages: Sequence[str], *, borrowed: Sequence[str] = (), suite: str = SUITE) -> None:
     """Install `packages` from this machine's suites and `borrowed` from `suite`.
 
-    apt checks the signatures of both. The machine's own list of sources stays as it is: `suite` is added for this call
-    only, at a priority at which nothing but the `borrowed` packages is taken from it.
+    apt checks the signatures of both. The sources of the machine do not change: `suite` is added for this call only,
+    with a priority so low that only the `borrowed` packages come from it.
     """
     with _sources(suite if borrowed else "") as options:
         if borrowed:
@@ -96,17 +96,17 @@ def _sources(suite: str) -> Iterator[list[str]]:
         Path(parts, "shipshape.list").write_text("".join(f"{line}\n" for line in suite_sources(suite)))
         preferences = Path(folder, "preferences")
         preferences.write_text(f"Package: *\nPin: release n={suite}*\nPin-Priority: 100\n")
-        # apt drops to a user of its own to download, who must be able to read these.
+        # apt downloads as a user of its own, who must be able to read these.
         for path in (Path(folder), parts):
             path.chmod(0o755)
         yield ["-o", f"Dir::Etc::SourceParts={parts}", "-o", f"Dir::Etc::Preferences={preferences}"]
 
 
 def suite_sources(suite: str = SUITE) -> list[str]:
-    """Return apt's source lines for `suite` and its security updates, from the mirror that this machine uses."""
+    """Return the apt sources of `suite` and its security updates, on the mirror of this machine."""
     if not KEYRING.exists():
         raise Failure(
-            f"{KEYRING} is missing: it holds the keys that Debian signs with", "apt-get install debian-archive-keyring"
+            f"{KEYRING} is missing, so Debian's signatures cannot be checked", "apt-get install debian-archive-keyring"
         )
     mirror, security = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
     for line in output("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines():
@@ -116,7 +116,7 @@ def suite_sources(suite: str = SUITE) -> list[str]:
         elif uri.endswith("/debian-security"):
             security = uri
     if suite == TESTING:
-        # Its lists are good for a week, and a mirror at a closed site is often older.
+        # Its lists expire after a week, and a mirror at a closed site is often older.
         return [f"deb [signed-by={KEYRING} check-valid-until=no] {mirror} {suite} main"]
     signed = f"deb [signed-by={KEYRING}]"
     return [
@@ -126,18 +126,18 @@ def suite_sources(suite: str = SUITE) -> list[str]:
     ]
 
 
-def root_file_system(variant: str, packages: Sequence[str], tar: Path, *, suite: str = SUITE) -> None:
-    """Write a tar archive of `suite` with `packages`, the same bytes for the same packages.
+def make_root_filesystem(variant: str, packages: Sequence[str], tar: Path, *, suite: str = SUITE) -> None:
+    """Write a tar archive of `suite` with `packages`; the same packages give the same bytes.
 
-    `variant` is mmdebstrap's: `minbase` can run apt, `extract` holds nothing but the packages and their dependencies.
+    `variant` is that of mmdebstrap: `minbase` can run apt, `extract` has only the packages and their dependencies.
     """
     _mmdebstrap(f"--variant={variant}", f"--include={','.join(packages)}", target=str(tar), suite=suite)
 
 
-def packages_of(architecture: str, packages: Sequence[str], folder: Path) -> None:
-    """Fetch into `folder` the packages that `minbase` with `packages` consists of, for another `architecture`.
+def download_packages(architecture: str, packages: Sequence[str], folder: Path) -> None:
+    """Download the packages of a `minbase` with `packages` for another `architecture` into `folder`.
 
-    apt checks their signatures; none of them is installed, and nothing of theirs is run.
+    apt checks their signatures; none of them is installed or run.
     """
     _mmdebstrap(
         "--variant=extract",

@@ -1,6 +1,6 @@
-"""The images that others made and this pipeline starts from: Python to build on, a registry to publish to.
+"""The images that the pipeline starts from: Python to build on, and a registry for local publishing.
 
-Pulled by digest where a container registry can be reached, else made from Debian's packages under a local name.
+They are pulled by digest when a container registry can be reached, else made from Debian packages under a local name.
 """
 
 import os
@@ -24,20 +24,20 @@ from scripts.process import Limit, attempt, output, run
 
 @dataclass(frozen=True)
 class Image:
-    """One such image."""
+    """A pinned image and its local replacement."""
 
     variable: str
-    """Environment variable that names another image to use in its place."""
+    """Environment variable that names another image to use instead."""
     pinned: ImageReference
     local: ImageReference
     variant: str
     packages: tuple[str, ...]
     changes: tuple[str, ...]
-    """Dockerfile instructions that make the local one answer as the pinned one does."""
+    """Dockerfile instructions that make the local one behave like the pinned one."""
 
 
-def python(checkout: Path) -> Image:
-    """Return the base image that a plain `docker build .` in `checkout` uses: its Dockerfile is what names it."""
+def python_image(checkout: Path) -> Image:
+    """Return the base image that the Dockerfile of `checkout` names."""
     found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (checkout / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     return Image(
         variable="SHIP_PYTHON_IMAGE",
@@ -49,7 +49,7 @@ def python(checkout: Path) -> Image:
     )
 
 
-PYTHON = python(ROOT)
+PYTHON = python_image(ROOT)
 REGISTRY = Image(
     variable="SHIP_REGISTRY_IMAGE",
     pinned=ImageReference("registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33"),
@@ -68,26 +68,26 @@ HUB = "https://registry-1.docker.io/v2/"
 
 
 def registry_reachable() -> bool:
-    """Return whether Docker Hub answers, in whatever words."""
+    """Return whether Docker Hub answers at all."""
     try:
         with urllib.request.urlopen(HUB, timeout=5):
             return True
     except urllib.error.HTTPError:
-        return True  # 401 is how it says hello
+        return True  # 401 is its usual answer
     except OSError:
         return False
 
 
 def reference(image: Image) -> ImageReference:
-    """Return the name to use for `image` on this machine. Raises Failure when its variable names none."""
+    """Return the name to use for `image` on this machine. Raises Failure when its variable is malformed."""
     if named := os.environ.get(image.variable):
         return ImageReference.of(named, image.variable)
-    # Only the engine's own builder sees the images that were made here.
+    # Only the engine's own builder sees local images.
     return image.local if builder() == "default" and has_image(image.local) else image.pinned
 
 
 def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> ImageReference:
-    """Make sure that the engine holds `image` for the `wanted` platforms; return its name."""
+    """Make sure that the engine has `image` for the `wanted` platforms; return its name."""
     name = reference(image)
     missing = [platform for platform in wanted if not has_image(name, platform)]
     if not missing:
@@ -110,14 +110,14 @@ def provide(image: Image, wanted: Sequence[str], *, reachable: bool) -> ImageRef
     if native in missing:
         _make(image)
     if other := [platform for platform in missing if platform != native]:
-        _add(image, native, other)
+        _add_platforms(image, native, other)
     return image.local
 
 
-def lacking(image: Image, wanted: Sequence[str]) -> list[str]:
-    """Return which of the `wanted` platforms `image` was not made for, where it was made here.
+def missing_platforms(image: Image, wanted: Sequence[str]) -> list[str]:
+    """Return the `wanted` platforms that a locally made `image` lacks.
 
-    What can be pulled lacks none. The builder itself does not ask: it would take one platform's files for another's.
+    An image that can be pulled lacks none. The builder does not check: it would take the files of another platform.
     """
     name = reference(image)
     return [platform for platform in wanted if not has_image(name, platform)] if name == image.local else []
@@ -126,21 +126,21 @@ def lacking(image: Image, wanted: Sequence[str]) -> list[str]:
 def _make(image: Image) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tar = Path(folder, "root.tar")
-        debian.root_file_system(image.variant, image.packages, tar)
+        debian.make_root_filesystem(image.variant, image.packages, tar)
         changes = [option for change in image.changes for option in ("--change", change)]
         output("docker", "import", *changes, str(tar), image.local)
 
 
-def _add(image: Image, native: str, other: Sequence[str]) -> None:
-    """Add the `other` platforms to the local image, which is there for `native`: see base.Dockerfile."""
+def _add_platforms(image: Image, native: str, other: Sequence[str]) -> None:
+    """Add the `other` platforms to the local image, which exists for `native`: see base.Dockerfile."""
     with tempfile.TemporaryDirectory() as folder:
         for platform in other:
-            debian.packages_of(platform.removeprefix("linux/"), image.packages, Path(folder))
+            debian.download_packages(platform.removeprefix("linux/"), image.packages, Path(folder))
         shutil.copy(ROOT / "scripts" / "host" / "base.Dockerfile", Path(folder, "Dockerfile"))
-        say(f"  unpacking them for {', '.join(other)}")
+        say(f"  unpacking packages for {', '.join(other)}")
         build = ["docker", "buildx", "build", "--builder", "default", "--provenance", "false", "--load"]
         together = ["--platform", ",".join([native, *other]), "--build-arg", f"NATIVE={image.local}"]
-        # Under a name of its own until it is complete: a build that breaks off has named its image already.
+        # A temporary name until it is complete: an interrupted build has tagged its image already.
         fresh = f"{image.local}-new"
         with one_build_at_a_time():
             output(*build, *together, "--tag", fresh, folder)
@@ -150,7 +150,7 @@ def _add(image: Image, native: str, other: Sequence[str]) -> None:
 
 
 def provide_mmdebstrap() -> None:
-    """Make sure that root file systems can be made here. Raises Failure where that needs somebody's help."""
+    """Make sure that mmdebstrap is installed. Raises Failure when that needs root or another system."""
     if shutil.which("mmdebstrap"):
         return
     system = debian.system()

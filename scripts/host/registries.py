@@ -1,4 +1,4 @@
-"""The two registries on this machine that stand for Docker Hub and GHCR where nobody names others."""
+"""The two local registries that stand in for Docker Hub and GHCR."""
 
 from scripts.host import engine, images
 from scripts.process import attempt, output, run
@@ -6,7 +6,7 @@ from scripts.shipment import LOCAL
 
 
 def start() -> None:
-    """Start them, where they are not running. Their content stays when they stop."""
+    """Start them unless they run. Their content survives a stop."""
     for port, container in LOCAL.values():
         state = attempt("docker", "container", "inspect", "--format", "{{.State.Running}}", container)
         if state.text == "false":

@@ -1,1 +1,1 @@
-"""Small wrong changes of the code, each of which a unit test has to notice."""
+"""Mutation testing: small wrong changes of the code that unit tests must notice."""

@@ -1,7 +1,7 @@
-"""The mutants that mutmut made of a project, and how its unit tests dealt with each.
+"""The mutants that mutmut made of a project, and which of them survived the unit tests.
 
-mutmut writes every variant of a function into one copy of the module, beside the original, and beside the module a
-`.meta` file with the exit status of pytest for each: https://mutmut.readthedocs.io.
+mutmut writes all variants of a function into one copy of the module, and the exit status of pytest for each into a
+`.meta` file beside it: https://mutmut.readthedocs.io.
 """
 
 import ast
@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
-# Exit statuses that count as killed: pytest's for a failed test and for an error of its own, mutmut's for a time-out.
-# Below 0, a signal ended it.
+# Exit statuses that count as killed: pytest's for a failed test or an internal error, and mutmut's for a time-out.
+# Negative ones are signals.
 _KILLED = {1, 3, 24, 36, 152, 255}
 _NAME = re.compile(r"(?:.*\.)?(?P<whole>(?P<original>x(?:_|ǁ(?P<owner>\w+?)ǁ)(?P<function>\w+)__mutmut)_\d+)")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A small wrong change of one function, which no test noticed."""
+    """A small wrong change of one function that no test noticed."""
 
     file: str
     function: str
     """With its class, as in `Record.release`."""
     was: str
-    """The lines that differ, on one line."""
+    """The lines that differ, joined."""
     becomes: str
     line: int
-    """Where they begin in `file`."""
+    """Where they begin."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} in {self.function}\n    - {self.was}\n    + {self.becomes}"
@@ -37,7 +37,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far the tests are, and what they let live."""
+    """How many mutants there are, were tried, and were killed."""
 
     total: int
     tried: int
@@ -49,19 +49,19 @@ class Outcome:
 
     @property
     def score(self) -> float:
-        """Percent of the mutants that a test noticed."""
+        """Percent of all mutants that were killed."""
         return 100 * self.killed / self.total if self.total else 0.0
 
 
 def outcome(folder: Path) -> Outcome:
-    """Return what is known by now of the mutants in `folder`."""
+    """Return the outcome so far for the mutants in `folder`."""
     codes = [code for statuses in _statuses(folder).values() for code in statuses.values()]
     tried = [code for code in codes if code is not None]
     return Outcome(len(codes), len(tried), sum(map(_is_kill, tried)))
 
 
 def survivors(folder: Path) -> list[Mutant]:
-    """Return the mutants in `folder` that no test killed, in the order of their lines."""
+    """Return the mutants in `folder` that no test killed, by file and line."""
     found: list[Mutant] = []
     for file, statuses in _statuses(folder).items():
         names = [name for name, code in statuses.items() if code is not None and not _is_kill(code)]
@@ -75,7 +75,7 @@ def _is_kill(code: int) -> bool:
 
 
 def _statuses(folder: Path) -> dict[str, dict[str, int | None]]:
-    """Return, for each file, the exit status of pytest by mutant; None for what was not tried yet."""
+    """Return, for each file, the exit status of pytest by mutant; None for one that was not tried yet."""
     found = {}
     for path in sorted(folder.rglob("*.py.meta")):
         try:

@@ -1,6 +1,6 @@
-"""`./ship mutate`: small wrong changes of the code that matters, each of which some unit test has to notice.
+"""`./ship mutate`: small wrong changes of critical code, each of which a unit test must notice.
 
-mutmut makes the mutants, in a copy of the checkout under `build/`, and runs for each the tests that reach it.
+mutmut makes the mutants in a copy of the checkout under `build/`, and runs the tests that reach each one.
 """
 
 import os
@@ -26,12 +26,12 @@ from scripts.page import rewrite
 from scripts.process import TOOLS, stop
 
 FLOOR = 90
-"""Percent of all mutants that must be killed, whatever the reasons for the others."""
+"""Percent of all mutants that must be killed, even if every survivor has a reason."""
 PAGE = ROOT / "docs" / "testing.md"
 BEGIN = "<!-- ./ship mutate --write writes from here -->"
 FOLDER = BUILD / "mutate"
 MUTANTS = FOLDER / "mutants"
-"""Where mutmut has the code with all mutants in it, and runs the tests."""
+"""Where mutmut puts the code with all mutants and runs the tests."""
 PATIENCE = 4.0
 """Seconds between two lines of progress."""
 
@@ -40,23 +40,23 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What is mutated: `[tool.shipshape.mutate]` in pyproject.toml."""
 
     paths: list[str]
-    """Files, and folders with all that is in them."""
+    """Files, and folders with everything in them."""
     apart_from: list[str]
-    """Files in these folders that are left alone."""
+    """Files in these folders to leave alone."""
     words: list[str] = []
-    """Patterns of lines that hold nothing but words for a person: they are left alone."""
+    """Patterns of lines to leave alone because they hold only words for people."""
     without: list[str]
-    """Tests that are left out, by how their names begin."""
+    """Tests to leave out, by the beginning of their names."""
 
 
 def mutate(path: str = "", *, write: bool = False) -> str:
-    """Mutate what is in scope, or of that what is at `path` and below, and return the score.
+    """Mutate the files in scope at `path` and below, and return the score.
 
-    With `write`, docs/testing.md gets it, too. Raises Failure when a mutant lives without a reason in
-    tests/surviving-mutants.toml, and when less than FLOOR percent are killed.
+    With `write`, update docs/testing.md too. Raises Failure when a mutant survives without a reason in
+    tests/surviving-mutants.toml, and when fewer than FLOOR percent are killed.
     """
     scope, entries = _scope(), survivors.read()
-    files = chosen(scope, path)
+    files = choose_files(scope, path)
     try:
         with tempfile.TemporaryDirectory(prefix="ship-mutate-") as scratch:
             _prepare(files, scope)
@@ -66,28 +66,28 @@ def mutate(path: str = "", *, write: bool = False) -> str:
         shutil.rmtree(FOLDER, ignore_errors=True)
     if write:
         rewrite(PAGE, BEGIN, survivors.text(found, alive, entries))
-    return judged(found, alive, [entry for entry in entries if entry.file in files])
+    return judge(found, alive, [entry for entry in entries if entry.file in files])
 
 
-def chosen(scope: Scope, path: str) -> list[str]:
-    """Return the files in scope that are at `path` or below, all of them without one. Raises Failure for none."""
+def choose_files(scope: Scope, path: str) -> list[str]:
+    """Return the files in scope at `path` or below, all of them if it is empty. Raises Failure when there are none."""
     remedy = "[tool.shipshape.mutate] in pyproject.toml says what is mutated"
     files: list[str] = []
     for named in scope.paths:
         place = ROOT / named
         found = sorted(place.rglob("*.py")) if place.is_dir() else [place]
         if not found or not found[0].is_file():
-            raise Failure(f"pyproject.toml names {named}, and no Python file is there", remedy)
+            raise Failure(f"pyproject.toml names {named}, but there is no Python file", remedy)
         files += [file.relative_to(ROOT).as_posix() for file in found]
     wanted = (ROOT / path).resolve()
     files = [file for file in files if file not in scope.apart_from and (ROOT / file).is_relative_to(wanted)]
     if not files:
-        raise Failure(f"nothing at {path} is mutated", remedy)
+        raise Failure(f"nothing at {path} is in scope", remedy)
     return files
 
 
-def judged(found: Outcome, alive: Sequence[mutant.Mutant], entries: Sequence[survivors.Entry]) -> str:
-    """Show the survivors that have no reason among `entries`, and return the score.
+def judge(found: Outcome, alive: Sequence[mutant.Mutant], entries: Sequence[survivors.Entry]) -> str:
+    """Print the survivors without a reason among `entries`, and return the score.
 
     Raises Failure when there is one, and when the score is below FLOOR.
     """
@@ -97,15 +97,15 @@ def judged(found: Outcome, alive: Sequence[mutant.Mutant], entries: Sequence[sur
             say(f"  {line}")
     for entry in entries:
         if not any(map(entry.covers, alive)):
-            say(f"  the reason for {entry.was!r} in {entry.file}, {entry.function}, covers nothing: take it out")
+            say(f"  the reason for {entry.was!r} in {entry.file}, {entry.function}, is not needed: remove it")
     score = f"{found.killed} of {found.total} mutants killed ({found.score:.1f} %), {found.alive} survive"
     if unknown:
         raise Failure(
-            f"{score}, {len(unknown)} of them without a reason: see above",
-            "write a test that fails with it, or its reason into tests/surviving-mutants.toml (docs/testing.md)",
+            f"{score}, {len(unknown)} of them without a reason (above)",
+            "write a test that fails with it, or add a reason to tests/surviving-mutants.toml (docs/testing.md)",
         )
     if found.score < FLOOR:
-        raise Failure(f"{score}, and less than {FLOOR} % is too little", "write tests that fail with them")
+        raise Failure(f"{score}, but {FLOOR} % must be killed", "write tests that fail with them")
     return f"{score}: docs/testing.md"
 
 
@@ -119,7 +119,7 @@ def _scope() -> Scope:
 
 
 def _prepare(files: Sequence[str], scope: Scope) -> None:
-    """Copy the work tree; what the tests run in is a repository of its own, so that no mutant meets this one."""
+    """Copy the work tree into a repository of its own, so that mutants cannot touch this one."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     git.data("clone", "--quiet", "--shared", "--no-checkout", "--", str(ROOT), str(MUTANTS))
@@ -127,7 +127,7 @@ def _prepare(files: Sequence[str], scope: Scope) -> None:
     sources = sorted({file.partition("/")[0] for file in files})
     for name in filter(None, git.data("ls-files", "-coz", "--exclude-standard").decode().split("\0")):
         if (ROOT / name).is_file():
-            # mutmut itself takes the folders that it mutates there, and would leave alone what is there already.
+            # mutmut copies the folders that it mutates itself, and skips files that exist.
             places = [FOLDER] if name.partition("/")[0] in sources else [FOLDER, MUTANTS]
             for place in places:
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _prepare(files: Sequence[str], scope: Scope) -> None:
 
 
 def _settings(files: Sequence[str], sources: Sequence[str], scope: Scope) -> RawConfigParser:
-    """Return what mutmut is to do: https://mutmut.readthedocs.io/en/latest/#configuration."""
+    """Return the configuration of mutmut: https://mutmut.readthedocs.io/en/latest/#configuration."""
     lists = {
         "source_paths": sources,
         "only_mutate": files,
@@ -151,14 +151,14 @@ def _settings(files: Sequence[str], sources: Sequence[str], scope: Scope) -> Raw
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Return an environment in which what a mutant writes by mistake is thrown away."""
+    """Return an environment in which files that a mutant writes by mistake are discarded."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_", "XDG_"))}
     return {**own, "HOME": str(scratch), "TMPDIR": str(scratch), "GIT_CEILING_DIRECTORIES": str(BUILD)}
 
 
 def _run(env: Mapping[str, str]) -> None:
-    """Let mutmut work, and say every few seconds how far it is. Raises Failure when it breaks off."""
-    # Behind whatever else this machine does: it takes a while, and nobody waits for it.
+    """Run mutmut, with progress every few seconds. Raises Failure when it stops early."""
+    # At low priority: it takes a while, and nobody waits for it.
     command = ("nice", "-n", "10", str(TOOLS / "mutmut"), "run", "--max-children", str(os.cpu_count() or 1))
     log: list[str] = []
     with _started(command, env, log) as child:
@@ -174,13 +174,13 @@ def _run(env: Mapping[str, str]) -> None:
         for line in log[-40:]:
             say(f"  {line[:200]}")
         if found.tried:
-            raise Failure(f"mutmut broke off after {found.tried} of {found.total} mutants: see above", "run it again")
-        raise Failure("the unit tests do not pass where nothing is mutated: mutmut says above why", "./ship unit")
+            raise Failure(f"mutmut stopped after {found.tried} of {found.total} mutants (see above)", "run it again")
+        raise Failure("the unit tests fail without any mutant (see above)", "./ship unit")
 
 
 @contextmanager
 def _started(command: Sequence[str], env: Mapping[str, str], log: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program that is stopped where this is left early, and keep what it prints in `log`, line by line."""
+    """Start a program, collect its output in `log` line by line, and stop it when the block raises."""
     child = subprocess.Popen(
         command,
         cwd=FOLDER,
@@ -204,12 +204,12 @@ def _started(command: Sequence[str], env: Mapping[str, str], log: list[str]) -> 
 def _keep(child: subprocess.Popen[bytes], log: list[str]) -> None:
     assert child.stdout is not None  # noqa: S101 - PIPE was asked for
     with child.stdout as printed:
-        # A carriage return writes over what was there, as on a terminal.
+        # A carriage return overwrites the line, as on a terminal.
         log.extend(line.decode(errors="replace").rstrip().rpartition("\r")[2] for line in printed)
 
 
 def _state(log: Sequence[str]) -> str:
     found = mutant.outcome(MUTANTS)
     if not found.tried:
-        return "the unit tests with nothing mutated" if log else "making the mutants"
+        return "running the unit tests without mutants" if log else "making the mutants"
     return f"{found.tried} of {found.total} mutants tried, {found.alive} survive"

@@ -1,4 +1,4 @@
-"""The mutants that may live: `surviving-mutants.toml`, reviewed like code, each with its reason."""
+"""The mutants that may survive: `surviving-mutants.toml`, reviewed like code, each with a reason."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,17 +16,17 @@ Words = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Why one mutant may live, or every mutant of the same lines."""
+    """Why one mutant, or every mutant of the same lines, may survive."""
 
     file: Words
     function: Words
     was: Words
     becomes: str | None = None
-    """Without it, whatever the lines become."""
+    """None covers every mutant of the lines."""
     reason: Words
 
     def covers(self, mutant: Mutant) -> bool:
-        """Return whether this is the reason for `mutant`."""
+        """Return whether this covers `mutant`."""
         same = (self.file, self.function, self.was) == (mutant.file, mutant.function, mutant.was)
         return same and self.becomes in {None, mutant.becomes}
 
@@ -36,7 +36,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read(path: Path = FILE) -> list[Entry]:
-    """Return the entries of `path`, none when there is no such file. Raises Failure when one of them is malformed."""
+    """Return the entries of `path`, none when there is no such file. Raises Failure when one is malformed."""
     remedy = "docs/testing.md has an example"
     try:
         entries = msgspec.toml.decode(path.read_bytes(), type=_File).survivor
@@ -48,13 +48,13 @@ def read(path: Path = FILE) -> list[Entry]:
     for entry in entries:
         change = (entry.file, entry.function, entry.was, entry.becomes)
         if change in seen:
-            raise Failure(f"{path.name}: the same change of {entry.file} stands there twice: {entry.was}", remedy)
+            raise Failure(f"{path.name}: the same change of {entry.file} occurs twice: {entry.was}", remedy)
         seen.add(change)
     return entries
 
 
 def text(outcome: Outcome, alive: Sequence[Mutant], entries: Sequence[Entry]) -> str:
-    """Return the score and the table of what lives, as docs/testing.md has them: a row for each line and reason."""
+    """Return the score and the table of survivors for docs/testing.md: a row for each line and reason."""
     changes: dict[tuple[str, str, str, str], list[str]] = {}
     for mutant in alive:
         reason = next((entry.reason for entry in entries if entry.covers(mutant)), "**no reason yet**")

@@ -41,8 +41,8 @@ def build(
     what.copy_to(table)
     for left_over in (loose, fresh):
         shutil.rmtree(left_over, ignore_errors=True)
-    base = images.reference(images.python(context))
-    if lacking := images.lacking(images.PYTHON, [native, *wanted]):
+    base = images.reference(images.python_image(context))
+    if lacking := images.missing_platforms(images.PYTHON, [native, *wanted]):
         raise Failure(f"{base} is not here for {' and '.join(lacking)}", f"./ship setup --platform {','.join(wanted)}")
     bake = ["docker", "buildx", "bake", "--file", f"{context}/docker-bake.hcl", "--builder", engine.builder()]
     bake += ["--set", f"image.context={context}", "--set", f"image.platform={','.join(wanted)}"]

@@ -88,7 +88,7 @@ def _ordered(text: str) -> Ordered | None:
 
 def _cosign() -> Check:
     """Return whether the cosign here can verify what it signs for as long as the image is used."""
-    if why := cosign.lacking():
+    if why := cosign.find_fault():
         return missing("cosign", why, SETUP)
     return right("cosign", f"{cosign.OLDEST} or newer")
 

@@ -54,7 +54,7 @@ def _check(image: Built, platform: Platform) -> None:
             f"the image is for {', '.join(image.platforms)}, and {platform} is to be tested",
             f"./ship build --platform {platform}",
         )
-    if platform not in engine.runnable():
+    if platform not in engine.runnable_platforms():
         raise Failure(
             f"this machine cannot run {platform}",
             f"./ship setup --platform {platform} --emulate, or ./ship integration --only image on such a machine",

@@ -14,7 +14,7 @@ DESCRIPTION = Path(houses.__file__).parent / "data/houses.toml"
 
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small table of houses with its description, but the default gate: the committed one fits 10,000 rows."""
+    """A small table of houses with its description and the default gate: the committed gate needs 10,000 rows."""
     path = tmp_path_factory.mktemp("table") / "houses.csv"
     path.write_text(houses.generate(rows=600), encoding="utf-8")
     path.with_suffix(".toml").write_text(DESCRIPTION.read_text(encoding="utf-8").partition("[gate]")[0], "utf-8")

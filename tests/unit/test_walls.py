@@ -1,4 +1,4 @@
-"""The walls of the house: which room may import what. Read from the source, so that no import can hide."""
+"""Which room may import what, read from the source, so that no import can hide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("app", "training", "scripts", "tests")
 
-# For each folder the modules of other rooms that it may import.
+# For each folder, the modules of other rooms that it may import.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "app": (),
     "training": ("app.model",),
@@ -22,11 +22,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tests/unit/scripts": ("scripts", "tests.unit.scripts"),
 }
 
-# Of other people, or run inside an image: no part of the pipeline.
+# By others, or run inside an image: not part of the pipeline.
 FOREIGN = ("scripts/bench/peers", "scripts/bench/programs")
 
-# For each room of the pipeline the others that it imports: every arrow of docs/architecture.md, and no other. A module
-# at the top is a room by itself; `scripts` is what `scripts/__init__.py` holds.
+# For each room of the pipeline, the others that it imports: exactly the arrows of docs/architecture.md. A module
+# at the top is a room of its own; `scripts` stands for `scripts/__init__.py`.
 ARROWS: dict[str, set[str]] = {
     "__main__": {
         "artifacts", "check", "completion", "console", "environments", "errors", "github", "grammar", "oci", "pipeline",
@@ -69,7 +69,7 @@ ARROWS: dict[str, set[str]] = {
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Give the full name of everything that a file imports, wherever in it the import stands."""
+    """Yield the full name of everything that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -88,12 +88,12 @@ def python_files(folder: str) -> list[Path]:
 
 
 def room(module: str) -> str:
-    """Return the room of a module of the pipeline: `oci` for `scripts.oci.layout`."""
+    """Return the room of a pipeline module: `oci` for `scripts.oci.layout`."""
     return module.split(".")[1] if "." in module else "scripts"
 
 
 def arrows() -> Iterator[tuple[str, str]]:
-    """Give each import within the pipeline: the module that imports, and the one that is imported."""
+    """Yield each import within the pipeline: the importing module and the imported one."""
     files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in python_files("scripts")}
     modules = {name.removesuffix(".__init__"): file for name, file in files.items()}
     for module, file in modules.items():
@@ -103,7 +103,7 @@ def arrows() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("folder", ALLOWED)
-def test_a_room_imports_only_what_it_may(folder: str) -> None:
+def test_a_room_imports_only_allowed_modules(folder: str) -> None:
     own = folder.partition("/")[0]
     allowed = (*ALLOWED[folder], *([own] if own != "tests" else ["tests.integration"]))
     for file in python_files(folder):
@@ -126,7 +126,7 @@ def test_a_room_imports_only_what_it_may(folder: str) -> None:
         ("click", []),
     ],
 )
-def test_a_library_of_the_service_is_imported_only_in_its_place(library: str, places: list[str]) -> None:
+def test_a_library_of_the_service_has_one_place(library: str, places: list[str]) -> None:
     found = {
         file.relative_to(ROOT).as_posix()
         for file in (ROOT / "app").rglob("*.py")
@@ -141,7 +141,7 @@ def test_the_trainer_knows_no_web_framework() -> None:
         assert not any(inside(name, "flask") or inside(name, "gunicorn") for name in imports(file)), file
 
 
-def test_heavy_libraries_wait_inside_functions() -> None:
+def test_heavy_libraries_are_imported_inside_functions() -> None:
     """Each model format pays only for its own libraries."""
     predictor = ast.parse((ROOT / "app/model/predictor.py").read_bytes())
     top = [ast.unparse(node) for node in predictor.body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -155,7 +155,7 @@ def test_importing_the_contract_needs_no_web_framework() -> None:
         assert not any(inside(name, "flask") or inside(name, "werkzeug") for name in imports(file)), file
 
 
-def test_the_rooms_of_the_pipeline_import_what_is_drawn_and_all_of_it() -> None:
+def test_the_rooms_of_the_pipeline_have_exactly_the_drawn_imports() -> None:
     found: dict[str, set[str]] = {name: set() for name in ("check", "completion", "errors", "scripts")}
     for module, imported in arrows():
         if room(imported) != room(module):
@@ -164,7 +164,7 @@ def test_the_rooms_of_the_pipeline_import_what_is_drawn_and_all_of_it() -> None:
     assert found == ARROWS
 
 
-def test_no_arrow_between_rooms_leads_back() -> None:
+def test_imports_between_rooms_have_no_cycle() -> None:
     rest = dict(ARROWS)
     while lowest := [name for name, below in rest.items() if not below & rest.keys()]:
         for name in lowest:

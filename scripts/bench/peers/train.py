@@ -1,4 +1,4 @@
-"""The model as tutorials make it: a scikit-learn pipeline on a DataFrame, from the same rows as the service's."""
+"""The model in the style of tutorials: a scikit-learn pipeline on a DataFrame, with the rows of the service."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The bounds of `./ship bench`: what answers a constant under the service's own server, settings and Python.
+"""The upper bounds in `./ship bench`: constant answers by the service's own server, settings and Python.
 
 `python3 constant.py flask` is a Flask route, `python3 constant.py bare` a WSGI callable; both run inside its image.
 """
@@ -45,7 +45,7 @@ def predict() -> Response:
 
 class Constant(Server):
     def load(self):
-        super().load()  # what the server itself needs
+        super().load()  # the server needs it
         return {"flask": flask, "bare": bare}[sys.argv[1]]
 
 

@@ -1,4 +1,4 @@
--- wrk's script: post one body (its file is the argument) and print what was measured as one line of JSON.
+-- wrk's script: post one body (its file is the argument) and print the measurements as one line of JSON.
 function init(arguments)
    local file = assert(io.open(arguments[1], "rb"))
    wrk.method = "POST"

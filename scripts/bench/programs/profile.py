@@ -1,7 +1,7 @@
-"""Where the microseconds of one request go, measured in process: a real socket pair, gunicorn's parser, the service.
+"""Measures the parts of one request in process, with a real socket pair, gunicorn's parser and the service.
 
-Run inside the service's image. Prints JSON: the median of each part, in microseconds. The parts are timed where they
-are used, between the system calls of a request, because there they take twice what they take in a loop of their own.
+Runs inside the image of the service. Prints JSON: the median of each part in microseconds. The parts are timed between
+the system calls of whole requests, where they take twice as long as in a loop of their own.
 """
 
 import json
@@ -49,7 +49,7 @@ head = "POST /predict HTTP/1.1\r\nHost: localhost:5000\r\nContent-Type: applicat
 message = f"{head}{len(content)}\r\n\r\n".encode() + content
 
 OUTPUT = os.dup(1)
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the log of these requests goes
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the log of these requests is discarded
 middleware.choose_request_id = timed("name the request", middleware.choose_request_id)
 Meter.enter, Meter.leave = timed("count it in", Meter.enter), timed("count it out", Meter.leave)
 RequestLog.__call__ = timed("log it", RequestLog.__call__)

@@ -1,4 +1,4 @@
-"""What image/base.sh leaves of a base image: it is run on a small one, made of files here."""
+"""image/base.sh, run on a small base image that is made here."""
 
 import os
 import re
@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[3] / "image" / "base.sh"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A base image with Python in /usr/local, in which each package owns one file."""
+    """A base image with Python in /usr/local and packages that own one file each."""
     root = tmp_path / "root"
     (root / "var/lib/dpkg/info").mkdir(parents=True)
     (root / "var/lib/dpkg/status").touch()
@@ -46,10 +46,10 @@ def recorded(root: Path) -> list[str]:
     return re.findall(r"^Package: (.*)$", status, re.MULTILINE)
 
 
-def test_a_package_that_is_not_listed_goes_whole_and_is_named(root: Path) -> None:
+def test_an_unlisted_package_is_removed_and_named(root: Path) -> None:
     install(root, "telnetd")
-    install(root, "libc")  # begins as a package that stays
-    install(root, "telnetd.conf")  # and one whose name begins as another's
+    install(root, "libc")  # begins like a kept package
+    install(root, "telnetd.conf")  # and one whose name begins like another
 
     done = pruned(root)
 
@@ -62,7 +62,7 @@ def test_a_package_that_is_not_listed_goes_whole_and_is_named(root: Path) -> Non
 
 
 @pytest.mark.parametrize("missing", ["ca-certificates", "libssl3t64"])
-def test_a_package_that_is_kept_and_missing_stops_the_build(root: Path, missing: str) -> None:
+def test_a_missing_package_stops_the_build(root: Path, missing: str) -> None:
     status = root / "var/lib/dpkg/status"
     status.write_text(status.read_text().replace(f"Package: {missing}\n", "Package: other\n"))
 
@@ -72,13 +72,13 @@ def test_a_package_that_is_kept_and_missing_stops_the_build(root: Path, missing:
     assert done.stderr == f"the base image has no package {missing}, which image/base.sh keeps\n"
 
 
-def test_without_python_in_usr_local_it_is_debian_s(root: Path) -> None:
+def test_without_python_in_usr_local_that_of_debian_is_used(root: Path) -> None:
     (root / "usr/local/bin/python3.13").unlink()
 
     assert f"no package {DEBIAN_PYTHON[0]}, which" in pruned(root).stderr
 
 
-def test_debian_s_python_stays_where_it_is_the_only_one(root: Path) -> None:
+def test_the_python_of_debian_stays_if_it_is_the_only_one(root: Path) -> None:
     (root / "usr/local/bin/python3.13").unlink()
     for package in DEBIAN_PYTHON:
         install(root, package)
@@ -89,7 +89,7 @@ def test_debian_s_python_stays_where_it_is_the_only_one(root: Path) -> None:
     assert recorded(root) == KEPT + DEBIAN_PYTHON
 
 
-def test_what_the_official_image_deletes_or_nobody_runs_is_gone(root: Path) -> None:
+def test_unused_files_are_removed(root: Path) -> None:
     library = root / "usr/local/lib/python3.13"
     gone = [
         "config-3.13-x86_64-linux-gnu/libpython3.13.a", "test/test_os.py", "ensurepip/__init__.py",
@@ -111,8 +111,8 @@ def test_every_file_has_the_same_time(root: Path) -> None:
     assert {path.lstat().st_mtime for path in root.parent.joinpath("layer").rglob("*")} == {315532800}
 
 
-def test_what_a_kept_package_owns_stays(root: Path) -> None:
-    """A link of one package is a folder in the list of another."""
+def test_files_of_a_kept_package_stay(root: Path) -> None:
+    """A link in one package can be a folder in another."""
     (root / "lib").symlink_to("usr")
     with (root / "var/lib/dpkg/info/base-files.list").open("a") as owned:
         owned.write("/lib\n")
@@ -126,7 +126,7 @@ def test_what_a_kept_package_owns_stays(root: Path) -> None:
     assert (root.parent / "layer/usr/libc6").exists()
 
 
-def test_a_package_of_an_architecture_goes_with_its_links(root: Path) -> None:
+def test_a_package_with_an_architecture_is_removed_with_its_links(root: Path) -> None:
     install(root, "telnetd")
     info = root / "var/lib/dpkg/info"
     (info / "telnetd.list").rename(info / "telnetd:amd64.list")

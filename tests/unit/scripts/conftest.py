@@ -9,7 +9,7 @@ from scripts.environments import record
 from tests.unit.scripts.fake_cosign import FakeCosign
 from tests.unit.scripts.repository import Repository
 
-# A few cases each time, always the same; thousands at night, new ones: FUZZ_CASES=10000 ./ship unit
+# By default a few cases, always the same; at night thousands of new ones: FUZZ_CASES=10000 ./ship unit
 CASES = int(os.environ.get("FUZZ_CASES", "25"))
 hypothesis.settings.register_profile(
     "cases", max_examples=CASES, derandomize="FUZZ_CASES" not in os.environ, deadline=None, database=None,
@@ -20,7 +20,7 @@ hypothesis.settings.load_profile("cases")
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """A repository in which nothing has been promoted, and in which the records are looked up."""
+    """A repository with empty records, which the code under test uses."""
     monkeypatch.setattr(record, "ROOT", tmp_path / "repository")
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
@@ -34,7 +34,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 @pytest.fixture(autouse=True)
 def git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git is as it comes, whatever its owner set and whichever repository's hook these tests are run in."""
+    """Git with its defaults, without settings of the user or variables of a hook."""
     for variable in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -43,7 +43,7 @@ def git(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test begins with the example, whatever model this `./ship unit` was typed for."""
+    """Every test ships the example, whatever model the environment names."""
     for variable in variables.SHIPMENT:
         monkeypatch.delenv(variable, raising=False)
 

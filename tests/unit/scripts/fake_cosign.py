@@ -1,4 +1,4 @@
-"""A program called cosign that writes down how it was called, and answers what it was told to."""
+"""A program called cosign that records its calls and gives prepared answers."""
 
 import shutil
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ exit "$(cat "$here/status")"
 
 @dataclass(frozen=True)
 class Call:
-    """One call, with copies of the files and folders that it named."""
+    """One call, with copies of the files and folders in its arguments."""
 
     folder: Path
 
@@ -41,13 +41,13 @@ class Call:
         return Path((self.folder / "started-in").read_text())
 
     def file(self, option: str) -> Path:
-        """Return a copy of the file that was the value of `--option`."""
+        """Return the copy of the file given as `--option`."""
         [value] = [one.partition("=")[2] for one in self.arguments if one.startswith(f"--{option}=")]
         return self.folder / Path(value).name
 
     @property
     def last(self) -> Path:
-        """A copy of what the last argument named."""
+        """The copy of the last argument."""
         return self.folder / Path(self.arguments[-1]).name
 
 
@@ -70,7 +70,7 @@ class FakeCosign:
         (self.folder / "status").write_text(str(status))
 
     def makes(self, *names: str) -> None:
-        """Let it make files in the folder that it is started in, each with its name in it."""
+        """Let it create files in its working directory, each with its own name as content."""
         (self.folder / "made").write_text("\n".join(names))
 
     @property

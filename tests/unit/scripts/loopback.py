@@ -1,4 +1,4 @@
-"""A registry in this process, on loopback: what is put there it gives back, and it says whatever a test lets it say."""
+"""A registry in this process, on loopback, whose answers a test can override."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ class Reply:
 
 
 def error(status: int, code: str, message: str = "") -> Reply:
-    """Return an error as the OCI distribution-spec v1.1 has it."""
+    """Return an error in the form of the OCI distribution-spec v1.1."""
     return Reply(status, json.dumps({"errors": [{"code": code, "message": message or code}]}).encode())
 
 
@@ -36,17 +36,17 @@ class Registry:
     content: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """Media type and bytes of each manifest, by tag and digest, and of each blob, by digest."""
     says: dict[str, Reply] = field(default_factory=dict)
-    """What is answered in place of the truth, by a pattern of `METHOD path`."""
+    """Answers that override the true ones, by a pattern of `METHOD path`."""
 
     def put(self, name: str, document: dict[str, Any] | bytes, kind: str = MANIFEST) -> str:
-        """Keep a manifest, or a blob, under `name` and its digest; return the digest."""
+        """Store a manifest or a blob under `name` and its digest; return the digest."""
         data = document if isinstance(document, bytes) else json.dumps(document).encode()
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         self.content[name] = self.content[digest] = (kind, data)
         return digest
 
     def put_image(self, name: str, config: dict[str, Any] | bytes) -> str:
-        """Keep an image without layers under `name`; return its digest."""
+        """Store an image without layers under `name`; return its digest."""
         data = config if isinstance(config, bytes) else json.dumps(config).encode()
         blob = {"mediaType": CONFIG, "digest": self.put("", data, CONFIG), "size": len(data)}
         return self.put(name, {"schemaVersion": 2, "mediaType": MANIFEST, "config": blob, "layers": []})
@@ -67,7 +67,7 @@ class Registry:
         return Reply(200) if where == "/v2/" else error(404, "MANIFEST_UNKNOWN", "manifest unknown")
 
     def write(self, method: str, where: str, name: str, kind: str, body: bytes) -> Reply:
-        """Take a manifest, or a blob, for which it is asked first, and which is ended when it is whole."""
+        """Store a manifest or a blob; the client first asks to start an upload of a blob, and then finishes it."""
         if method == "POST":
             return Reply(202, headers={"Location": f"{where}1"})
         if method == "PATCH":
@@ -79,7 +79,7 @@ class Registry:
 
 @contextmanager
 def serving(registry: Registry) -> Iterator[Registry]:
-    """Let `registry` answer on a free port of this machine."""
+    """Serve `registry` on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

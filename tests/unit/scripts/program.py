@@ -1,4 +1,4 @@
-"""Programs in the place of real ones: each says what a test lets it say, and notes what it was called with."""
+"""Replacements for real programs, which give prepared answers and record their arguments."""
 
 import shlex
 import shutil
@@ -10,18 +10,18 @@ HANGS = f"exec {shutil.which('sleep')} 30"
 
 
 def prints(stdout: str = "", *, stderr: str = "", status: int = 0) -> str:
-    """Return what a program does that says this and ends with `status`."""
+    """Return a shell command that prints this and exits with `status`."""
     return f"printf %s {shlex.quote(stdout)}; printf %s {shlex.quote(stderr)} >&2; exit {status}"
 
 
 @dataclass(frozen=True)
 class Program:
-    """A file in a folder, which a test makes a part of PATH."""
+    """An executable file, whose folder a test adds to PATH."""
 
     path: Path
 
     def answer(self, answers: Mapping[str, str]) -> None:
-        """Let the program do what `answers` has for its first argument, and fail for any other."""
+        """Let the program run the command in `answers` for its first argument, and fail for any other."""
         cases = "".join(f"{shlex.quote(verb)}) {answer};;\n" for verb, answer in answers.items())
         note = f"{{ printf '%s\\037' \"$@\"; echo; }} >>{shlex.quote(str(self._calls))}"
         self.path.parent.mkdir(exist_ok=True)
@@ -30,7 +30,7 @@ class Program:
 
     @property
     def calls(self) -> list[list[str]]:
-        """The arguments of each call, in their order."""
+        """The arguments of each call, in order."""
         noted = self._calls.read_text().splitlines() if self._calls.exists() else []
         return [call.split("\x1f")[:-1] for call in noted]
 

@@ -1,4 +1,4 @@
-"""A Git repository with the records of the environments, and images that count as verified."""
+"""A Git repository with the records of the environments, and verified images for them."""
 
 import subprocess
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0")
 
 
 def release(version: str) -> Release:
-    """Return the image of `version`, with a digest and a revision that no other version has."""
+    """Return the release of `version`, with a digest and a revision of its own."""
     number = version.replace(".", "0")
     return Release(
         grammar.Version(version), grammar.Digest(f"sha256:{number:0>64}"), grammar.Revision(f"{number:0>40}")
@@ -24,14 +24,14 @@ def release(version: str) -> Release:
 
 
 def text(version: str, **other: str) -> str:
-    """Return the record of the image of `version`, with `other` values where they are given."""
+    """Return the record of `version`, with `other` values if given."""
     image = release(version)
     fields = {"VERSION": image.version, "DIGEST": image.digest, "REVISION": image.revision} | other
     return "".join(f"{name}={value}\n" for name, value in fields.items())
 
 
 def verified(reference: str) -> Verified:
-    """Find the images of VERSIONS right, by tag, digest or commit, and no other."""
+    """Verify the images of VERSIONS, by tag, digest or commit, and no others."""
     for image in map(release, VERSIONS):
         if reference in {image.version, image.digest, f"sha-{image.revision}"}:
             return Verified(image, REPOSITORIES, sbom={})
@@ -47,7 +47,7 @@ class Repository:
         return done.stdout.strip()
 
     def start(self) -> None:
-        """Make the first commit, in which nothing has been promoted."""
+        """Make the first commit, with empty records."""
         self.git("init", "--quiet", "--initial-branch=main")
         for environment in ENVIRONMENTS:
             self.file(environment).parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class Repository:
         return self.path / Record(environment).path
 
     def record(self, environment: str, version: str) -> str:
-        """Commit `version` as what `environment` shall run; return the commit."""
+        """Commit `version` to the record of `environment`; return the commit."""
         return self.write(environment, text(version))
 
     def write(self, environment: str, text: str | bytes) -> str:
@@ -73,5 +73,5 @@ class Repository:
 
     @property
     def subjects(self) -> list[str]:
-        """The subjects of the commits after the first, the oldest first."""
+        """The subjects of the commits after the first, oldest first."""
         return self.git("log", "--format=%s", "--reverse").splitlines()[1:]

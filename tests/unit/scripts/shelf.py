@@ -1,4 +1,4 @@
-"""Registries in memory, in place of `scripts.oci.registry`: what is where, and what was done."""
+"""Registries in memory, in place of `scripts.oci.registry`, with a record of what was done."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ OURS, THEIRS = Digest(f"sha256:{'a' * 64}"), Digest(f"sha256:{'b' * 64}")
 
 @dataclass
 class Shelf:
-    """Every repository that anybody asks for."""
+    """Every repository of these registries."""
 
     held: dict[str, Digest] = field(default_factory=dict)
     """Digests by reference."""
     events: list[str] = field(default_factory=list)
-    """What was done, in its order: `ask`, `list`, `push` or `tag`, and what."""
+    """What was done, in order: `ask`, `list`, `push` or `tag`, and its object."""
     layouts: list[Path] = field(default_factory=list)
     """What was pushed."""
     then: Callable[[str], None] = lambda _event: None
-    """What somebody else does, right after an event."""
+    """What somebody else does right after an event."""
     denied: set[Repository] = field(default_factory=set)
-    """Repositories that are not there yet, of which nothing is said."""
+    """Repositories that do not exist yet, so that access is denied."""
     down: set[Repository] = field(default_factory=set)
     faults: int = 0
-    """How often a registry fails before it writes a tag."""
+    """How many server errors come before a tag is written."""
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> "Shelf":
         for name in ("digest", "tags", "tag", "push"):
@@ -74,7 +74,7 @@ class Shelf:
         for _ in range(self.faults):
             self.then("fault")
             before_again()
-        assert repository.at(digest) in self.held, "only what is there can be tagged"
+        assert repository.at(digest) in self.held, "only an existing manifest can be tagged"
         self._write("tag", repository.at(name), digest)
 
     def _write(self, verb: str, reference: Reference, digest: Digest | None) -> None:

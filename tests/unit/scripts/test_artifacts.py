@@ -1,4 +1,4 @@
-"""What the stages read of each other's files under `build/`."""
+"""Reading and checking the files under `build/`."""
 
 import json
 from dataclasses import asdict, replace
@@ -30,7 +30,7 @@ BUILT = Built(
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where what was built is described; the layout beside it is that image."""
+    """The path of the record of the build; the layout beside it is that image."""
     monkeypatch.setattr(artifacts, "BUILD", tmp_path)
     monkeypatch.setattr(artifacts, "IMAGE", tmp_path / "image")
     write_layout(tmp_path / "image", DIGEST)
@@ -42,7 +42,7 @@ def write_layout(layout: Path, digest: str) -> None:
     (layout / "index.json").write_text(json.dumps({"manifests": [{"digest": digest, "size": 1}]}))
 
 
-def test_what_was_built_is_read_as_it_was_written(record: Path) -> None:
+def test_a_build_is_read_as_it_was_written(record: Path) -> None:
     record.write_text(json.dumps(asdict(BUILT)))
 
     assert artifacts.built() == BUILT
@@ -70,7 +70,7 @@ def test_the_record_of_another_image_is_refused(record: Path) -> None:
         {"size": "1"},
     ],
 )
-def test_a_record_with_a_value_that_none_can_have_is_refused(record: Path, changed: dict[str, object]) -> None:
+def test_a_record_with_an_invalid_value_is_refused(record: Path, changed: dict[str, object]) -> None:
     record.write_text(json.dumps(asdict(BUILT) | changed))
 
     with pytest.raises(Failure, match=r"build/image\.json is malformed") as failed:
@@ -88,8 +88,8 @@ def test_a_damaged_record_is_named(record: Path, content: bytes) -> None:
         artifacts.built()
 
 
-def test_nothing_built_says_what_to_type(record: Path) -> None:
-    with pytest.raises(Failure, match="nothing is built yet"):
+def test_without_a_build_the_error_says_what_to_type(record: Path) -> None:
+    with pytest.raises(Failure, match="nothing has been built yet"):
         artifacts.built()
     assert not record.exists()
 
@@ -119,9 +119,7 @@ def test_a_test_result_of_this_image_counts(record: Path) -> None:
         ({"counts": Counts(0, 0, 8)}, "0 passed, 0 failed, 8 skipped"),
     ],
 )
-def test_a_test_result_that_shows_nothing_of_this_image_does_not_count(
-    record: Path, changed: dict[str, object], reason: str
-) -> None:
+def test_a_test_result_of_another_image_does_not_count(record: Path, changed: dict[str, object], reason: str) -> None:
     write_passed(record, json.dumps(asdict(PASSED) | {k: v if not isinstance(v, Counts) else asdict(v)
                                                                   for k, v in changed.items()}))  # fmt: skip
 

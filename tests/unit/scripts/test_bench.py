@@ -1,4 +1,4 @@
-"""What `./ship bench` makes of its measurements: who is compared, which targets are reached, and the page."""
+"""The page of `./ship bench`: comparisons, and targets that are reached or missed."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return page
 
 
-def test_the_page_is_written_between_its_markers_only(measured: report.Measured, page: Path) -> None:
+def test_the_page_changes_only_between_its_markers(measured: report.Measured, page: Path) -> None:
     said = report.write(measured)
 
     text = page.read_text()
@@ -77,7 +77,7 @@ def test_the_page_is_written_between_its_markers_only(measured: report.Measured,
 def test_a_ratio_is_the_median_of_the_rounds_ratios(measured: report.Measured, page: Path) -> None:
     report.write(measured)
 
-    # 9,000 to 900, 10,000 to 500, 500 to 25: a round in which all were slow says as much as the others.
+    # 9,000 to 900, 10,000 to 500, 500 to 25: a round in which all were slow counts as much as the others.
     assert "| requests/s, to FastAPI's | 10 x | 20 x | 20 x | both reached |" in page.read_text()
 
 
@@ -98,7 +98,7 @@ def test_a_page_without_its_markers_is_left_alone(text: str, measured: report.Me
 
 
 @pytest.mark.parametrize(("found", "right"), [(100_000.0, True), (100_000.01, True), (100_001.0, False)])
-def test_what_counts_as_the_right_answer(found: float, right: bool) -> None:  # noqa: FBT001
+def test_an_answer_may_differ_in_the_last_digits(found: float, right: bool) -> None:  # noqa: FBT001
     assert Golden({}, 100_000.0).fits(found) is right
 
 

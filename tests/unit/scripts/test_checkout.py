@@ -1,4 +1,4 @@
-"""What is known of the checkout."""
+"""The checkout: commit, origin and fingerprint."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from scripts.grammar import Revision
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one file in one commit, of a known time."""
+    """A repository with one file in one commit with a known time."""
     monkeypatch.setattr(checkout, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
     (tmp_path / "file").write_text("one")
@@ -25,7 +25,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("root")
-def test_a_clean_commit_has_its_revision_and_its_time() -> None:
+def test_a_clean_checkout_has_revision_and_time() -> None:
     commit = checkout.commit()
 
     assert len(commit.revision) == 40
@@ -34,7 +34,7 @@ def test_a_clean_commit_has_its_revision_and_its_time() -> None:
 
 
 @pytest.mark.parametrize("change", ["edited", "added"])
-def test_any_change_makes_it_dirty_and_gives_another_fingerprint(root: Path, change: str) -> None:
+def test_any_change_makes_the_checkout_dirty_and_changes_the_fingerprint(root: Path, change: str) -> None:
     before = checkout.fingerprint()
     (root / ("file" if change == "edited" else "another")).write_text("two")
 
@@ -63,21 +63,21 @@ def test_ignored_files_change_nothing(root: Path) -> None:
         (None, ""),
     ],
 )
-def test_where_the_project_lives(root: Path, origin: str | None, home: str) -> None:
+def test_the_origin_is_a_url(root: Path, origin: str | None, home: str) -> None:
     if origin:
         subprocess.run(["git", "remote", "add", "origin", origin], cwd=root, check=True)
 
     assert checkout.repository() == home
 
 
-def test_on_github_it_lives_where_the_workflow_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_github_the_repository_is_that_of_the_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_REPOSITORY", "me/fork")
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
 
     assert checkout.repository() == "https://github.com/me/fork"
 
 
-def test_a_commit_is_in_a_branch_here_or_at_origin(root: Path) -> None:
+def test_a_branch_contains_a_commit_here_or_at_origin(root: Path) -> None:
     def git(*arguments: str) -> None:
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], cwd=root, check=True)
 
@@ -95,7 +95,7 @@ def test_a_commit_is_in_a_branch_here_or_at_origin(root: Path) -> None:
     assert checkout.is_in(second, "main")
 
 
-def test_no_setting_hides_that_files_differ_from_the_commit(root: Path) -> None:
+def test_no_setting_hides_a_change(root: Path) -> None:
     subprocess.run(["git", "config", "status.showUntrackedFiles", "no"], cwd=root, check=True)
     subprocess.run(["git", "config", "log.showSignature", "true"], cwd=root, check=True)
     (root / "another").write_text("two")

@@ -1,4 +1,4 @@
-"""`./ship` as it is typed."""
+"""The command line of `./ship`."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def git(root: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A repository of the pipeline alone, with one commit."""
+    """A repository with only the pipeline, in one commit."""
     root = tmp_path / "project"
     shutil.copytree(ROOT / "scripts", root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Dockerfile", "pyproject.toml", "ship.toml", ".gitignore"):
@@ -49,7 +49,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bare_path(tmp_path: Path) -> str:
-    """A PATH on which there is git, and neither Docker nor a package manager."""
+    """A PATH with git, but without Docker or a package manager."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "git").symlink_to(str(shutil.which("git")))
@@ -65,14 +65,14 @@ def test_help_names_every_stage() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_has_a_help_of_its_own(stage: str) -> None:
+def test_every_stage_has_its_own_help(stage: str) -> None:
     done = ship(stage, "--help")
 
     assert done.returncode == 0
     assert f"Usage: ./ship {stage}" in done.stdout
 
 
-def test_drift_is_in_the_exit_status_and_json_is_all_that_is_printed(project: Path, bare_path: str) -> None:
+def test_drift_sets_the_exit_status_and_only_json_is_printed(project: Path, bare_path: str) -> None:
     folder = project / "deploy" / "environments"
     folder.mkdir(parents=True)
     for environment in ("dev", "test", "prod"):
@@ -111,7 +111,7 @@ def test_without_docker_and_without_apt_setup_says_what_to_install(project: Path
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_failed_stage_ends_the_job_and_the_table_says_which(project: Path, bare_path: str) -> None:
+def test_a_failed_stage_ends_the_job_and_is_named_in_the_table(project: Path, bare_path: str) -> None:
     done = ship("test", root=project, PATH=bare_path)
     rows = [line.split() for line in done.stdout.splitlines()]
 
@@ -121,7 +121,7 @@ def test_a_failed_stage_ends_the_job_and_the_table_says_which(project: Path, bar
     assert (project / "build" / "logs" / "setup.log").read_text()
 
 
-def test_the_job_refuses_uncommitted_changes_before_it_works(project: Path) -> None:
+def test_the_job_refuses_uncommitted_changes_at_once(project: Path) -> None:
     (project / "later.txt").write_text("")
     done = ship(root=project)
 
@@ -130,7 +130,7 @@ def test_the_job_refuses_uncommitted_changes_before_it_works(project: Path) -> N
     assert not (project / "build").exists()
 
 
-def test_outside_a_commit_there_is_nothing_to_build(project: Path) -> None:
+def test_without_a_commit_there_is_nothing_to_build(project: Path) -> None:
     shutil.rmtree(project / ".git")
     git(project, "init", "--quiet")
     done = ship("build", root=project)
@@ -139,7 +139,7 @@ def test_outside_a_commit_there_is_nothing_to_build(project: Path) -> None:
     assert "at least one commit" in done.stdout
 
 
-def test_up_before_anything_was_published_says_what_to_type(project: Path) -> None:
+def test_up_without_a_published_image_says_what_to_type(project: Path) -> None:
     done = ship("up", root=project)
 
     assert done.returncode == 1
@@ -147,7 +147,7 @@ def test_up_before_anything_was_published_says_what_to_type(project: Path) -> No
 
 
 @pytest.mark.parametrize("version", ["01.0.0", "\uff11.0.0"])
-def test_what_is_no_version_is_not_released(project: Path, version: str) -> None:
+def test_an_invalid_version_is_not_released(project: Path, version: str) -> None:
     done = ship("release", version, root=project)
 
     assert done.returncode == 1
@@ -156,7 +156,7 @@ def test_what_is_no_version_is_not_released(project: Path, version: str) -> None
 
 
 @pytest.mark.parametrize("name", ["localhost:5001/X:1.0.0", "--help/x:1.0.0"])
-def test_what_names_no_image_is_said_so(project: Path, name: str) -> None:
+def test_an_invalid_reference_is_named(project: Path, name: str) -> None:
     done = ship("verify", "--", name, root=project)
 
     assert done.returncode == 1
@@ -180,7 +180,7 @@ def test_a_stage_adds_its_outcome_to_the_summary_of_a_workflow(project: Path, tm
     summary = tmp_path / "summary.md"
     ship("up", root=project, GITHUB_STEP_SUMMARY=str(summary))
 
-    assert summary.read_text() == "**up**: failed: nothing was published from here yet\n\n"
+    assert summary.read_text() == "**up**: failed: nothing has been published from here yet\n\n"
 
 
 SLOW_TEST = """
@@ -198,9 +198,9 @@ def test_it(container):
 
 
 def interrupted(project: Path, ending: signal.Signals, *, ignoring: signal.Signals | None = None) -> int:
-    """Start a stage that lasts, `ignoring` a signal as whoever starts it has it, end it, and return its exit status."""
+    """Start a long stage that inherits an ignored signal (`ignoring`), end it, and return its exit status."""
 
-    def begin() -> None:  # whatever these tests were started with
+    def begin() -> None:  # whatever the tests inherited
         for each in (signal.SIGINT, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN if each == ignoring else signal.SIG_DFL)
 
@@ -223,7 +223,7 @@ def interrupted(project: Path, ending: signal.Signals, *, ignoring: signal.Signa
 
 
 def ignored(pid: int) -> set[int]:
-    """Return the signals that a process ignores, as Linux says it."""
+    """Return the mask of signals that a process ignores, from /proc."""
     [mask] = re.findall(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return {number for number in range(1, 65) if int(mask, 16) >> number - 1 & 1}
 
@@ -234,18 +234,18 @@ def test_an_interrupted_stage_lets_its_tests_clean_up(project: Path, ending: sig
     assert (project / "cleaned").exists()
 
 
-def test_it_does_so_where_a_shell_started_it_in_the_background(project: Path) -> None:
-    """Such a shell lets it ignore Ctrl-C, and all that it starts would ignore the request to clean up."""
+def test_an_interrupt_works_in_the_background_too(project: Path) -> None:
+    """A shell makes background jobs ignore Ctrl-C, and so would the programs that they start."""
     assert interrupted(project, signal.SIGTERM, ignoring=signal.SIGINT) == 130
     assert (project / "cleaned").exists()
 
 
-def test_nohup_lets_it_outlive_its_terminal(project: Path) -> None:
+def test_nohup_lets_a_stage_outlive_its_terminal(project: Path) -> None:
     assert interrupted(project, signal.SIGTERM, ignoring=signal.SIGHUP) == 130
 
 
 @pytest.mark.parametrize("stage", ["setup", "build", "integration"])
-def test_a_platform_that_is_not_supported_is_wrong_usage(stage: str) -> None:
+def test_an_unsupported_platform_is_wrong_usage(stage: str) -> None:
     done = ship(stage, "--platform", "linux/s390x")
 
     assert done.returncode == 2
@@ -253,7 +253,7 @@ def test_a_platform_that_is_not_supported_is_wrong_usage(stage: str) -> None:
     assert "linux/arm64" in done.stderr
 
 
-def test_a_version_that_is_none_is_refused_before_anything_is_done(project: Path) -> None:
+def test_an_invalid_version_is_refused_at_once(project: Path) -> None:
     (project / "ship.toml").write_text("version = 1.0.0\n")
     git(project, "commit", "--quiet", "--all", "--message", "a version")
     done = ship(root=project)
@@ -264,7 +264,7 @@ def test_a_version_that_is_none_is_refused_before_anything_is_done(project: Path
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_in_the_place_of_the_build_folder_is_named(project: Path) -> None:
+def test_a_file_instead_of_the_build_folder_is_named(project: Path) -> None:
     (project / "build").write_text("")
     done = ship("scan", root=project)
 
@@ -274,7 +274,7 @@ def test_a_file_in_the_place_of_the_build_folder_is_named(project: Path) -> None
     assert "Traceback" not in done.stderr
 
 
-def test_without_git_s_folder_the_reason_is_git_s(project: Path) -> None:
+def test_without_a_git_folder_the_error_is_from_git(project: Path) -> None:
     """As in an unpacked tarball."""
     shutil.rmtree(project / ".git")
     for arguments in ([], ["status"]):
@@ -286,7 +286,7 @@ def test_without_git_s_folder_the_reason_is_git_s(project: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_terminal_that_knows_ascii_alone_is_enough(project: Path) -> None:
+def test_an_ascii_terminal_is_enough(project: Path) -> None:
     done = ship("release", "v9.9.9", root=project, PYTHONIOENCODING="ascii")
 
     assert done.returncode == 1
@@ -294,7 +294,7 @@ def test_a_terminal_that_knows_ascii_alone_is_enough(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_behind_standard_output_is_a_sentence(project: Path) -> None:
+def test_a_full_disk_behind_standard_output_is_one_sentence(project: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "scripts", "release", "v9.9.9"],
@@ -318,7 +318,7 @@ def test_a_reader_that_leaves_early_is_no_error(project: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_closed_standard_output_is_no_reason_to_break_down(project: Path) -> None:
+def test_a_closed_standard_output_is_no_crash(project: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" -m scripts release v9.9.9 >&-', sys.executable],
         cwd=project, check=False, stderr=subprocess.PIPE, text=True,
@@ -328,7 +328,7 @@ def test_a_closed_standard_output_is_no_reason_to_break_down(project: Path) -> N
     assert "Traceback" not in done.stderr
 
 
-def test_the_words_of_others_are_no_markdown_in_the_summary(project: Path, tmp_path: Path) -> None:
+def test_the_summary_escapes_markdown(project: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     done = ship("verify", "x/<img src=http://evil>[y](z)", root=project, GITHUB_STEP_SUMMARY=str(summary))
 
@@ -337,7 +337,7 @@ def test_the_words_of_others_are_no_markdown_in_the_summary(project: Path, tmp_p
     assert "](z)" not in summary.read_text().replace("\\]", "")
 
 
-def test_a_summary_that_cannot_be_written_hides_no_reason(project: Path, tmp_path: Path) -> None:
+def test_an_unwritable_summary_does_not_hide_the_reason(project: Path, tmp_path: Path) -> None:
     done = ship("release", "v9.9.9", root=project, GITHUB_STEP_SUMMARY=str(tmp_path))
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What a person sees, whoever wrote the words."""
+"""Output for people, whoever wrote the text."""
 
 import pytest
 from rich.console import Console
@@ -10,12 +10,12 @@ from scripts.errors import Failure
 FORGED = "1.0.0\n\x1b[32m✓ verify in 1.2 s: trusted\x1b[0m\r\x9b2J\u2028\u202egnorw"
 
 
-def test_a_text_is_one_line_that_steers_nothing() -> None:
+def test_plain_text_is_one_line_without_control_characters() -> None:
     assert plain(FORGED) == r"1.0.0\n\x1b[32m✓ verify in 1.2 s: trusted\x1b[0m\r\x9b2J\u2028\u202egnorw"
     assert plain("größe → 2 …") == "größe → 2 …"
 
 
-def test_no_way_of_printing_lets_a_text_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     console.say(FORGED)
     console.report(Failure(FORGED, FORGED))
     with console.stage("verify") as result:
@@ -29,7 +29,7 @@ def test_no_way_of_printing_lets_a_text_forge_a_line(capsys: pytest.CaptureFixtu
     assert not {"\x1b", "\r", "\x9b", "\u2028", "\u202e"} & set(printed)
 
 
-def test_markup_in_a_text_means_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_is_printed_literally(capsys: pytest.CaptureFixture[str]) -> None:
     table = Rows("label")
     table.row("[red]x[/red]")
     console.console.print(table)
@@ -40,7 +40,7 @@ def test_markup_in_a_text_means_nothing(capsys: pytest.CaptureFixture[str]) -> N
     assert "[bold]y" in printed
 
 
-def test_a_narrow_table_folds_and_cuts_nothing() -> None:
+def test_a_narrow_table_folds_without_cutting() -> None:
     digest = "sha256:" + "0123456789abcdef" * 4
     table = Rows("registry", "digest")
     table.row("docker.io/me/house-price", digest)

@@ -1,6 +1,6 @@
-"""Every parser at a door, with what nobody would send: it is read, or refused in a sentence, and nothing else happens.
+"""Fuzzing of every parser for outside data: a document is read, or refused in one sentence.
 
-A few cases each, always the same; at night thousands, new ones each time: FUZZ_CASES=10000 ./ship unit
+By default a few cases each, always the same; at night thousands of new ones: FUZZ_CASES=10000 ./ship unit
 """
 
 import base64
@@ -47,7 +47,7 @@ from scripts.oci.location import parse_references
 from scripts.process import Ended
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-# What a program, a shell, a terminal or a reader of lines would act on.
+# Text that a program, a shell, a terminal or a line parser would interpret.
 HOSTILE = st.sampled_from(
     ["--upload-pack=touch pwned;true", "-o", "$(touch pwned)", "`id`", "'; id #", "a\nb", "a\r\nb", "a\0b", "\x1b[2J",
      "..", "../../x", "\u2028", "\u202e", "", " ", "01.0.0", "\uff11.0.0", "1.0.0\n", DIGEST + "\n", DIGEST.upper(),
@@ -62,7 +62,7 @@ JSON = st.recursive(
 
 
 def changed(good: Any) -> st.SearchStrategy[bytes]:
-    """Return documents like `good` with one value of another kind, without one, or with a few bytes that are wrong."""
+    """Return documents like `good` with one value replaced or removed, or with a few wrong bytes."""
     places = list(_places(good, ()))
     edited = st.builds(
         lambda place, value: json.dumps(_with(good, place, value)).encode(), st.sampled_from(places), JSON
@@ -114,7 +114,7 @@ CONFIG = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"x": "y"
 
 
 @given(changed(IMAGE))
-def test_the_record_of_a_build(content: bytes) -> None:
+def test_a_build_record(content: bytes) -> None:
     try:
         image = document(content, Built, "build/image.json")
     except Failure:
@@ -156,7 +156,7 @@ def test_an_image_layout(tmp_path_factory: pytest.TempPathFactory, top: bytes, m
 
 
 @given(changed(CONFIG))
-def test_a_configuration_of_an_image(tmp_path_factory: pytest.TempPathFactory, config: bytes) -> None:
+def test_an_image_configuration(tmp_path_factory: pytest.TempPathFactory, config: bytes) -> None:
     folder = tmp_path_factory.mktemp("layout")
     manifest = put(folder, json.dumps(MANIFEST | {"config": put(folder, config)}).encode())
     (folder / "index.json").write_text(json.dumps({"manifests": [manifest]}))
@@ -192,7 +192,7 @@ INSERTED = TEXTS | st.sampled_from(["\n", "="])
     | st.lists(st.sampled_from(RECORD.splitlines()), max_size=8).map(lambda lines: "\n".join(lines).encode())
     | st.binary(max_size=200)
 )
-def test_the_record_of_an_environment(content: bytes) -> None:
+def test_an_environment_record(content: bytes) -> None:
     try:
         fields = record_file.parse(content, "test.env")
     except Failure:
@@ -212,7 +212,7 @@ HUB = Repository("docker.io/me/x")
 
 @contextlib.contextmanager
 def answered(content: bytes, error: str = "") -> Iterator[None]:
-    """Let every program that is run answer `content`, or fail with `error`."""
+    """Let every program print `content`, or fail with `error`."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (registry, referrers, cosign):
             patch.setattr(module, "attempt", lambda *_, **__: Ended(int(bool(error)), content, error))
@@ -220,7 +220,7 @@ def answered(content: bytes, error: str = "") -> Iterator[None]:
 
 
 @given(changed(INDEX) | changed(MANIFEST) | changed(CONFIG))
-def test_what_a_registry_gives_for_an_image(content: bytes) -> None:
+def test_the_manifest_of_a_registry(content: bytes) -> None:
     with answered(content):
         for ask in (registry.labels, registry.platforms):
             with contextlib.suppress(Failure):
@@ -236,10 +236,10 @@ def test_a_list_of_tags(content: bytes) -> None:
 
 
 @given(st.text(max_size=200) | st.sampled_from(["manifest unknown", "denied", "not found", "\x1b[2J"]))
-def test_the_words_of_a_registry_that_refuses(error: str) -> None:
+def test_the_error_of_a_registry(error: str) -> None:
     with answered(b"", error or "x"), contextlib.suppress(Failure):
         assert registry.digest(HUB.at(Tag("1.0.0"))) is None
-        assert "reading manifest" in error, "only a registry's own answer says that something is not there"
+        assert "reading manifest" in error, "only a registry's own answer means absent"
 
 
 BUNDLE = {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": {"payload": "e30="}}
@@ -247,14 +247,14 @@ SAID = {"payload": "eyJwcmVkaWNhdGUiOiB7fX0=", "payloadType": "application/vnd.i
 
 
 @given(st.lists(changed(BUNDLE), max_size=3).map(b"\n".join))
-def test_what_hangs_beside_an_image(content: bytes) -> None:
+def test_referrers(content: bytes) -> None:
     with answered(content), contextlib.suppress(Failure):
         said = referrers.read(HUB, Digest(DIGEST))
         assert all(isinstance(one, bytes) for one in said.bundles)
 
 
 @given(st.lists(changed(SAID), max_size=3).map(b"\n".join))
-def test_what_cosign_found_right(content: bytes) -> None:
+def test_the_output_of_cosign(content: bytes) -> None:
     said = referrers.Referrers(HUB, Digest(DIGEST), (_bundle(json.dumps(STATEMENT).encode()),))
     with answered(content), contextlib.suppress(Failure):
         for statement in cosign.statements(said, KeyPair(None, Key("a.pub")), statements.TESTS):
@@ -269,7 +269,7 @@ def _bundle(payload: bytes) -> bytes:
 
 
 @given(changed(STATEMENT).map(_bundle) | changed({"dsseEnvelope": {"payload": "e30="}}))
-def test_what_a_bundle_says_that_it_is(content: bytes) -> None:
+def test_a_bundle(content: bytes) -> None:
     with answered(b"", "error during command execution: no matching attestations: by nobody"):
         said = referrers.Referrers(HUB, Digest(DIGEST), (content,))
         assert cosign.refusal(said, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
@@ -316,8 +316,8 @@ def test_a_reference(text: str) -> None:
     "command", [["verify"], ["reproduce"], ["release"], ["setup", "--platform"], ["build", "--platform"], ["up"]]
 )
 @given(text=TEXTS)
-def test_what_is_typed_behind_ship(tmp_path_factory: pytest.TempPathFactory, command: list[str], text: str) -> None:
-    """No registry has what is asked for, and no engine runs."""
+def test_command_line_arguments(tmp_path_factory: pytest.TempPathFactory, command: list[str], text: str) -> None:
+    """No registry has the image, and no engine runs."""
     with answered(b"", "no such thing"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(artifacts, "BUILD", tmp_path_factory.mktemp("build"))
         patch.setenv("PATH", "/nowhere")

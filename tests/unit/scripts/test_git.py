@@ -1,4 +1,4 @@
-"""Git, asked in bytes."""
+"""Reading Git repositories."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_an_export_is_the_commit_byte_for_byte(root: Path, tmp_path: Path) -> None:
+def test_an_export_equals_the_commit_byte_for_byte(root: Path, tmp_path: Path) -> None:
     git.export("HEAD", tmp_path / "export", root=root)
 
     assert files(tmp_path / "export") == files(root)
@@ -53,8 +53,8 @@ def test_an_export_is_the_commit_byte_for_byte(root: Path, tmp_path: Path) -> No
     assert (tmp_path / "export/plain").stat().st_mode & 0o777 == 0o644
 
 
-def test_an_export_has_nothing_of_the_work_tree(root: Path, tmp_path: Path) -> None:
-    """Neither what Git ignores by its own settings, nor what it was told not to look at, nor what was there before."""
+def test_an_export_ignores_the_work_tree(root: Path, tmp_path: Path) -> None:
+    """Neither ignored files, nor changes that Git was told to skip, nor earlier content."""
     (root / ".git/info").mkdir(exist_ok=True)
     (root / ".git/info/exclude").write_text("ignored\n")
     (root / ".git/info/attributes").write_text("* text eol=crlf\n")
@@ -69,7 +69,7 @@ def test_an_export_has_nothing_of_the_work_tree(root: Path, tmp_path: Path) -> N
     assert (tmp_path / "export/plain").read_bytes() == b"one\r\ntwo\n\xff\0"
 
 
-def test_an_export_of_some_paths_has_these_alone(root: Path, tmp_path: Path) -> None:
+def test_an_export_of_some_paths_has_only_these(root: Path, tmp_path: Path) -> None:
     git.export("HEAD", tmp_path / "export", ["-rf", "folder/program", "nowhere"], root=root)
 
     assert set(files(tmp_path / "export")) == {"-rf", "folder/program"}
@@ -78,7 +78,7 @@ def test_an_export_of_some_paths_has_these_alone(root: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("mode", "content", "reason"),
     [
-        ("100644", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "kept by Git LFS"),
+        ("100644", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "in Git LFS"),
         ("160000", b"", "is a submodule"),
     ],
 )
@@ -95,20 +95,20 @@ def test_a_file_that_the_commit_does_not_hold_is_refused(
         git.export("HEAD", tmp_path / "export", root=root)
 
 
-def test_a_file_that_would_lie_outside_is_refused(root: Path, tmp_path: Path) -> None:
-    """No clone that Git checks out has one, but a commit made by hand can."""
+def test_a_file_outside_the_folder_is_refused(root: Path, tmp_path: Path) -> None:
+    """Git checks out no such file, but a commit made by hand can have one."""
     blob = run(root, "hash-object", "-w", "--stdin", stdin=b"forged")
     inner = run(root, "mktree", stdin=f"100644 blob {blob}\tpwned\n".encode())
     tree = b"40000 ..\0" + bytes.fromhex(inner)
     outer = run(root, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", stdin=tree)
     commit = run(root, "commit-tree", outer, "-m", "forged")
 
-    with pytest.raises(Failure, match="outside of its folder"):
+    with pytest.raises(Failure, match="outside its folder"):
         git.export(commit, tmp_path / "export", root=root)
     assert not (tmp_path / "pwned").exists()
 
 
-def test_contents_come_in_the_order_asked_for(root: Path) -> None:
+def test_contents_come_in_the_requested_order(root: Path) -> None:
     asked = ["HEAD:plain", "HEAD:nowhere", "HEAD:folder", "HEAD:empty", "HEAD:-rf"]
 
     assert git.contents(asked, root=root) == [b"one\r\ntwo\n\xff\0", None, None, b"", b"an option"]
@@ -119,15 +119,15 @@ def test_a_revision_cannot_be_an_option(root: Path, tmp_path: Path) -> None:
         git.tree(f"--output={tmp_path}/pwned", root=root)
 
 
-def test_outside_a_repository_git_says_why(tmp_path: Path) -> None:
+def test_outside_a_repository_the_error_is_from_git(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="not a git repository") as failed:
         git.data("status", root=tmp_path)
 
     assert failed.value.remedy
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
-def test_a_checkout_of_somebody_else_is_refused_in_git_s_words(root: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a folder")
+def test_a_checkout_of_another_user_is_refused_in_the_words_of_git(root: Path) -> None:
     os.chown(root, 12345, 12345)
 
     with pytest.raises(Failure, match="detected dubious ownership") as failed:
@@ -156,7 +156,7 @@ def other(tmp_path: Path, repository: Repository) -> Repository:
         ("GIT_OBJECT_DIRECTORY", ".git/objects"),
     ],
 )
-def test_the_variables_of_a_hook_name_no_other_repository(
+def test_the_variables_of_a_hook_do_not_select_another_repository(
     repository: Repository, other: Repository, variable: str, of_other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head, status = repository.record("prod", "1.2.0"), repository.git("status", "--porcelain")
@@ -167,8 +167,8 @@ def test_the_variables_of_a_hook_name_no_other_repository(
     assert git.contents([f"{head}:deploy/environments/dev.env"], root=repository.path) != [None]
 
 
-def test_a_setting_in_the_environment_stays(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A workflow says like this that a checkout is safe."""
+def test_a_setting_in_the_environment_is_kept(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workflows use one to mark a checkout as safe."""
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Zoë")
@@ -176,7 +176,7 @@ def test_a_setting_in_the_environment_stays(repository: Repository, monkeypatch:
     assert git.line("config", "user.name", root=repository.path) == "Zoë"
 
 
-def test_a_commit_is_what_was_committed_not_what_git_replaced_it_with(repository: Repository) -> None:
+def test_git_replace_has_no_effect(repository: Repository) -> None:
     true = repository.record("test", "1.0.0")
     false = repository.record("test", "1.1.0")
     before = git.contents([f"{true}:deploy/environments/test.env"], root=repository.path)
@@ -186,21 +186,21 @@ def test_a_commit_is_what_was_committed_not_what_git_replaced_it_with(repository
 
 
 def test_git_answers_in_english(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it says of a checkout that belongs to somebody else is looked for by its words."""
+    """The error about a checkout of another user is recognized by its text."""
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     repository.git("config", "alias.locale", '!printf %s "$LC_ALL"')
 
     assert git.line("locale", root=repository.path) == "C"
 
 
-def test_a_link_in_the_place_of_a_folder_is_refused(root: Path, tmp_path: Path) -> None:
-    """Such a commit is made by hand: it has both under one name."""
+def test_a_link_instead_of_a_folder_is_refused(root: Path, tmp_path: Path) -> None:
+    """Such a commit is made by hand and has both under one name."""
     blob = run(root, "hash-object", "-w", "--stdin", stdin=b"forged")
     link = run(root, "hash-object", "-w", "--stdin", stdin=str(tmp_path).encode())
     inner = run(root, "mktree", stdin=f"100644 blob {blob}\tpwned\n".encode())
     outer = run(root, "mktree", stdin=f"120000 blob {link}\ta\n040000 tree {inner}\ta\n".encode())
     commit = run(root, "commit-tree", outer, "-m", "forged")
 
-    with pytest.raises(Failure, match="a link in the place of a folder"):
+    with pytest.raises(Failure, match="a link instead of a folder"):
         git.export(commit, tmp_path / "export", root=root)
     assert not (tmp_path / "pwned").exists()

@@ -1,4 +1,4 @@
-"""What a value from outside must look like, and what happens to one that does not."""
+"""Grammars of values from outside, and what happens to a value that breaks one."""
 
 import dataclasses
 import re
@@ -184,33 +184,33 @@ WRONG: dict[type[Token], list[str]] = {
 KINDS = list(RIGHT)
 
 
-def test_every_type_is_tried() -> None:
+def test_every_type_has_examples() -> None:
     assert set(RIGHT) == set(WRONG) == set(Token.__subclasses__())
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in RIGHT[kind]])
-def test_a_value_that_follows_its_grammar_is_that_text(kind: type[Token], text: str) -> None:
+def test_a_valid_value_equals_its_text(kind: type[Token], text: str) -> None:
     assert kind(text) == text
     assert isinstance(kind(text), kind)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in WRONG[kind]])
-def test_a_value_that_breaks_its_grammar_cannot_be_made(kind: type[Token], text: str) -> None:
+def test_an_invalid_value_is_refused(kind: type[Token], text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(kind.form)):
         kind(text)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in KINDS for text in RIGHT[kind]])
 @pytest.mark.parametrize("around", ["{}\n", "\n{}", " {}", "{}\x00", "{}\u2028", "{}\r"])
-def test_nothing_may_stand_around_it(kind: type[Token], text: str, around: str) -> None:
+def test_extra_characters_around_a_value_are_refused(kind: type[Token], text: str, around: str) -> None:
     if kind in {RelativePath, FilePath, Column, Key} and around == " {}":
         return  # the name of a file or a column may begin with a space
     assert not kind.matches(around.format(text))
 
 
 @given(text=st.text() | st.from_regex(r"[-/.:@$a-z0-9]+\s?"))
-def test_no_text_at_all_gets_past_a_grammar_with_what_others_act_on(text: str) -> None:
-    """Neither a shell's, a terminal's, Git's or a program's own signs, in any type but a column's and a path's."""
+def test_no_grammar_allows_active_characters(text: str) -> None:
+    """Characters that a shell, a terminal, Git or a program interprets; only columns and paths may have some."""
     for kind in KINDS:
         if kind.matches(text):
             assert text.isprintable()
@@ -223,7 +223,7 @@ def test_no_text_at_all_gets_past_a_grammar_with_what_others_act_on(text: str) -
                 assert ".." not in text.split("/")
 
 
-def test_what_is_wrong_is_shown_on_one_line_and_cut() -> None:
+def test_a_wrong_value_is_shown_on_one_line_and_shortened() -> None:
     with pytest.raises(Failure) as failed:
         Digest.of("\x1b[2J\n" + "x" * 200, "its digest", "./ship build")
 
@@ -233,7 +233,7 @@ def test_what_is_wrong_is_shown_on_one_line_and_cut() -> None:
     assert [shown("x" * length).endswith("…") for length in (SHOWN - 2, SHOWN - 1)] == [False, True]  # and two quotes
 
 
-def test_where_nothing_helps_nothing_is_said_to_help() -> None:
+def test_a_failure_may_have_no_remedy() -> None:
     for read in (lambda: Digest.of("x", "its digest"), lambda: document(b"{", Record, "the record")):
         with pytest.raises(Failure) as failed:
             read()
@@ -250,7 +250,7 @@ class Record:
 GOOD = b'{"digest": "%b", "platforms": {"linux/amd64": "%b"}, "count": 1}' % (DIGEST.encode(), DIGEST.encode())
 
 
-def test_a_document_is_read_into_its_types() -> None:
+def test_a_document_is_parsed_into_its_types() -> None:
     record = document(GOOD, Record, "the record")
 
     assert record == Record(Digest(DIGEST), {Platform("linux/amd64"): Digest(DIGEST)}, 1)
@@ -263,7 +263,7 @@ def test_a_document_is_read_into_its_types() -> None:
      GOOD.replace(b"1}", b'"1"}'), GOOD.replace(b"1}", b"1.5}"), b'{"count": 1}', b"[" * 100_000,
      GOOD.replace(b"amd64", b"\xff\xfe")],
 )  # fmt: skip
-def test_a_document_that_is_something_else_is_refused_by_its_name(content: bytes) -> None:
+def test_a_malformed_document_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(Failure, match="the record is malformed"):
         document(content, Record, "the record")
 
@@ -272,7 +272,7 @@ def test_a_document_that_is_something_else_is_refused_by_its_name(content: bytes
     st.binary()
     | st.builds(lambda at, byte: GOOD[:at] + byte + GOOD[at + 1 :], st.integers(0, len(GOOD)), st.binary(max_size=3))
 )
-def test_a_document_is_read_or_refused_and_nothing_else(content: bytes) -> None:
+def test_any_document_is_parsed_or_refused(content: bytes) -> None:
     try:
         record = document(content, Record, "the record")
     except Failure:
@@ -281,7 +281,7 @@ def test_a_document_is_read_or_refused_and_nothing_else(content: bytes) -> None:
     assert all(map(Platform.matches, record.platforms))
 
 
-def test_a_caller_says_which_repository_and_which_ref() -> None:
+def test_a_caller_has_a_repository_and_a_ref() -> None:
     caller = Caller("https://git.example.org:8443/Me/my.x@refs/pull/7/merge")
 
     assert (caller.repository, caller.ref) == ("Me/my.x", "refs/pull/7/merge")

@@ -1,4 +1,4 @@
-"""The pins: nothing in the Dockerfile that a registry could change under its name, and all of them watched."""
+"""Pins: every image in the Dockerfile has a digest, and Dependabot watches each."""
 
 import re
 
@@ -11,11 +11,11 @@ from scripts.stages.lint import unpinned
 DIGEST = "sha256:" + "7c" * 32
 
 
-def test_this_project_s_dockerfile_is_pinned() -> None:
+def test_the_dockerfile_is_pinned() -> None:
     assert unpinned((ROOT / "Dockerfile").read_text()) == []
 
 
-def test_dependabot_watches_the_images_that_are_started_from_and_no_others() -> None:
+def test_dependabot_watches_exactly_the_base_images() -> None:
     watched = re.findall(r"^FROM (\S+)$", (ROOT / ".github/pins/Dockerfile").read_text(), re.MULTILINE)
 
     assert sorted(watched) == sorted([images.PYTHON.pinned, images.REGISTRY.pinned, engine.BUILDKIT])
@@ -31,7 +31,7 @@ def test_dependabot_watches_the_images_that_are_started_from_and_no_others() -> 
         "FROM scratch AS empty\nRUN --mount=type=bind,from=empty,target=/empty true",
     ],
 )
-def test_digests_stages_and_scratch_are_fine(dockerfile: str) -> None:
+def test_digests_stages_and_scratch_are_allowed(dockerfile: str) -> None:
     assert unpinned(dockerfile) == []
 
 
@@ -47,7 +47,7 @@ def test_digests_stages_and_scratch_are_fine(dockerfile: str) -> None:
         ("from --platform=linux/amd64 python:3.13 as base", "Dockerfile:1 python:3.13 "),
     ],
 )
-def test_a_name_that_can_change_is_found_where_it_stands(dockerfile: str, finding: str) -> None:
+def test_an_unpinned_name_is_found_with_its_line(dockerfile: str, finding: str) -> None:
     [found] = unpinned(dockerfile)
 
     assert found.startswith(finding)

@@ -1,4 +1,4 @@
-"""What is shipped, as ship.toml and the variables say it."""
+"""What is shipped, by ship.toml and the variables."""
 
 import subprocess
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def repository(root: Path, files: dict[str, str]) -> Path:
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of this project, as far as it matters here."""
+    """A checkout with the parts of this project that matter here."""
     files = {
         "ship.toml": EXAMPLE,
         "training/data/houses.csv": "area,price\n80,100\n",
@@ -60,7 +60,7 @@ def wines(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(wines: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """Set the variables for the model of wines, but for what is given; None unsets."""
+    """Set the variables for the model of wines, with the given changes; None unsets one."""
 
     def set_all(**changed: str | None) -> None:
         usual = {
@@ -80,7 +80,7 @@ def environment(wines: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_nothing_said_is_the_example_of_this_checkout(environment: Environment, checkout: Path, value: None) -> None:
+def test_the_default_is_the_example_of_this_checkout(environment: Environment, checkout: Path, value: None) -> None:
     environment(SHIP_SOURCE=value, SHIP_TABLE=value, SHIP_TARGET=value, SHIP_NAME=value, SHIP_VERSION=value)
     found = shipment()
 
@@ -89,7 +89,7 @@ def test_nothing_said_is_the_example_of_this_checkout(environment: Environment, 
     assert (found.target, found.name, found.version) == ("price", "house-price", "1.0.0")
 
 
-def test_everything_said_is_a_table_of_another_repository(environment: Environment, wines: Path) -> None:
+def test_variables_can_name_a_table_of_another_repository(environment: Environment, wines: Path) -> None:
     environment()
     found = shipment()
 
@@ -100,13 +100,13 @@ def test_everything_said_is_a_table_of_another_repository(environment: Environme
     assert local_repositories() == ["localhost:5001/wine", "localhost:5002/wine"]
 
 
-def test_a_table_of_the_example_s_name_elsewhere_is_not_the_example(environment: Environment) -> None:
+def test_a_table_elsewhere_with_the_name_of_the_example_is_not_the_example(environment: Environment) -> None:
     environment(SHIP_TABLE="training/data/houses.csv", SHIP_TARGET="price")
 
     assert not shipment().is_example
 
 
-def test_another_table_of_this_checkout_has_its_version(environment: Environment, checkout: Path) -> None:
+def test_another_table_of_this_checkout_has_the_same_version(environment: Environment, checkout: Path) -> None:
     environment(SHIP_SOURCE=None, SHIP_TABLE="more.csv", SHIP_TARGET="y", SHIP_VERSION=None)
 
     assert (shipment().version, shipment().is_example) == ("1.0.0", False)
@@ -118,7 +118,7 @@ def test_another_table_of_this_checkout_has_its_version(environment: Environment
     [
         ({"SHIP_SOURCE": "/nowhere"}, "no such directory"),
         ({"SHIP_SOURCE": "/"}, "is not a Git repository"),
-        ({"SHIP_TABLE": None}, "does not state the table"),
+        ({"SHIP_TABLE": None}, "has no table"),
         ({"SHIP_TABLE": "data/beers.csv"}, "no table data/beers.csv"),
         ({"SHIP_TABLE": "data"}, "no table data "),
         (
@@ -127,17 +127,17 @@ def test_another_table_of_this_checkout_has_its_version(environment: Environment
         ),
         ({"SHIP_TABLE": "--upload-pack=touch pwned"}, "SHIP_TABLE: '--upload-pack=touch pwned' is not the path"),
         ({"SHIP_TARGET": "quality\x1b[2J"}, r"SHIP_TARGET: 'quality\x1b[2J' is not the name of a column"),
-        ({"SHIP_TARGET": None}, "does not state the target"),
+        ({"SHIP_TARGET": None}, "has no target"),
         ({"SHIP_TARGET": "price"}, "no column 'price'"),
         ({"SHIP_SOURCE": None, "SHIP_TABLE": "more.csv", "SHIP_TARGET": None}, "no column 'price'"),
-        ({"SHIP_VERSION": None}, "does not state the version"),
+        ({"SHIP_VERSION": None}, "has no version"),
         ({"SHIP_VERSION": "2.3"}, "SHIP_VERSION: '2.3' is not a version"),
         ({"SHIP_VERSION": "$(touch pwned)"}, "SHIP_VERSION: '$(touch pwned)' is not a version"),
         ({"SHIP_NAME": "Wine Quality"}, "SHIP_NAME: 'Wine Quality' is not a name"),
         ({"SHIP_NAME": "me/wine"}, "SHIP_NAME: 'me/wine' is not a name"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(environment: Environment, changed: dict[str, str], reason: str) -> None:
+def test_a_missing_or_wrong_value_is_named(environment: Environment, changed: dict[str, str], reason: str) -> None:
     environment(**changed)
 
     with pytest.raises(Failure) as failed:
@@ -147,7 +147,7 @@ def test_what_is_missing_or_wrong_is_named(environment: Environment, changed: di
     assert failed.value.remedy
 
 
-def test_a_missing_target_lists_the_columns(environment: Environment) -> None:
+def test_an_unknown_target_lists_the_columns(environment: Environment) -> None:
     environment(SHIP_TABLE="bare.csv", SHIP_TARGET="grade")
 
     with pytest.raises(Failure, match="grade") as failed:
@@ -156,14 +156,14 @@ def test_a_missing_target_lists_the_columns(environment: Environment) -> None:
     assert failed.value.remedy == "the target is one of acidity, total, quality"
 
 
-def test_a_folder_of_a_repository_is_not_a_source(environment: Environment, wines: Path) -> None:
+def test_a_folder_in_a_repository_is_not_a_source(environment: Environment, wines: Path) -> None:
     environment(SHIP_SOURCE=str(wines / "data"), SHIP_TABLE="wines.csv")
 
-    with pytest.raises(Failure, match="a folder of the Git repository"):
+    with pytest.raises(Failure, match="a folder in the Git repository"):
         shipment()
 
 
-def test_a_table_that_git_ignores_is_in_no_commit(environment: Environment, wines: Path) -> None:
+def test_a_table_that_git_ignores_is_refused(environment: Environment, wines: Path) -> None:
     (wines / "now.tmp.csv").write_text("x,quality\n")
     environment(SHIP_TABLE="now.tmp.csv")
 
@@ -171,16 +171,18 @@ def test_a_table_that_git_ignores_is_in_no_commit(environment: Environment, wine
         shipment()
 
 
-def test_a_link_to_a_table_elsewhere_is_in_no_commit(environment: Environment, wines: Path, checkout: Path) -> None:
+def test_a_link_to_a_table_elsewhere_is_refused(environment: Environment, wines: Path, checkout: Path) -> None:
     (wines / "linked.csv").symlink_to(checkout / "more.csv")
     environment(SHIP_TABLE="linked.csv", SHIP_TARGET="y")
 
-    with pytest.raises(Failure, match="lies outside"):
+    with pytest.raises(Failure, match="is outside"):
         shipment()
 
 
 @pytest.mark.parametrize("changed", ["wines", "shipshape"])
-def test_a_change_in_either_checkout_makes_it_dirty(environment: Environment, tmp_path: Path, changed: str) -> None:
+def test_a_change_in_either_checkout_makes_the_commit_dirty(
+    environment: Environment, tmp_path: Path, changed: str
+) -> None:
     environment()
     assert not commit().dirty
 
@@ -190,7 +192,7 @@ def test_a_change_in_either_checkout_makes_it_dirty(environment: Environment, tm
     assert commit().revision.startswith(git(tmp_path / "wines", "rev-parse", "HEAD"))
 
 
-def test_the_build_is_given_the_table_and_its_description_alone(
+def test_the_build_gets_only_the_table_and_its_description(
     environment: Environment, wines: Path, tmp_path: Path
 ) -> None:
     environment()
@@ -206,15 +208,15 @@ def test_the_build_is_given_the_table_and_its_description_alone(
     assert (tmp_path / "context/data/wines.csv").read_bytes() == (wines / "data/wines.csv").read_bytes()
 
 
-def test_a_table_may_lie_alone(environment: Environment, tmp_path: Path) -> None:
+def test_a_table_needs_no_description(environment: Environment, tmp_path: Path) -> None:
     environment(SHIP_TABLE="bare.csv")
     shipment().copy_to(tmp_path / "context")
 
     assert [path.name for path in (tmp_path / "context").iterdir()] == ["bare.csv"]
 
 
-def test_a_record_that_was_sourced_says_nothing_of_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`. deploy/environments/test.env` sets VERSION, which is what runs there, not what is built."""
+def test_a_sourced_record_does_not_set_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`. deploy/environments/test.env` sets VERSION to the release that runs there, not the one that is built."""
     monkeypatch.setenv("VERSION", "3.0.0")
 
     assert shipment().version == "1.0.0"
@@ -229,7 +231,7 @@ def stated(wines: Path, text: str) -> None:
 WINE = 'name = "wine"\nversion = "2.3.0"\ntable = "data/wines.csv"\ntarget = "quality"\n'
 
 
-def test_a_file_says_what_another_repository_ships(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_defines_what_another_repository_ships(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     more = 'registries = ["ghcr.io/me/wine", "ghcr.io/me/wine"]\nplatforms = ["linux/arm64"]\n'
     stated(wines, WINE + more)
     monkeypatch.setenv("SHIP_SOURCE", str(wines))
@@ -237,20 +239,20 @@ def test_a_file_says_what_another_repository_ships(wines: Path, monkeypatch: pyt
     assert shipment() == Shipment(
         wines, RelativePath("data/wines.csv"), Column("quality"), Name("wine"), Version("2.3.0")
     )
-    assert (repositories(), platforms()) == (["ghcr.io/me/wine"], ["linux/arm64"])
+    assert (repositories(), platforms()) == (["ghcr.io/me/wine"], ("linux/arm64",))
 
 
-def test_a_variable_takes_the_place_of_a_line(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_overrides_a_line(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stated(wines, WINE + 'platforms = ["linux/arm64"]\n')
     monkeypatch.setenv("SHIP_SOURCE", str(wines))
     monkeypatch.setenv("SHIP_VERSION", "2.4.0")
     monkeypatch.setenv("SHIP_PLATFORMS", "linux/amd64, linux/arm64")
 
     assert (shipment().name, shipment().version) == ("wine", "2.4.0")
-    assert platforms() == ["linux/amd64", "linux/arm64"]
+    assert platforms() == ("linux/amd64", "linux/arm64")
 
 
-def test_a_repository_with_two_models_has_a_file_for_each(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repository_can_have_a_file_for_each_model(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stated(wines, WINE)
     (wines / "bare.toml").write_text('name = "bare"\nversion = "0.1.0"\ntable = "bare.csv"\ntarget = "quality"\n')
     monkeypatch.setenv("SHIP_SOURCE", str(wines))
@@ -273,9 +275,7 @@ def test_a_repository_with_two_models_has_a_file_for_each(wines: Path, monkeypat
         ("\xff", "ship.toml is malformed"),
     ],
 )
-def test_a_file_that_says_nonsense_is_refused(
-    wines: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
-) -> None:
+def test_a_malformed_file_is_refused(wines: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str) -> None:
     (wines / "ship.toml").write_bytes(text.encode("latin-1"))
     monkeypatch.setenv("SHIP_SOURCE", str(wines))
 
@@ -284,8 +284,8 @@ def test_a_file_that_says_nonsense_is_refused(
     assert refused.value.remedy
 
 
-def test_the_file_is_the_one_in_the_commit(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git was told not to look, so it would name the commit that says something else."""
+def test_the_file_is_read_from_the_commit(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git was told to ignore the change, so the image would name a commit with another file."""
     stated(wines, WINE)
     git(wines, "update-index", "--assume-unchanged", "ship.toml")
     (wines / "ship.toml").write_text(WINE.replace("2.3.0", "9.9.9"))
@@ -295,7 +295,7 @@ def test_the_file_is_the_one_in_the_commit(wines: Path, monkeypatch: pytest.Monk
     assert shipment().version == "2.3.0"
 
 
-def test_what_is_not_committed_yet_counts_while_something_differs(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncommitted_content_counts_while_the_checkout_is_dirty(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stated(wines, WINE)
     (wines / "ship.toml").write_text(WINE.replace("2.3.0", "2.4.0"))
     monkeypatch.setenv("SHIP_SOURCE", str(wines))
@@ -304,8 +304,8 @@ def test_what_is_not_committed_yet_counts_while_something_differs(wines: Path, m
 
 
 @pytest.mark.parametrize("hidden", ["assumed unchanged", "other line ends"])
-def test_the_table_is_the_one_in_the_commit(environment: Environment, wines: Path, tmp_path: Path, hidden: str) -> None:
-    """Git says that nothing changed, and the work tree holds other bytes."""
+def test_the_table_is_read_from_the_commit(environment: Environment, wines: Path, tmp_path: Path, hidden: str) -> None:
+    """Git reports no change, but the work tree has other bytes."""
     environment(SHIP_TABLE="bare.csv")
     if hidden == "assumed unchanged":
         git(wines, "update-index", "--assume-unchanged", "bare.csv")
@@ -322,7 +322,7 @@ def test_the_table_is_the_one_in_the_commit(environment: Environment, wines: Pat
     assert (tmp_path / "context/bare.csv").read_bytes() == '\ufeff\n"acidity, total",quality\n'.encode()
 
 
-def test_a_table_that_the_commit_does_not_have(environment: Environment, wines: Path, tmp_path: Path) -> None:
+def test_a_table_that_is_not_in_the_commit_is_refused(environment: Environment, wines: Path, tmp_path: Path) -> None:
     (wines / ".git/info").mkdir(exist_ok=True)
     (wines / ".git/info/exclude").write_text("later.csv\n")
     git(wines, "config", "status.showUntrackedFiles", "no")
@@ -340,7 +340,7 @@ def test_a_table_that_the_commit_does_not_have(environment: Environment, wines: 
 def test_an_uncommitted_table_is_built_from_the_work_tree(
     environment: Environment, wines: Path, tmp_path: Path
 ) -> None:
-    """Such an image says that it is of no commit."""
+    """The labels of such an image say that it is of no commit."""
     environment()
     (wines / "data/wines.csv").write_text("acidity,quality\n1,2\n")
     shipment().copy_to(tmp_path / "context")
@@ -349,7 +349,7 @@ def test_an_uncommitted_table_is_built_from_the_work_tree(
     assert (tmp_path / "context/data/wines.csv").read_text() == "acidity,quality\n1,2\n"
 
 
-def test_without_registries_two_local_ones_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_local_registries_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHIP_REGISTRIES", raising=False)
 
     assert repositories() == ["localhost:5001/house-price", "localhost:5002/house-price"]
@@ -363,7 +363,7 @@ def test_without_registries_two_local_ones_stand_in(monkeypatch: pytest.MonkeyPa
         "docker.io/me/x ghcr.io/me/x docker.io/me/x",
     ],
 )
-def test_registries_are_separated_by_spaces_or_commas_and_in_lower_case(
+def test_registries_are_separated_by_spaces_or_commas_and_lowercased(
     monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     monkeypatch.setenv("SHIP_REGISTRIES", named)
@@ -374,9 +374,7 @@ def test_registries_are_separated_by_spaces_or_commas_and_in_lower_case(
 @pytest.mark.parametrize(
     "named", [" ", ",", "me/x", "docker.io", "docker.io/me/x:1.0.0", "--help", "docker.io/me/x docker.io/$(id)"]
 )
-def test_registries_that_name_no_repository_are_a_mistake_not_the_local_ones(
-    monkeypatch: pytest.MonkeyPatch, named: str
-) -> None:
+def test_registries_without_a_repository_are_an_error(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("SHIP_REGISTRIES", named)
 
     with pytest.raises(Failure, match="SHIP_REGISTRIES") as refused:

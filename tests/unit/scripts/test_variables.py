@@ -1,4 +1,4 @@
-"""The variables that `./ship` reads, and those that it once read by other names."""
+"""The variables of `./ship` and their former names."""
 
 import os
 import platform
@@ -32,20 +32,18 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SCAN_UNCHECKED", "SHIP_SCAN_UNCHECKED"),
     ],
 )
-def test_a_variable_by_its_old_name_is_refused_with_its_new_one(
-    monkeypatch: pytest.MonkeyPatch, old: str, new: str
-) -> None:
+def test_a_former_name_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     monkeypatch.setenv(old, "anything")
 
     with pytest.raises(Failure, match=f"^{old} is set") as refused:
         variables.check()
-    assert refused.value.remedy == f"unset {old}; what it said is {new} now"
+    assert refused.value.remedy == f"unset {old} and set {new} instead"
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("VERSION", "1.0.0"), ("DIGEST", "x"), ("NAME", platform.node()), ("REGISTRIES", "")]
 )
-def test_what_others_set_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_variables_of_other_programs_are_ignored(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
 
     variables.check()
@@ -54,15 +52,15 @@ def test_what_others_set_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: st
 @pytest.mark.parametrize(
     ("name", "remedy"), [("SHIP_REGISTRY", "SHIP_REGISTRIES?"), ("SHIP_XYZ", "./ship --help lists them")]
 )
-def test_a_variable_that_nothing_reads_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str, remedy: str) -> None:
+def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, remedy: str) -> None:
     monkeypatch.setenv(name, "anything")
 
-    with pytest.raises(Failure, match=f"^{name} is set, and nothing reads it") as refused:
+    with pytest.raises(Failure, match=f"^{name} is set, but nothing reads it") as refused:
         variables.check()
     assert refused.value.remedy == remedy
 
 
-def test_every_variable_that_is_read_is_listed_and_every_listed_one_read() -> None:
+def test_the_listed_variables_are_those_that_are_read() -> None:
     sources = [path for path in (ROOT / "scripts").rglob("*.py") if path.name != "variables.py"]
     text = "".join(path.read_text("utf-8") for path in sources) + (ROOT / "ship").read_text("utf-8")
     read = set(re.findall(r"\bSHIP_[A-Z_]+[A-Z]\b", text))

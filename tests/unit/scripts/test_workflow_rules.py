@@ -1,4 +1,4 @@
-"""The rules that each workflow and action keeps by itself: a breach of one is found."""
+"""The schema for workflows and actions: each breach of a rule is found."""
 
 import io
 import json
@@ -49,22 +49,22 @@ runs:
 
 
 def breaches(text: str) -> list[str]:
-    """Return for each breach in `text`, YAML, where it is and what is wrong."""
+    """Return the place and the rule of each breach in `text` (YAML)."""
     document: Any = YAML(typ="safe").load(io.StringIO(text))
     return [f"{'/'.join(map(str, found.absolute_path))}: {found.message}" for found in RULES.iter_errors(document)]
 
 
-def test_the_rules_are_a_schema() -> None:
+def test_the_rules_are_a_valid_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(RULES.schema)
 
 
 @pytest.mark.parametrize("text", [WORKFLOW, ACTION])
-def test_what_keeps_them_passes(text: str) -> None:
+def test_a_correct_workflow_passes(text: str) -> None:
     assert breaches(text) == []
 
 
 @pytest.mark.parametrize("concurrency", ["{group: a, cancel-in-progress: true}", "{group: a, queue: max}"])
-def test_waiting_runs_are_all_kept_or_dropped_on_purpose(concurrency: str) -> None:
+def test_concurrency_must_say_what_happens_to_waiting_runs(concurrency: str) -> None:
     assert breaches(WORKFLOW.replace("\n  group: test\n  queue: max", f" {concurrency}")) == []
 
 
@@ -95,7 +95,7 @@ def test_waiting_runs_are_all_kept_or_dropped_on_purpose(concurrency: str) -> No
         ("./ship unit", "VERSION=$(cat version) ./ship unit", "jobs/test/steps/2/run"),
     ],
 )
-def test_a_breach_in_a_workflow_is_found_where_it_is(line: str, instead: str, place: str) -> None:
+def test_a_breach_in_a_workflow_is_found(line: str, instead: str, place: str) -> None:
     assert WORKFLOW.count(line) == 1
 
     [found] = breaches(WORKFLOW.replace(line, instead))
@@ -113,7 +113,7 @@ def test_a_breach_in_a_workflow_is_found_where_it_is(line: str, instead: str, pl
         ("cosign-release: v3.1.3", "cosign-release: v2.6.1", "runs/steps/1/with/cosign-release"),
     ],
 )
-def test_a_breach_in_an_action_is_found_where_it_is(line: str, instead: str, place: str) -> None:
+def test_a_breach_in_an_action_is_found(line: str, instead: str, place: str) -> None:
     assert ACTION.count(line) == 1
 
     [found] = breaches(ACTION.replace(line, instead))

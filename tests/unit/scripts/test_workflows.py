@@ -1,4 +1,4 @@
-"""What holds for the workflows together: which jobs may be skipped, who gets a secret, what is handed on."""
+"""Rules across workflows: which jobs may be skipped, which get secrets, and what they pass on."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from scripts.environments.record import ENVIRONMENTS
 from scripts.errors import Failure
 
 Workflows: TypeAlias = dict[str, dict[str, Any]]
-# A status function keeps a job from being skipped because another was; success() is what holds without one.
+# With a status function, a job is not skipped because another one was; success() is the default.
 STATUS = re.compile(r"\b(always|cancelled|failure)\(\)")
 CALLED = "./.github/workflows/"
 
@@ -40,7 +40,7 @@ def needed(job: dict[str, Any]) -> list[str]:
 
 
 def may_be_skipped(workflows: Workflows, file: str, name: str) -> bool:
-    """Return whether a job may be skipped, or counts as skipped because of one in the workflow that it calls.
+    """Return whether a job may be skipped, or counts as skipped because of one in a called workflow.
 
     https://docs.github.com/en/actions/how-tos/write-workflows/choose-when-workflows-run/control-jobs-with-conditions
     and https://github.com/orgs/community/discussions/189172.
@@ -55,7 +55,7 @@ def may_be_skipped(workflows: Workflows, file: str, name: str) -> bool:
 
 
 def skipped_by_others(workflows: Workflows) -> list[str]:
-    """Return each job that GitHub skips when another one was, and each that then runs without asking what is there."""
+    """Return each job that GitHub skips together with another, and each that ignores whether the other was skipped."""
     found = []
     for file, workflow in workflows.items():
         for name, job in workflow["jobs"].items():
@@ -106,13 +106,11 @@ ASKS = "!cancelled() && !failure() && needs.image.outputs.digest"
         (ASKS, "inputs.release", None),
     ],
 )
-def test_a_job_behind_one_that_may_be_skipped_in_a_called_workflow_has_to_ask(
-    caller: str, called: str, fault: str | None
-) -> None:
+def test_a_job_after_a_skippable_one_must_check_its_outputs(caller: str, called: str, fault: str | None) -> None:
     assert skipped_by_others(two(caller, called)) == [fault] * bool(fault)
 
 
-def test_being_skipped_goes_on_through_every_job_behind_it() -> None:
+def test_skipping_propagates_through_later_jobs() -> None:
     chain = load("jobs: {a: {if: inputs.a}, b: {needs: a}, c: {needs: [b]}, d: {}}")
 
     assert skipped_by_others({"chain.yml": chain}) == [
@@ -121,21 +119,21 @@ def test_being_skipped_goes_on_through_every_job_behind_it() -> None:
     ]
 
 
-def test_a_call_within_a_call_is_walked_too(workflows: Workflows) -> None:
+def test_nested_calls_are_followed(workflows: Workflows) -> None:
     assert may_be_skipped(workflows, "main.yml", "image")
     assert may_be_skipped(workflows, "pull-request.yml", "test")
     assert not may_be_skipped(workflows, "pull-request.yml", "dependencies")
 
 
 def jobs(workflows: Workflows) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Give each job, with its name and its text."""
+    """Yield each job with its name and its text."""
     for file, workflow in workflows.items():
         for name, job in workflow["jobs"].items():
             yield f"{file}: {name}", job, str(job)
 
 
-def test_a_secret_is_had_in_the_environment_that_holds_it_and_a_name_is_none(workflows: Workflows) -> None:
-    """The runner drops an output with a secret in it, and each image has the user's name in its own."""
+def test_secrets_are_used_only_in_their_environment_and_user_names_are_variables(workflows: Workflows) -> None:
+    """The runner drops an output that contains a secret, and image names contain the user name."""
     holders = {"DOCKERHUB_TOKEN": "registries", "DEPLOY_KEY": "dev"}
     for name, job, text in jobs(workflows):
         used = set(re.findall(r"\bsecrets\.([\w-]+)", text)) - {"GITHUB_TOKEN"}
@@ -143,7 +141,7 @@ def test_a_secret_is_had_in_the_environment_that_holds_it_and_a_name_is_none(wor
         assert all(job["environment"]["name"] == holders[secret] for secret in used), name
 
 
-def test_what_may_sign_or_write_here_is_named(workflows: Workflows) -> None:
+def test_the_jobs_that_may_sign_or_write_are_listed(workflows: Workflows) -> None:
     def may(right: str) -> set[str]:
         return {name for name, job, _ in jobs(workflows) if "steps" in job and job["permissions"].get(right) == "write"}
 
@@ -151,7 +149,7 @@ def test_what_may_sign_or_write_here_is_named(workflows: Workflows) -> None:
     assert may("contents") == {"main.yml: dev", "promote.yml: request", "release.yml: page"}
 
 
-def test_the_provenance_is_made_by_pinned_actions_alone(workflows: Workflows) -> None:
+def test_only_pinned_actions_make_provenance(workflows: Workflows) -> None:
     steps = workflows["image.yml"]["jobs"]["provenance"]["steps"]
 
     assert all(re.fullmatch(r"(step-security|docker|actions)/[\w-]+@[0-9a-f]{40}", step["uses"]) for step in steps)
@@ -160,7 +158,7 @@ def test_the_provenance_is_made_by_pinned_actions_alone(workflows: Workflows) ->
 
 @pytest.mark.parametrize("file", ["pull-request.yml", "test.yml"])
 def test_a_pull_request_needs_no_variable_and_no_secret(workflows: Workflows, file: str) -> None:
-    """In one from a fork, or by Dependabot, there are none."""
+    """Pull requests from forks and by Dependabot have none."""
     assert not re.search(r"\b(vars|secrets)\.", str(workflows[file]))
 
 
@@ -173,12 +171,12 @@ def test_two_models_in_one_run_share_no_artifact(workflows: Workflows, file: str
             assert name.endswith("@${{ inputs.shipment }}"), name  # the file that says what it is
 
 
-def test_what_can_be_started_by_hand_for_any_branch_publishes_for_main_alone(workflows: Workflows) -> None:
+def test_manual_runs_publish_for_main_only(workflows: Workflows) -> None:
     assert "workflow_dispatch" in workflows["main.yml"]["on"]
     assert workflows["main.yml"]["jobs"]["image"]["if"] == "github.ref == 'refs/heads/main'"
 
 
-def test_what_is_published_is_compared_with_what_was_built(workflows: Workflows) -> None:
+def test_the_published_digest_is_compared_with_the_built_one(workflows: Workflows) -> None:
     image, publish = workflows["image.yml"]["jobs"], workflows["publish.yml"]["jobs"]["publish"]
 
     assert image["publish"]["with"]["digest"] == "${{ needs.test.outputs.digest }}"
@@ -187,14 +185,14 @@ def test_what_is_published_is_compared_with_what_was_built(workflows: Workflows)
     assert step["env"]["DIGEST"] == "${{ inputs.digest }}"
 
 
-def test_two_copies_under_one_owner_do_not_share_a_package(workflows: Workflows) -> None:
+def test_two_copies_of_one_owner_have_different_packages(workflows: Workflows) -> None:
     named = {file: re.findall(r"ghcr\.io/[^)]*\)", str(workflow)) for file, workflow in workflows.items()}
 
     for file in ("main.yml", "promote.yml", "release.yml", "reproduce.yml"):
         assert named[file] == ["ghcr.io/{0}', github.repository)"], file
 
 
-def test_a_release_page_says_whether_it_is_the_latest_and_carries_the_provenance(workflows: Workflows) -> None:
+def test_a_release_page_marks_the_latest_and_attaches_provenance(workflows: Workflows) -> None:
     jobs = workflows["release.yml"]["jobs"]
     step = jobs["page"]["steps"][-1]
 
@@ -205,7 +203,7 @@ def test_a_release_page_says_whether_it_is_the_latest_and_carries_the_provenance
     assert all(f"release/{file.name}" in step["run"] for file in files)
 
 
-def test_what_can_be_promoted_by_hand_is_every_environment(workflows: Workflows) -> None:
+def test_every_environment_can_be_promoted_by_hand(workflows: Workflows) -> None:
     options = workflows["promote.yml"]["on"]["workflow_dispatch"]["inputs"]["environment"]["options"]
 
     assert tuple(options) == ENVIRONMENTS

@@ -1,4 +1,4 @@
-"""BentoML's own way: a service class with an API method."""
+"""A model in BentoML's own style: a service class with an API method."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""FastAPI as its tutorials serve a model: a pydantic body, a DataFrame of one row, predict."""
+"""FastAPI in the style of its tutorials: a pydantic body, a DataFrame of one row, predict."""
 
 import joblib
 import pandas as pd

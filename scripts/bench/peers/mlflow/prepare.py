@@ -1,4 +1,4 @@
-"""Save the model as MLflow keeps it."""
+"""Saves the model in MLflow's format."""
 
 import joblib
 import mlflow.sklearn

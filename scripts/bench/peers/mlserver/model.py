@@ -1,4 +1,4 @@
-"""MLServer's own way: a runtime that decodes the request's columns into a DataFrame."""
+"""A model in MLServer's own style: a runtime that decodes the columns of a request into a DataFrame."""
 
 import joblib
 from mlserver import MLModel

@@ -1,4 +1,4 @@
-"""Flask as the tutorials serve a model: get_json, a DataFrame of one row, predict, jsonify."""
+"""Flask in the style of tutorials: get_json, a DataFrame of one row, predict, jsonify."""
 
 import joblib
 import pandas as pd

@@ -195,7 +195,7 @@ def test_a_check_that_fails_is_not_a_missing_statement(fake_cosign: FakeCosign, 
 def test_malformed_output_is_a_failure(fake_cosign: FakeCosign) -> None:
     asked = attached(bundle(statements.TESTS))
     for answer, reason in (
-        (b"what?\n", "cosign's output is not"),
+        (b"what?\n", "cosign's output is malformed"),
         (found({"payload": "e30="}), "a statement by the key"),
     ):
         fake_cosign.answers(answer)

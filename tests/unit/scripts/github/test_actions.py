@@ -53,7 +53,7 @@ def test_a_public_repository_may_publish(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_private_repository_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     event(monkeypatch, tmp_path / "event.json", '{"repository": {"full_name": "me/x", "private": true}}')
 
-    with pytest.raises(Failure, match=r"me/x is private, and nobody outside could verify") as refused:
+    with pytest.raises(Failure, match=r"me/x is private, so nobody else could verify") as refused:
         actions.require_public()
     assert "docs/publishing.md" in refused.value.remedy
 

@@ -1,4 +1,4 @@
-"""Whether the cosign of this machine is new enough, and how it gets here."""
+"""Checking and installing cosign."""
 
 import pytest
 
@@ -11,21 +11,19 @@ HELP = b"Available Commands:\n%s      Create a Sigstore protobuf bundle\n"
 NEW, OLD = HELP % b"  upgrade     Upgrade a Sigstore protobuf bundle\n  create", HELP % b"  create"
 
 
-def test_a_cosign_that_is_new_enough_is_taken_and_an_older_one_named(fake_cosign: FakeCosign) -> None:
+def test_an_old_cosign_is_refused(fake_cosign: FakeCosign) -> None:
     fake_cosign.answers(NEW)
     cosign.require_cosign()
     assert cosign.provide() == "cosign"
     assert [call.arguments for call in fake_cosign.calls] == [["bundle", "--help"]] * 2
 
     fake_cosign.answers(OLD)
-    with pytest.raises(
-        Failure, match=r"the cosign that is here is older than 3\.1, and this needs 3\.1 or newer"
-    ) as old:
+    with pytest.raises(Failure, match=r"cosign is older than 3\.1, and this needs 3\.1 or newer") as old:
         cosign.require_cosign()
     assert old.value.remedy == f"./ship setup, or {cosign.MANUAL}"
 
 
-def test_without_cosign_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cosign_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(Failure, match=r"cosign is not installed, and this needs 3\.1 or newer"):
@@ -34,7 +32,7 @@ def test_without_cosign_the_same_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign) -> list[object]:
-    """What is installed on this Debian, whose cosign is old."""
+    """The packages that are installed on this Debian, whose cosign is old."""
     calls: list[object] = []
 
     def install(packages: list[str], **options: object) -> None:
@@ -47,23 +45,23 @@ def installed(monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign) -> list[
     return calls
 
 
-def test_debian_gets_the_cosign_of_its_testing_suite(installed: list[object]) -> None:
+def test_debian_installs_cosign_from_its_testing_suite(installed: list[object]) -> None:
     assert cosign.provide() == "cosign"
     assert installed == [([], {"borrowed": ["cosign"], "suite": debian.TESTING})]
 
 
 @pytest.mark.parametrize(("has_apt", "is_root"), [(False, True), (True, False)])
-def test_where_nothing_can_be_installed_the_manual_is_named(
+def test_without_root_the_manual_is_named(
     installed: list[object], monkeypatch: pytest.MonkeyPatch, *, has_apt: bool, is_root: bool
 ) -> None:
     monkeypatch.setattr(debian, "system", lambda: System("Other", has_apt=has_apt, is_root=is_root))
 
-    said = "the cosign that is here is older than 3.1, and publishing and verifying need 3.1 or newer"
+    said = "cosign is older than 3.1, and publishing and verifying need 3.1 or newer"
     assert cosign.provide() == f"{said}: {cosign.MANUAL}"
     assert installed == []
 
 
-def test_without_debian_s_keys_nothing_is_installed(
+def test_without_the_keys_of_debian_nothing_is_installed(
     installed: list[object], monkeypatch: pytest.MonkeyPatch, fake_cosign: FakeCosign
 ) -> None:
     monkeypatch.setattr(debian, "KEYRING", fake_cosign.folder / "none")
@@ -72,7 +70,7 @@ def test_without_debian_s_keys_nothing_is_installed(
     assert installed == []
 
 
-def test_setting_up_goes_on_where_the_installation_fails(
+def test_a_failed_installation_does_not_stop_the_setup(
     installed: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def install(_packages: object, **_options: object) -> None:

@@ -17,8 +17,7 @@ def test_another_platform_is_built_from_the_dockerfile_of_the_base(
             "image": "exit 0",
             "create": "exit 1",
             "version": "echo linux/amd64",
-            "buildx": '[ "$2" = build ] && for last; do :; done && '
-            f'PATH=/bin:/usr/bin cp "$last/Dockerfile" {tmp_path}',
+            "buildx": f'[ "$2" = build ] && for last; do :; done && /bin/cp "$last/Dockerfile" {tmp_path}',
             "tag": "exit 0",
         }
     )
@@ -26,7 +25,7 @@ def test_another_platform_is_built_from_the_dockerfile_of_the_base(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.delenv(images.REGISTRY.variable, raising=False)
-    monkeypatch.setattr(debian, "packages_of", lambda *_: None)
+    monkeypatch.setattr(debian, "download_packages", lambda *_: None)
 
     assert images.provide(images.REGISTRY, ["linux/arm64"], reachable=False) == images.REGISTRY.local
     assert "ARG NATIVE" in (tmp_path / "Dockerfile").read_text()

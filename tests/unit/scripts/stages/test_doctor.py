@@ -140,18 +140,18 @@ def test_a_repository_that_has_all_that_it_needs(github: GitHub) -> None:
 
     assert [(check.about, check.found) for check in found if check.state is not State.RIGHT] == []
     assert [(check.about, check.found) for check in found] == [
-        ("repository", "octocat/Hello-World is public, its default branch is main"),
-        ("actions", "on, all are allowed"),
-        ("what workflows may do", "they may open pull requests, as a promotion does"),
-        ("environment registries", "open to branch main and tag v* alone"),
-        ("environment dev", "open to branch main alone"),
+        ("repository", "octocat/Hello-World is public, and its default branch is main"),
+        ("actions", "on, and all actions are allowed"),
+        ("workflow permissions", "workflows may open pull requests, as promotions do"),
+        ("environment registries", "open to branch main and tag v* only"),
+        ("environment dev", "open to branch main only"),
         ("environment test", "a promotion waits for a reviewer"),
         ("environment prod", "a promotion waits for a reviewer"),
         ("Docker Hub", "DOCKERHUB_REPOSITORY is docker.io/octocat/house-price"),
         ("Docker Hub", "DOCKERHUB_USERNAME is octocat"),
         ("Docker Hub", "DOCKERHUB_TOKEN is a secret of the environment registries"),
         ("main", "protected: pull_request"),
-        ("record in dev", "pushed with DEPLOY_KEY, where the rules let that key through"),
+        ("record in dev", "pushed with DEPLOY_KEY, if that key bypasses the rules"),
         ("tags", "protected by releases"),
         ("dependency graph", "on"),
         ("package on GHCR", "ghcr.io/octocat/hello-world is public"),
@@ -163,27 +163,27 @@ NEEDED = [
     ({"": {**REPOSITORY, "private": True}}, "repository", "is private", "Change visibility"),
     ({"": {**REPOSITORY, "archived": True}}, "repository", "is archived", "Unarchive"),
     ({"": {**REPOSITORY, "default_branch": "trunk"}}, "repository", "is trunk", "Default branch"),
-    ({"": None}, "GitHub", "octocat/Hello-World: GitHub does not tell: gh: Not Found", "see that it is there"),
+    ({"": None}, "GitHub", "octocat/Hello-World: GitHub refuses: gh: Not Found", "check that it exists"),
     ({"actions/permissions": {"enabled": False}}, "actions", "off", "Allow all actions"),
     ({"actions/permissions": {"enabled": True, "allowed_actions": "local_only"}}, "actions", "owner", "Allow all"),
     (
         {"actions/permissions/workflow": may("read", open_pull_requests=False)},
-        "what workflows may do", "may open no pull request", "Allow GitHub Actions to create and approve",
+        "workflow permissions", "may not open pull requests", "Allow GitHub Actions to create and approve",
     ),
     ({"environments": environments(environment("registries"), GUARDED[1], *REVIEWED)},
      "environment registries", "every branch may use its secrets", "branch main and tag v*"),
     ({"environments": environments(environment(
         "registries", policy={"protected_branches": True, "custom_branch_policies": False}), GUARDED[1], *REVIEWED)},
-     "environment registries", "open to protected branches", "branch main and tag v*"),
-    ({PATTERNS: policies(("branch", "main"))}, "environment registries", "and not to tag v*", "tag v*"),
-    ({PATTERNS: policies()}, "environment registries", "open to nothing, and not to branch main and tag v*", "v*"),
+     "environment registries", "open to every protected branch", "branch main and tag v*"),
+    ({PATTERNS: policies(("branch", "main"))}, "environment registries", "but not to tag v*", "tag v*"),
+    ({PATTERNS: policies()}, "environment registries", "open to nothing, but not to branch main and tag v*", "v*"),
     ({"actions/variables": variables(DOCKERHUB_USERNAME="octocat")}, "Docker Hub", "no variable DOCKERHUB_REPO", "Va"),
     ({"actions/variables": variables(DOCKERHUB_REPOSITORY="docker.io/o/x")},
      "Docker Hub", "no variable DOCKERHUB_USERNAME", "Variables"),
     ({"actions/variables": variables(**{**HUB, "DOCKERHUB_USERNAME": ""})},
      "Docker Hub", "no variable DOCKERHUB_USERNAME", "Variables"),
     ({"environments/registries/secrets": secrets()}, "Docker Hub", "no secret DOCKERHUB_TOKEN", "environment secret"),
-    ({"actions/secrets": secrets("DOCKERHUB_TOKEN")}, "Docker Hub", "open to every branch", "delete the repository's"),
+    ({"actions/secrets": secrets("DOCKERHUB_TOKEN")}, "Docker Hub", "open to every branch", "delete that of"),
     ({"actions/secrets": secrets("DOCKERHUB_USERNAME")}, "Docker Hub", "DOCKERHUB_USERNAME is a secret", "variable"),
     ({"dependency-graph/sbom": None}, "dependency graph", "off", "Dependency graph"),
     ({PACKAGE: {"visibility": "private", "repository": {"full_name": "octocat/Hello-World"}}},
@@ -207,32 +207,32 @@ def test_what_is_needed_and_missing_is_named_with_what_to_click(
 
 NO_HUB = {"actions/variables": variables(), "environments/registries/secrets": secrets()}
 LEFT = [
-    ({"environments": environments(GUARDED[0], *REVIEWED)}, "environment dev", "its first use makes it"),
+    ({"environments": environments(GUARDED[0], *REVIEWED)}, "environment dev", "its first use creates it"),
     (
         {"environments": environments(GUARDED[0], environment("dev"), *REVIEWED),
          "environments/dev/secrets": secrets()}, "environment dev", "every branch",
     ),
-    ({"rulesets": []}, "tags", "whoever may write may release"),
+    ({"rulesets": []}, "tags", "anyone who may write may release"),
     ({"rulesets": [{"name": "main", "target": "branch", "enforcement": "active"}]}, "tags", "may release"),
     ({"rulesets": [{"name": "releases", "target": "tag", "enforcement": "disabled"}]}, "tags", "may release"),
     ({"environments": environments(*GUARDED, environment("test", REVIEWERS), REVIEWED[1])}, "environment test",
-     "from whatever branch"),
-    ({"actions/permissions": {"enabled": True, "allowed_actions": "selected"}}, "actions", "only selected ones"),
+     "from any branch"),
+    ({"actions/permissions": {"enabled": True, "allowed_actions": "selected"}}, "actions", "only selected actions"),
     (
         {"actions/permissions/workflow": may("write", open_pull_requests=True)},
-        "what workflows may do", "without a word of their own they may write",
+        "workflow permissions", "by default workflows may write",
     ),
-    ({"environments": environments(*GUARDED, REVIEWED[1])}, "environment test", "not there"),
-    ({"environments": environments(*GUARDED, environment("test"), REVIEWED[1])}, "environment test", "nobody has to"),
+    ({"environments": environments(*GUARDED, REVIEWED[1])}, "environment test", "its first use creates it"),
+    ({"environments": environments(*GUARDED, environment("test"), REVIEWED[1])}, "environment test", "no approval"),
     ({"environments": environments(*GUARDED, REVIEWED[0], environment("prod", {"type": "wait_timer"}))},
-     "environment prod", "nobody has to approve"),
+     "environment prod", "no approval is required"),
     ({PATTERNS: policies(("branch", "main"), ("tag", "v*"), ("branch", "*"))}, "environment registries",
      "open to branch * and branch main and tag v*"),
-    (NO_HUB, "Docker Hub", "GHCR alone"),
-    ({"rules/branches/main": []}, "main", "whoever may write may push"),
+    (NO_HUB, "Docker Hub", "GHCR only"),
+    ({"rules/branches/main": []}, "main", "anyone with write access may push"),
     ({"environments/dev/secrets": secrets()}, "record in dev", "opens a pull request"),
-    ({PACKAGE: None}, "package on GHCR", "is not there yet"),
-    ({"actions/variables": variables(**HUB, GHCR_REPOSITORY="ghcr.io/them/x")}, "package on GHCR", "not looked up"),
+    ({PACKAGE: None}, "package on GHCR", "does not exist yet"),
+    ({"actions/variables": variables(**HUB, GHCR_REPOSITORY="ghcr.io/them/x")}, "package on GHCR", "not checked"),
 ]  # fmt: skip
 
 
@@ -273,8 +273,8 @@ def test_what_github_does_not_tell_is_not_guessed(github: GitHub, status: int) -
     assert {name: check.state for name, check in open_ones.items()} == dict.fromkeys(
         ["actions", "Docker Hub", "package on GHCR"], State.OPEN
     )
-    assert open_ones["actions"].next.startswith("log in as somebody" if status == 403 else "try again later")
-    assert {check.found for check in open_ones.values()} == {f"GitHub does not tell: gh: refused (HTTP {status})"}
+    assert open_ones["actions"].next.startswith("log in as an administrator" if status == 403 else "try again later")
+    assert {check.found for check in open_ones.values()} == {f"GitHub refuses: gh: refused (HTTP {status})"}
 
 
 def test_variables_on_another_page_are_there(github: GitHub) -> None:
@@ -311,7 +311,7 @@ def test_without_a_login_nothing_is_asked_of_github(github: GitHub) -> None:
     assert check == Check(
         "GitHub",
         State.OPEN,
-        "nothing was looked up, as gh says: You are not logged into any accounts on github.com",
+        "not checked, because gh reports: You are not logged into any accounts on github.com",
         "gh auth login --hostname github.com",
     )
 
@@ -321,14 +321,10 @@ def test_without_gh_and_without_a_repository_on_github_that_is_said(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(checkout, "repository", lambda: "https://github.com/octocat/Hello-World")
-    assert [(one.state, one.found) for one in settings.checks()] == [
-        (State.OPEN, "nothing was looked up: gh is not installed")
-    ]
+    assert [(one.state, one.found) for one in settings.checks()] == [(State.OPEN, "not checked: gh is not installed")]
 
     monkeypatch.setattr(checkout, "repository", lambda: "")
-    assert [(one.state, one.found) for one in settings.checks()] == [
-        (State.OPEN, "no remote named origin is on GitHub")
-    ]
+    assert [(one.state, one.found) for one in settings.checks()] == [(State.OPEN, "the remote origin is not on GitHub")]
 
 
 def test_the_workflows_use_no_variable_or_secret_that_is_not_looked_at() -> None:
@@ -386,7 +382,7 @@ def test_tools_that_are_missing_or_too_old_are_named(tool: Tool) -> None:
         ("buildx", State.MISSING, "0.12.1, and 0.13 or newer is needed", "./ship setup"),
         ("compose", State.OPEN, "of no known version: 2", "2 or newer is needed"),
         ("skopeo", State.MISSING, "skopeo is not installed", "./ship setup"),
-        ("cosign", State.MISSING, "the cosign that is here is older than 3.1", "./ship setup"),
+        ("cosign", State.MISSING, "cosign is older than 3.1", "./ship setup"),
     ]
 
 

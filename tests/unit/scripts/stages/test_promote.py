@@ -228,7 +228,7 @@ def test_a_record_with_uncommitted_changes_is_left_alone(repository: Repository,
     edited = repository.file("dev").read_text() + "URL=https://dev.example\n"
     repository.file("dev").write_text(edited)
 
-    with pytest.raises(Failure, match="not committed"):
+    with pytest.raises(Failure, match="uncommitted changes"):
         act()
 
     assert repository.file("dev").read_text() == edited
@@ -516,7 +516,7 @@ def test_what_somebody_writes_while_the_image_is_verified_is_not_committed(repos
         repository.file("dev").write_text(edited)
         return verified(reference)
 
-    with pytest.raises(Failure, match="not committed"):
+    with pytest.raises(Failure, match="uncommitted changes"):
         promote("1.0.0", "dev", verified=slowly)
 
     assert repository.head == before

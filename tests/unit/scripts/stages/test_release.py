@@ -379,7 +379,7 @@ def test_where_it_is_narrow_nothing_in_the_table_is_cut(
 
 
 def test_nothing_was_published_yet(shelf: Shelf) -> None:
-    with pytest.raises(Failure, match="nothing was published from here yet"):
+    with pytest.raises(Failure, match="nothing has been published from here yet"):
         published()
     assert shelf.events == []
 

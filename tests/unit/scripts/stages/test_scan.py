@@ -60,7 +60,7 @@ def found(query: Query, *of: Affected, **fields: Any) -> Finding:
             "fixed in 3.5.8-1",
         ),
         (found(OPENSSL, affected(OPENSSL, urgency="high**")), True, "no fix yet"),
-        (found(OPENSSL, affected(OPENSSL, urgency="end-of-life")), True, "not support"),
+        (found(OPENSSL, affected(OPENSSL, urgency="end-of-life")), True, "no longer support"),
         (found(OPENSSL, affected(OPENSSL, urgency="low"), severity=(LOW,)), False, "no fix yet"),
         (found(OPENSSL, affected(OPENSSL, urgency="not yet assigned")), False, "no fix yet"),
         (found(OPENSSL, affected(OPENSSL), severity=(Severity("CVSS_V3", "nonsense"),)), False, "no fix yet"),
