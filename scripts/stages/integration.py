@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from scripts import artifacts
 from scripts.artifacts import EMULATED, SUITES, Built, Passed, built
+from scripts.checkout import commit
+from scripts.console import say
 from scripts.errors import Failure
 from scripts.grammar import Platform
 from scripts.host import engine, images
@@ -25,10 +27,9 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
     image, native = built(), engine.platform()
     platform = platform or native
     _check(image, platform)
-    environment, what = _environment(platform), shipment()
-    if only == "nightly":
-        return str(run_suite(NIGHTLY, environment))
-    suite = SUITES[only if what.is_example else "image"] if platform == native else EMULATED
+    suite, environment = _suite(only, platform), _environment(platform)
+    if suite == NIGHTLY:
+        return str(run_suite(suite, environment))
     artifacts.forget_tests(platform)
     counts = run_suite(suite, environment)
     artifacts.keep(Passed(image.digest, platform, suite, counts))
@@ -41,10 +42,11 @@ def integration_of(arguments: Sequence[str], *, only: str = "all", platform: Pla
 
     What was selected says nothing of the rest: no result is kept, and one that is there stays.
     """
-    platform = platform or engine.platform()
-    _check(built(), platform)
-    folder = NIGHTLY if only == "nightly" else SUITES[only]
-    return run_selected(folder, arguments, _environment(platform))
+    image, platform = built(), platform or engine.platform()
+    _check(image, platform)
+    if (here := commit().work_tree) != image.pipeline:
+        say(f"  the image is of {image.pipeline}, and the work tree is {here}: ./ship build makes a new one")
+    return run_selected(_suite(only, platform), arguments, _environment(platform))
 
 
 def _check(image: Built, platform: Platform) -> None:
@@ -66,6 +68,12 @@ def _check(image: Built, platform: Platform) -> None:
             f"not {what.target} from {what.table} as {what.name}",
             "./ship build",
         )
+
+
+def _suite(only: str, platform: Platform) -> str:
+    if only == "nightly":
+        return NIGHTLY
+    return SUITES[only if shipment().is_example else "image"] if platform == engine.platform() else EMULATED
 
 
 def _environment(platform: Platform) -> Mapping[str, str]:

@@ -68,8 +68,9 @@ def lint(files: Sequence[str] = ()) -> str:
         for name, text in zip(checks, pool.map(lambda check: check(), checks.values()), strict=True):
             say(f"  {'found' if text else 'clean'}  {name}")
             if text:
-                say(text)
                 failed.append(name)
+            for line in text.splitlines():
+                say(line)
     if failed:
         raise Failure(f"findings in {', '.join(failed)}", "mend them; ./ship format and ./ship lock write files anew")
     return f"{len(checks)} checks clean"

@@ -49,6 +49,13 @@ def example(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test writes where its user keeps keys and settings."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp() / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def away_from_github(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test runs on GitHub, wherever it runs, unless it says so itself."""
     for variable in [name for name in os.environ if name.startswith("GITHUB_")]:

@@ -33,6 +33,14 @@ def test_a_linter_without_a_wheel_is_the_machine_s_own(tmp_path: Path, capsys: p
     assert "ship: SC1000" in capsys.readouterr().out
 
 
+def test_each_line_of_a_finding_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(tmp_path, "echo one; echo two; exit 1")
+
+    with pytest.raises(Failure):
+        lint.lint()
+    assert "one\ntwo\n" in capsys.readouterr().out
+
+
 def test_a_linter_of_the_lock_comes_first(tmp_path: Path) -> None:
     install(tmp_path, "exit 1")
     (tmp_path / "wheels").mkdir()
