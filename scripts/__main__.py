@@ -370,7 +370,7 @@ def status(*, as_json: bool, check: bool) -> None:
 
 @ship.command()
 def shipment() -> None:
-    """Show what is shipped, and where it is published: ship.toml, with the variables that override it."""
+    """Show what is shipped and where it is published: ship.toml with its overrides."""
     from scripts.stages.shipment import show
 
     _stage("shipment", show)

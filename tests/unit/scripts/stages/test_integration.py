@@ -34,7 +34,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine that runs both platforms, an image that was built, and a checkout with one test, which fails."""
     monkeypatch.setattr(integration, "built", lambda: IMAGE)
     monkeypatch.setattr(engine, "platform", lambda: AMD64)
-    monkeypatch.setattr(engine, "runnable", lambda: [AMD64, ARM64])
+    monkeypatch.setattr(engine, "runnable_platforms", lambda: [AMD64, ARM64])
     monkeypatch.setattr(images, "reference", lambda _kind: "image:1")
     monkeypatch.setattr(artifacts, "BUILD", tmp_path / "build")
     monkeypatch.setattr(suite, "ROOT", tmp_path)

@@ -291,7 +291,7 @@ def test_the_check_publishes_nothing(shelf: Shelf) -> None:
     assert shelf.events == []
 
 
-@pytest.mark.parametrize("named", ["", "me/x"])
+@pytest.mark.parametrize("named", [",", "me/x"])
 def test_the_check_refuses_what_is_no_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("SHIP_REGISTRIES", named)
 
