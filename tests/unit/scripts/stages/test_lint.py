@@ -1,4 +1,4 @@
-"""The linters: where one comes from."""
+"""Finding the linters."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from scripts.stages import lint
 
 @pytest.fixture(autouse=True)
 def without_its_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One linter, whose package has no wheel for this machine."""
+    """One linter whose package has no wheel for this machine."""
     monkeypatch.setattr(lint, "CHECKS", {"shellcheck": ("shellcheck", "ship")})
     monkeypatch.setattr(lint, "LOCKS", {})
     monkeypatch.setattr(lint, "TOOLS", tmp_path / "wheels")
@@ -22,7 +22,7 @@ def install(folder: Path, script: str) -> None:
     (folder / "shellcheck").chmod(0o755)
 
 
-def test_a_linter_without_a_wheel_is_the_machine_s_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_linter_without_a_wheel_is_taken_from_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(tmp_path, 'echo "$1: SC1000"; exit 1')
 
     with pytest.raises(Failure, match="findings in shellcheck"):
@@ -30,7 +30,7 @@ def test_a_linter_without_a_wheel_is_the_machine_s_own(tmp_path: Path, capsys: p
     assert "ship: SC1000" in capsys.readouterr().out
 
 
-def test_a_linter_of_the_lock_comes_first(tmp_path: Path) -> None:
+def test_a_locked_linter_comes_first(tmp_path: Path) -> None:
     install(tmp_path, "exit 1")
     (tmp_path / "wheels").mkdir()
     install(tmp_path / "wheels", "exit 0")
