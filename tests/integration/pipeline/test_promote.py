@@ -287,7 +287,7 @@ def test_another_server_counts_as_no_answer(project: Project, strange: str, kind
 def test_a_service_with_keys_gets_that_of_its_environment(project: Project, strange: str) -> None:
     set_url(project, "prod", f"{strange}/locked")
 
-    assert project.runs("prod") == ("no answer", f"{strange}/locked says 401: set SHIP_API_KEY_PROD")
+    assert project.runs("prod") == ("no answer", f"{strange}/locked answers 401: set SHIP_API_KEY_PROD")
     project.variables["SHIP_API_KEY_PROD"] = "secret"
     assert project.runs("prod") == ("other", "7.7.7 from commit 012345678901")
 

@@ -118,18 +118,18 @@ LISTS: dict[str, Callable[[bytes], Answer]] = {
     "empty": lambda _: Answer(200, b'{"name": "x", "tags": []}', JSON),
     "null": lambda _: Answer(200, b'{"name": "x", "tags": null}', JSON),
     "no JSON": lambda _: Answer(200, b"<html>", JSON),
-    "stale": lambda told: Answer(200, json.dumps({"name": "x", "tags": stale(told)}).encode(), JSON),
+    "stale": lambda answer: Answer(200, json.dumps({"name": "x", "tags": stale(answer)}).encode(), JSON),
 }
 
 
-def stale(told: bytes) -> list[str]:
+def stale(answer: bytes) -> list[str]:
     """Return a tag list without this commit and without the newest release."""
-    return [tag for tag in json.loads(told)["tags"] if not tag.startswith(("sha-", "999"))]
+    return [tag for tag in json.loads(answer)["tags"] if not tag.startswith(("sha-", "999"))]
 
 
-@pytest.mark.parametrize("told", LISTS.values(), ids=list(LISTS))
+@pytest.mark.parametrize("answer", LISTS.values(), ids=list(LISTS))
 def test_a_missing_tag_list_moves_nothing(
-    project: Checkout, registry: Registry, other: Path, told: Callable[[bytes], Answer]
+    project: Checkout, registry: Registry, other: Path, answer: Callable[[bytes], Answer]
 ) -> None:
     repository = f"lists/{uuid.uuid4().hex}"
     for tag in ("999.0.0", "latest"):
@@ -138,7 +138,7 @@ def test_a_missing_tag_list_moves_nothing(
 
     def lie(asked: Asked) -> Answer:
         truth = asked.truth()
-        return told(truth.body) if "/tags/list" in asked.path else truth
+        return answer(truth.body) if "/tags/list" in asked.path else truth
 
     with in_front_of(registry, lie) as liar:
         done = publish(project, repository, liar.host)
@@ -188,7 +188,7 @@ def test_the_digest_of_a_tag_is_computed_from_the_bytes(project: Checkout, regis
     assert (done.returncode, both.returncode) == (1, 1)
     assert changed[:19] in done.stdout
     assert project.image["digest"][:19] not in done.stdout
-    assert f"what is there is {changed}" in both.stdout
+    assert f"the registry has {changed}" in both.stdout
 
 
 def test_a_tag_and_a_digest_must_agree(project: Checkout, registry: Registry, repository: str) -> None:

@@ -1,7 +1,7 @@
 """Kinds of registries: each gets the digest with its evidence, or its fault is reported.
 
 They differ in what the OCI distribution-spec v1.1 leaves open, or asks for in vain: whether there is an API for
-referrers (GHCR answers 404), whether one may read without a login, how many tags are told at once, and how often a
+referrers (GHCR answers 404), whether one may read without a login, how many tags are listed at once, and how often a
 server fails.
 """
 
@@ -41,11 +41,11 @@ def by_pages(asked: Asked) -> Answer:
     path, _, last = asked.path.partition("?last=")
     if not path.endswith("/tags/list") or truth.status != 200:
         return truth
-    told = json.loads(truth.body)
-    left = sorted(tag for tag in told["tags"] if tag > last)
+    listed = json.loads(truth.body)
+    left = sorted(tag for tag in listed["tags"] if tag > last)
     page = left[:PAGE]
     more = {"Link": f'<{path}?last={page[-1]}>; rel="next"'} if len(left) > PAGE else {}
-    body = json.dumps({**told, "tags": page}).encode()
+    body = json.dumps({**listed, "tags": page}).encode()
     return Answer(200, body, {"Content-Type": "application/json", **more})
 
 

@@ -230,7 +230,7 @@ def test_an_unpublished_image_is_not_found(built_checkout: Checkout, registries:
         done = built_checkout.ship("reproduce", unknown, SHIP_REGISTRIES=registries)
 
         assert done.returncode == 1
-        assert "there is no localhost:" in done.stdout
+        assert "not found: localhost:" in done.stdout
         assert unknown in done.stdout
 
 

@@ -218,14 +218,14 @@ def test_a_commit_that_is_not_on_this_branch_is_refused(release: Release, tmp_pa
 def test_a_failed_test_result_is_refused(release: Release, bare: str) -> None:
     say(release, bare, tests=changed(release.said[TESTS], "result", "FAILED"))
 
-    refused(verify(release.project, bare), "the tests the test result is FAILED")
+    refused(verify(release.project, bare), "the test result is FAILED")
 
 
 def test_a_failed_test_result_beside_a_passed_one_is_refused(release: Release, bare: str) -> None:
     say(release, bare)
     release.key.attest(bare, TESTS, changed(release.said[TESTS], "result", "FAILED"))
 
-    refused(verify(release.project, bare), "the tests the test result is FAILED")
+    refused(verify(release.project, bare), "the test result is FAILED")
 
 
 def test_a_platform_without_a_test_result_is_refused(release: Release, bare: str) -> None:
@@ -420,7 +420,7 @@ def test_a_registry_that_lists_no_referrers_is_an_error(release: Release, regist
 def test_a_registry_that_never_lists_its_referrers_is_named(release: Release, registry: Registry) -> None:
     """With a limit of one second instead of a minute."""
     program = """import sys
-from scripts import referrers
+from scripts.evidence import referrers
 from scripts.grammar import Digest, Repository
 referrers.SECONDS = 1
 referrers.read(Repository(sys.argv[1]), Digest(sys.argv[2]))"""
@@ -450,7 +450,7 @@ def test_an_unknown_image_and_a_dead_registry_are_named(release: Release) -> Non
     down = verify(release.project, "1.0.0", f"localhost:{port}/evidence/house-price")
 
     assert (nowhere.returncode, down.returncode) == (1, 1)
-    assert "there is no" in nowhere.stdout
+    assert "not found" in nowhere.stdout
     assert "does not send" in down.stdout
     assert "Traceback" not in nowhere.stderr + down.stderr
 
