@@ -216,5 +216,5 @@ def test_a_permanently_failing_registry_is_named(published: Published, registry:
 
     assert done.returncode == 1
     assert f"{broken.host} does not send {broken.host}/broken/x:" in done.stdout
-    assert f"next: try again later: this is a problem of {broken.host}" in done.stdout
+    assert f"next: try again later: the problem is at {broken.host}" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

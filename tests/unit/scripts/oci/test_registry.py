@@ -405,11 +405,11 @@ def test_a_registry_that_accepts_nothing_is_named_with_its_reason(there: Registr
             "dial tcp: lookup docker.io on 10.0.0.1:53: no such host",
             "check the network, its DNS and the name docker.io",
         ),
-        ("toomanyrequests: too many requests to registry", "try again later: this is a problem of docker.io"),
-        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: this is a problem of"),
-        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: this is a problem of"),
-        ("invalid status code from registry 503 (Service Unavailable)", "try again later: this is a problem of"),
-        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: this is a problem of docker.io"),
+        ("toomanyrequests: too many requests to registry", "try again later: the problem is at docker.io"),
+        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: the problem is at"),
+        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: the problem is at"),
+        ("invalid status code from registry 503 (Service Unavailable)", "try again later: the problem is at"),
+        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: the problem is at docker.io"),
     ],
 )
 def test_an_error_quotes_skopeo_and_says_what_to_do(
