@@ -124,7 +124,7 @@ def platforms() -> list[Platform]:
     named = os.environ.get("SHIP_PLATFORMS")
     if not named:
         return _file().platforms
-    return [Platform.of(one.strip(), "SHIP_PLATFORMS", "as in linux/amd64,linux/arm64") for one in named.split(",")]
+    return [Platform.of(one.strip(), "SHIP_PLATFORMS", "such as linux/amd64,linux/arm64") for one in named.split(",")]
 
 
 def commit() -> Commit:
