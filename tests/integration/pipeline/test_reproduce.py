@@ -132,7 +132,7 @@ def test_a_commit_that_changes_one_byte_is_reported_with_the_file(
 
 
 def test_files_that_git_ignores_are_not_in_the_image(built_checkout: Checkout, other: Checkout) -> None:
-    """With personal ignore settings, or files that Git was told to skip, the commit is built all the same."""
+    """With personal ignore settings, or files that Git skips, the commit is built all the same."""
     exclude = other.path / ".git/info/exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("app/forged.py\n")
