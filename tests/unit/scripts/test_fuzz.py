@@ -272,7 +272,7 @@ def _bundle(payload: bytes) -> bytes:
 def test_a_bundle(content: bytes) -> None:
     with answered(b"", "error during command execution: no matching attestations: by nobody"):
         attached = referrers.Referrers(HUB, Digest(DIGEST), (content,))
-        assert cosign.refusal(attached, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
+        assert cosign.explain_refusal(attached, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
 
 
 RELEASE = Release(Version("1.0.0"), Digest(DIGEST), Revision("a" * 40))
