@@ -1,6 +1,6 @@
-"""What the integration tests stand on: real registries, and the built image pulled from one of them by its digest.
+"""Fixtures of the integration tests: real registries, and the built image pulled from one by digest.
 
-Nothing is imported from the project: everything is asked from outside, over HTTP, the registry's protocol and `./ship`.
+Nothing is imported from the project: tests work from outside, over HTTP, the registry protocol and `./ship`.
 """
 
 import json
@@ -20,13 +20,13 @@ from tests.integration.service import Service, started_service
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what takes long, unless it is asked for by its name."""
+    """Skip slow tests unless they are named."""
     return True if collection_path.name == "nightly" and "nightly" not in " ".join(config.args) else None
 
 
 @pytest.fixture(scope="session", autouse=True)
 def committer() -> Iterator[None]:
-    """Who commits in clones, and that Git finds them by their folder: whatever its owner or a hook exported."""
+    """An identity for commits, and no variables of a hook that select another repository."""
     with pytest.MonkeyPatch.context() as environment:
         for variable in [name for name in os.environ if re.match("GIT_(?!CONFIG)", name)]:
             environment.delenv(variable)
@@ -50,19 +50,19 @@ def second_registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def built() -> dict[str, Any]:
-    """What `./ship build` says it made."""
+    """The record of `./ship build`."""
     return dict(json.loads((ROOT / "build" / "image.json").read_bytes()))
 
 
 @pytest.fixture(scope="session")
 def platform() -> str:
-    """The platform that the built image is tested on. Where it is not the machine's, everything takes its time."""
+    """The platform under test. Everything is slow when it is not that of the machine."""
     return os.environ["IMAGE_PLATFORM"]
 
 
 @pytest.fixture(scope="session")
 def candidate(registry: Registry, built: dict[str, Any], platform: str) -> Iterator[str]:
-    """The built image, by its digest."""
+    """The built image by digest."""
     with pulled(registry, ROOT / "build" / "image", str(built["digest"]), platform) as reference:
         yield reference
 
@@ -81,7 +81,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def built_checkout(checkout: Checkout) -> Checkout:
-    """That clone, with its image built from nothing, and scanned."""
+    """That clone, with its image built without a cache, and scanned."""
     build(checkout, "--no-cache")
     done = checkout.ship("scan", "--allow-unchecked")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The image, running as production runs it."""
+"""The image, run as in production."""
 
 import io
 import json
@@ -53,7 +53,7 @@ class Service:
         return requests.post(f"{self.url}/predict", json={"features": features}, timeout=30)
 
     def python(self, code: str) -> str:
-        """Return what `code` prints, run by the Python of the image in this container."""
+        """Return the output of `code`, run by the Python of the image in this container."""
         done = self.container.exec(["python3", "-c", code])
         assert done.exit_code == 0, done.output.decode()
         return done.output.decode().strip()
@@ -82,7 +82,7 @@ def started_service(
     seconds: float = START_SECONDS,
     **limits: Any,
 ) -> Iterator[Service]:
-    """Run the image `reference` as production would, within `limits` of docker run, and wait until it is ready.
+    """Run the image `reference` as in production, with `limits` for docker run, and wait until it is ready.
 
     Fails when that takes more than `seconds`.
     """

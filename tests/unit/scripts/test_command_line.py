@@ -80,10 +80,10 @@ def test_drift_sets_the_exit_status_and_only_json_is_printed(project: Path, bare
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "environments")
 
-    told = ship("status", "--json", root=project, PATH=bare_path)
+    shown = ship("status", "--json", root=project, PATH=bare_path)
     checked = ship("status", "--json", "--check", root=project, PATH=bare_path)
 
-    assert (told.returncode, checked.returncode) == (0, 1)
+    assert (shown.returncode, checked.returncode) == (0, 1)
     assert [row["runs"] for row in json.loads(checked.stdout)] == ["not known", "no answer", "not known"]
 
 

@@ -1,4 +1,4 @@
-"""What `./ship build` builds from."""
+"""The inputs of `./ship build`."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ def git(root: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a version, a table and a Dockerfile, and where it is built."""
+    """A checkout with a version, a table and a Dockerfile, and its build folder."""
     root = tmp_path / "shipshape"
     (root / "training/data").mkdir(parents=True)
     (root / "app").mkdir()
@@ -37,10 +37,10 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("hidden", ["excluded", "globally ignored", "untracked are not shown", "assumed unchanged"])
-def test_what_is_not_committed_is_not_where_the_image_is_built(
+def test_uncommitted_files_do_not_enter_the_image(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hidden: str
 ) -> None:
-    """However Git was made to look away."""
+    """Whatever Git was told to ignore."""
     (checkout / ".git/info").mkdir(exist_ok=True)
     forged = checkout / "app/forged.py"
     if hidden == "excluded":
@@ -59,7 +59,7 @@ def test_what_is_not_committed_is_not_where_the_image_is_built(
     context = build._context()
 
     if hidden == "untracked are not shown":
-        assert context == checkout  # this one can be seen, so the image says that it is of no commit
+        assert context == checkout  # Git reports this one, so the image is labelled as dirty
         return
     assert context == checkout / "build/context"
     assert names(context) == [".gitignore", "app/service.py", "ship.toml", "training/data/houses.csv"]

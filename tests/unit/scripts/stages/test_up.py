@@ -1,4 +1,4 @@
-"""`./ship up`: what it refuses before anything starts, and the request that it shows."""
+"""`./ship up`: what it refuses, and the request that it prints."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from tests.unit.scripts.repository import Repository
 
 
 def archive(content: bytes | None, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """What docker cp gives of a card with `content`: an archive of one file."""
+    """The output of docker cp for a card with `content`: an archive of one file."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as files:
         member = tarfile.TarInfo("card.json")
@@ -21,7 +21,7 @@ def archive(content: bytes | None, kind: bytes = tarfile.REGTYPE) -> bytes:
     return made.getvalue()
 
 
-def test_the_request_is_of_the_first_golden_row() -> None:
+def test_the_request_has_the_first_golden_row() -> None:
     rows = [{"features": {"area": 80, "town": "O'Brien", "garden": None, "new": True}}, {"features": {"area": 1}}]
 
     assert json.loads(example(archive(json.dumps({"golden": rows, "name": "x"}).encode()))) == rows[0]
@@ -40,19 +40,19 @@ def test_the_request_is_of_the_first_golden_row() -> None:
         b"\xff",
     ],
 )
-def test_a_damaged_card_is_said(card: bytes) -> None:
+def test_a_damaged_card_is_refused(card: bytes) -> None:
     with pytest.raises(Failure, match="the card of the model in the image is malformed"):
         example(archive(card))
 
 
 @pytest.mark.parametrize("given", [b"", b"no archive", archive(None, tarfile.DIRTYPE), archive(None, tarfile.SYMTYPE)])
-def test_a_card_that_is_no_file_is_said(given: bytes) -> None:
+def test_a_card_that_is_no_file_is_refused(given: bytes) -> None:
     with pytest.raises(Failure, match=r"the image has no file /model/card\.json"):
         example(given)
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "5020;id", "$(id)", "-1", " 5020", "5020\n", "٥٠٢٠"])
-def test_what_is_no_port_is_refused(repository: Repository, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_port_is_refused(repository: Repository, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.record("test", "1.0.0")
     monkeypatch.setenv("PORT", port)
 
