@@ -418,7 +418,7 @@ def shell(environment: str | None) -> None:
     """Open a shell in the published image, or in the one that ENVIRONMENT has.
 
     In a new container, of the same user and with the same limits as that of ./ship up: read-only, without capabilities.
-    There is sh, python3 and coreutils.
+    It has sh, python3 and coreutils.
 
     \b
       ./ship shell

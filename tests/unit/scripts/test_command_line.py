@@ -16,6 +16,7 @@ from scripts import ROOT
 
 STAGES = ["setup", "lint", "unit", "build", "scan", "integration", "publish", "release", "verify", "reproduce"]
 STAGES += ["promote", "rollback", "submit", "status", "up", "down", "test", "lock", "mutate", "doctor"]
+STAGES += ["format", "serve", "shell", "completion"]
 
 
 def ship(*arguments: str, root: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":

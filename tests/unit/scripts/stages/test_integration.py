@@ -27,6 +27,12 @@ IMAGE = Built(
     data=RelativePath("training/data/houses.csv"),
     target=Column("price"),
 )
+TEST = """
+import os
+
+def test_wrong():
+    assert os.environ["IMAGE_PLATFORM"] == ""
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(suite, "ROOT", tmp_path)
     folder = tmp_path / "tests/integration/image"
     folder.mkdir(parents=True)
-    (folder / "test_wrong.py").write_text(
-        "import os\n\ndef test_wrong():\n    assert os.environ['IMAGE_PLATFORM'] == ''\n"
-    )
+    (folder / "test_wrong.py").write_text(TEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:schemathesis -p no:hypothesispytest -p no:anyio\n")
     return tmp_path
 

@@ -1,13 +1,18 @@
-"""`./ship up`: what it refuses, and the request that it prints."""
+"""`./ship up` and `./ship shell`: what they refuse, and the request that is printed."""
 
 import io
 import json
+import os
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from scripts.errors import Failure
-from scripts.stages.up import example, up
+from scripts.grammar import Reference
+from scripts.stages import up as stage
+from scripts.stages.up import example, shell, up
+from tests.unit.scripts.program import Program
 from tests.unit.scripts.repository import Repository
 
 
@@ -64,3 +69,22 @@ def test_an_invalid_port_is_refused(repository: Repository, port: str, monkeypat
 def test_before_the_first_promotion_there_is_nothing_to_start() -> None:
     with pytest.raises(Failure, match="nothing was promoted to test yet"):
         up("test")
+
+
+def test_a_shell_is_opened_in_a_container_as_compose_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = Program(tmp_path / "bin/docker")
+    docker.answer({"compose": f'echo "$REPOSITORY@$DIGEST" >{tmp_path}/image; exit 3'})
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    image = Reference(f"ghcr.io/me/x@sha256:{1:064}")
+    monkeypatch.setattr(stage, "published", lambda: image)
+
+    assert shell() == 3
+
+    assert docker.calls == [["compose", "run", "--rm", "--no-TTY", "--entrypoint", "sh", "service"]]
+    assert (tmp_path / "image").read_text() == f"{image}\n"
+
+
+@pytest.mark.usefixtures("repository")
+def test_before_the_first_promotion_there_is_nothing_to_look_into() -> None:
+    with pytest.raises(Failure, match="nothing was promoted to test yet"):
+        shell("test")
