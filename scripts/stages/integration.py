@@ -48,10 +48,10 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
         "TABLE": str(what.path),  # the model is trained from it once more, beside the image
     }
     if only == "nightly":
-        return str(run_suite(NIGHTLY, environment))
+        return str(run_suite(NIGHTLY, environment, by_module=True))
     suite = SUITES[only if what.is_example else "image"] if platform == native else EMULATED
     artifacts.forget_tests(platform)
-    counts = run_suite(suite, environment)
+    counts = run_suite(suite, environment, by_module=True)
     artifacts.keep(Passed(image.digest, platform, suite, counts))
     emulated = "" if platform == native else f" on an emulated {platform} ({suite})"
     return f"{counts}{emulated}, {image.digest}"
