@@ -6,6 +6,7 @@ Nothing is imported from the project: tests work from outside, over HTTP, the re
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,40 @@ from tests.integration.container import EMULATED_START_SECONDS, START_SECONDS, n
 from tests.integration.program import ROOT
 from tests.integration.registry import Registry, pulled, started_registry
 from tests.integration.service import Service, started_service
+from tests.integration.side_by_side import is_worker, locked, made_once, remove_containers, shared_folder
+
+# Modules that take a minute and more, the longest first: begun last, one of them would keep everybody waiting.
+LONG = ("test_killed", "test_reproduce", "test_publish", "test_other_model", "test_promote", "test_verify", "test_scan")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Skip slow tests unless they are named."""
     return True if collection_path.name == "nightly" and "nightly" not in " ".join(config.args) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long; the order is the same in every process."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
+def pytest_sessionfinish() -> None:
+    """Clean up for a process that was killed, and could not."""
+    if not is_worker():
+        remove_containers()
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lock on this machine's attention."""
+    return shared_folder(tmp_path_factory) / "machine.lock"
+
+
+@pytest.fixture(autouse=True)
+def alone(machine: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing else runs beside a test that is marked `alone`, because it measures how long something takes."""
+    with locked(machine, alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,14 +105,27 @@ def service(candidate: str, platform: str) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return clone_of_the_work_tree(tmp_path_factory.mktemp("first") / "shipshape")
+def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The clone that every process starts from: one commit, so that all of them build the same image."""
+    return Checkout(made_once(shared_folder(tmp_path_factory) / "checkout", clone_of_the_work_tree))
 
 
 @pytest.fixture(scope="session")
-def built_checkout(checkout: Checkout) -> Checkout:
-    """That clone, with its image built without a cache, and scanned."""
-    build(checkout, "--no-cache")
-    done = checkout.ship("scan", "--allow-unchecked")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return checkout
+def checkout(shared_checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A clone of this project, without an image."""
+    return Checkout(shutil.copytree(shared_checkout.path, tmp_path_factory.mktemp("first") / "shipshape"))
+
+
+@pytest.fixture(scope="session")
+def built_checkout(shared_checkout: Checkout, machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """That clone, with its image built from nothing, and scanned."""
+
+    def make(path: Path) -> None:
+        checkout = Checkout(shutil.copytree(shared_checkout.path, path))
+        with locked(machine, alone=False):
+            build(checkout, "--no-cache")
+            done = checkout.ship("scan", "--allow-unchecked")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    shared = made_once(shared_folder(tmp_path_factory) / "built", make)
+    return Checkout(shutil.copytree(shared, tmp_path_factory.mktemp("built") / "shipshape"))

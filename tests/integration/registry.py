@@ -16,6 +16,7 @@ from testcontainers.core.container import DockerContainer
 
 from tests.integration.container import await_answer
 from tests.integration.program import run
+from tests.integration.side_by_side import LABELS
 
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 MANIFESTS = f"{MANIFEST}, {INDEX}"
@@ -125,7 +126,7 @@ def started_registry(
     With an empty folder for `users`, it demands a login as LOGIN.
     """
     login = None
-    container = DockerContainer(os.environ["SHIP_REGISTRY_IMAGE"]).with_bind_ports(5000, port)
+    container = DockerContainer(os.environ["SHIP_REGISTRY_IMAGE"], labels=LABELS).with_bind_ports(5000, port)
     container.with_env("REGISTRY_STORAGE_DELETE_ENABLED", "true")
     if read_only:
         container.with_env("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{enabled: true}")

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.container import DockerContainer
 
 from tests.integration.container import START_SECONDS, await_answer
+from tests.integration.side_by_side import LABELS
 
 # See compose.yaml.
 HARDENED: dict[str, Any] = {
@@ -86,7 +87,7 @@ def started_service(
 
     Fails when that takes more than `seconds`.
     """
-    container = DockerContainer(reference, env=environment, **HARDENED | limits).with_exposed_ports(port)
+    container = DockerContainer(reference, env=environment, labels=LABELS, **HARDENED | limits).with_exposed_ports(port)
     with container:
         service = Service(container.get_exposed_port(port), container)
         await_answer(container, f"{service.url}/readyz", seconds)

@@ -19,6 +19,7 @@ print(open(path if os.path.exists(path) else "/sys/fs/cgroup/cpu/cpu.stat").read
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("cpus", "workers"), [(1.5, 1), (0.5, 1)])
 def test_it_fits_into_the_container(candidate: str, cpus: float, workers: int) -> None:
     limits: dict[str, Any] = {"nano_cpus": int(cpus * 1e9), "mem_limit": "256m", "memswap_limit": "256m"}
@@ -78,6 +79,7 @@ def test_stalled_clients_do_not_block_others(candidate: str, sent: bytes, answer
         assert [read(connection)[: len(answer) or None] for connection in slow] == [answer] * 4
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sent", "seconds"),
     [
@@ -99,6 +101,7 @@ def test_idle_clients_do_not_block_others(candidate: str, sent: bytes, seconds: 
         assert time.monotonic() - started < 8
 
 
+@pytest.mark.alone
 def test_a_client_that_trickles_is_cut_off(candidate: str) -> None:
     environment = {"REQUEST_SECONDS": "1"}
     with started_service(candidate, environment=environment) as service, connected(service) as connection:

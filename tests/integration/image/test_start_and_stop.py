@@ -15,13 +15,14 @@ from testcontainers.core.container import DockerContainer
 
 from tests.integration.program import run
 from tests.integration.service import HARDENED, Service, started_service
+from tests.integration.side_by_side import LABELS
 
 GRACE_SECONDS = 10  # docker stop's own; Kubernetes gives 30
 
 
 def refusal(reference: str, model: Path | None = None, **environment: str) -> str:
     """Return the message with which the image refuses to start."""
-    container = DockerContainer(reference, env=environment, **HARDENED)
+    container = DockerContainer(reference, env=environment, labels=LABELS, **HARDENED)
     if model:
         container.with_volume_mapping(model, "/model")
     with container:
@@ -114,6 +115,7 @@ class Client(threading.Thread):
         return client.request(method, self.url + path, json=body, timeout=GRACE_SECONDS)
 
 
+@pytest.mark.alone
 def test_docker_stop_loses_no_request(candidate: str) -> None:
     with started_service(candidate) as service:
         row = service.card["golden"][0]["features"]
@@ -133,6 +135,7 @@ def test_docker_stop_loses_no_request(candidate: str) -> None:
         assert service.container.wait() == 0
 
 
+@pytest.mark.alone
 def test_a_half_sent_request_is_answered_at_the_stop(candidate: str) -> None:
     with started_service(candidate) as service:
         body = json.dumps({"features": service.card["golden"][0]["features"]}).encode()
