@@ -322,7 +322,7 @@ def test_a_label_cannot_forge_a_line(release: Release, registry: Registry, label
     assert done.returncode == 1
     assert not [line for line in done.stdout.splitlines() if "✓" in line and not line.lstrip().startswith("why: ")]
     assert "\x1b" not in done.stdout
-    assert f"the label {label} of " in done.stdout
+    assert f"the label org.opencontainers.image.{label} of " in done.stdout
     assert "Traceback" not in done.stderr
 
 
