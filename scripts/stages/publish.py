@@ -62,6 +62,7 @@ def check() -> str:
     """Refuse now what publishing would be refused for after the build and the tests; return what may be published.
 
     Raises Failure as `check_publishable` does, when SHIP_REGISTRIES names no repository, and in a private repository.
+    Outside of GitHub's workflows, also when this machine cannot sign, and when a registry does not answer.
     """
     stated, repositories = check_publishable(), shipment.repositories()
     if not all(map(registry.is_local, repositories)):
@@ -69,6 +70,9 @@ def check() -> str:
     if "GITHUB_ACTIONS" not in os.environ:  # there, a job that publishes nothing may not sign
         require_cosign()
         signer.signing(repositories)
+        if repositories != shipment.local_repositories():  # those are started when they are needed
+            for repository in repositories:
+                registry.digest(repository.at(Tag(stated)), may_be_new=True)
     return f"{stated} may go to {' and '.join(repositories)}"
 
 
