@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import artifacts
-from scripts.grammar import Platform
+from scripts import artifacts, shipment
+from scripts import git as git_of_the_pipeline
+from scripts.grammar import ImageReference, Platform
 from scripts.host import engine, images
 from scripts.stages import build
 from tests.unit.scripts.oci.test_packing import manifest
@@ -84,15 +85,15 @@ def builds(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
         (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
-    for module in ("git", "shipment"):
-        monkeypatch.setattr(f"scripts.{module}.ROOT", checkout)
-    for module in (build, artifacts):
-        monkeypatch.setattr(module, "BUILD", checkout / "build")
-        monkeypatch.setattr(module, "IMAGE", checkout / "build/image")
+    for reader in (git_of_the_pipeline, shipment):
+        monkeypatch.setattr(reader, "ROOT", checkout)
+    for room in (build, artifacts):
+        monkeypatch.setattr(room, "BUILD", checkout / "build")
+        monkeypatch.setattr(room, "IMAGE", checkout / "build/image")
     monkeypatch.setattr(engine, "platform", lambda: Platform("linux/amd64"))
     monkeypatch.setattr(engine, "builder", lambda: "default")
     monkeypatch.setattr(images, "python", lambda _context: images.PYTHON)
-    monkeypatch.setattr(images, "reference", lambda _image: f"python@sha256:{1:064}")
+    monkeypatch.setattr(images, "reference", lambda _image: ImageReference(f"python@sha256:{1:064}"))
     monkeypatch.setattr(images, "lacking", lambda _image, _platforms: [])
     monkeypatch.setattr(build, "run", bake)
     monkeypatch.setenv("DOCKER_CONFIG", str(checkout / "build/docker"))
@@ -126,7 +127,8 @@ def damage(checkout: Path) -> None:
 
 
 def change_the_base(_checkout: Path) -> None:
-    images.reference = lambda _image: f"python@sha256:{2:064}"  # type: ignore[assignment]  # the fixture puts it back
+    before = images.reference
+    images.reference = lambda image: ImageReference(f"{before(image)[:-1]}2")  # the fixture puts it back
 
 
 @pytest.mark.parametrize("change", [commit, leave_uncommitted, damage, change_the_base])
