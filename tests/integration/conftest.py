@@ -20,8 +20,9 @@ from tests.integration.registry import Registry, pulled, started_registry
 from tests.integration.service import Service, started_service
 from tests.integration.side_by_side import is_worker, locked, made_once, remove_containers, shared_folder
 
-# Modules that take a minute and more, the longest first: begun last, one of them would keep everybody waiting.
-LONG = ("test_killed", "test_reproduce", "test_publish", "test_other_model", "test_promote", "test_verify", "test_scan")
+# Modules that take a minute and more, the longest first: begun last, one of them would keep everybody waiting. The
+# second needs no build, and runs while the first waits for that.
+LONG = ("test_killed", "test_scan", "test_reproduce", "test_publish", "test_other_model", "test_promote", "test_verify")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -279,12 +279,34 @@ def test_local_registries_accept_a_private_repository(shelf: Shelf, monkeypatch:
     monkeypatch.setenv("SHIP_REGISTRIES", "localhost:5001/x")
 
     assert publish.check() == "1.0.0 may go to localhost:5001/x"
-    assert shelf.events == []
+    assert shelf.written == []
 
 
 def test_the_check_publishes_nothing(shelf: Shelf) -> None:
     assert publish.check() == f"1.0.0 may go to {HUB} and {GHCR}"
-    assert shelf.events == []
+    assert shelf.written == []
+
+
+def test_the_check_refuses_a_registry_that_does_not_answer(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    shelf.down.add(GHCR)
+
+    with pytest.raises(Failure, match=f"{GHCR.registry} gave no answer"):
+        publish.check()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may have no login, and another does
+    assert publish.check() == f"1.0.0 may go to {HUB} and {GHCR}"
+    assert shelf.written == []
+
+
+def test_the_check_asks_no_registry_that_is_started_only_to_publish(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = [Repository("localhost:5001/x")]
+    monkeypatch.setenv("SHIP_REGISTRIES", ours[0])
+    monkeypatch.setattr(shipment, "local_repositories", lambda: ours)
+    shelf.down.update(ours)
+
+    assert publish.check() == "1.0.0 may go to localhost:5001/x"
 
 
 @pytest.mark.parametrize("named", [",", "me/x"])
