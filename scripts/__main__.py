@@ -81,11 +81,12 @@ def ship(context: click.Context, *, again: bool) -> None:
     variables.check()
     if context.invoked_subcommand:
         return
+    from scripts import shipment
     from scripts.artifacts import published
     from scripts.stages.publish import check_publishable
 
     check_publishable()
-    pipeline.run(pipeline.SHIP, again=again)
+    pipeline.run(pipeline.ship(shipment.platforms()), again=again)
     console.say(f"Shipped. To run it: ./ship up, or docker run --rm -p 5000:5000 {published()}")
 
 

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from rich.live import Live
 from rich.text import Text
@@ -21,19 +22,15 @@ from scripts.artifacts import built
 from scripts.checkout import fingerprint
 from scripts.console import Rows, console, duration, say
 from scripts.errors import Failure
-from scripts.grammar import document
+from scripts.grammar import Platform, document
 
 PASSED = BUILD / "passed.json"
-# Commands in waves: those of one run side by side.
-TEST: tuple[tuple[str, ...], ...] = (("setup",), ("lint", "unit", "build"), ("integration",))
-SHIP = (
-    TEST[0],
-    ("publish --check",),  # a second now, not a refusal after minutes
-    *TEST[1:-1],
-    ("scan", "integration --only image"),
-    ("publish --commit-only",),
-    ("release --unless-taken",),
-)
+Waves: TypeAlias = tuple[tuple[str, ...], ...]
+"""Commands: those of one wave run side by side."""
+CHECKS = ("lint", "unit", "build")
+TEST: Waves = (("setup",), CHECKS, ("integration",))
+# What the kernel calls the processor, and the platform of its images.
+PROCESSORS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 # Stages that say nothing new about the same files, or the same files and image: whether the image matters.
 REPEATABLE = {"lint": False, "unit": False, "integration": True}
 
@@ -53,6 +50,20 @@ class Run:
     @property
     def name(self) -> str:
         return self.command.split()[0]
+
+
+def ship(platforms: Iterable[Platform]) -> Waves:
+    """Return the waves of `./ship`; on each of `platforms` that is not this machine's, the image is emulated."""
+    emulated = [platform for platform in platforms if platform != PROCESSORS.get(os.uname().machine)]
+    return (
+        ("setup --emulate" if emulated else "setup",),
+        ("publish --check",),  # a second now, not a refusal after minutes
+        CHECKS,
+        ("scan", "integration --only image"),
+        *((f"integration --platform {platform}",) for platform in emulated),
+        ("publish --commit-only",),
+        ("release --unless-taken",),
+    )
 
 
 def run(waves: Sequence[Sequence[str]], *, again: bool) -> None:
@@ -75,11 +86,11 @@ def run(waves: Sequence[Sequence[str]], *, again: bool) -> None:
 
 
 def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
-    keys = {run.name: key(run.name) for run in wave if run.name in REPEATABLE}
+    keys = {run.command: key(run.name) for run in wave if run.name in REPEATABLE}
     todo = []
     for run in wave:
-        before = _passed().get(run.name, {})
-        if not again and run.name in keys and before.get("key") == keys[run.name]:
+        before = _passed().get(run.command, {})
+        if not again and run.command in keys and before.get("key") == keys[run.command]:
             run.state, run.result = "unchanged", before["result"]
         else:
             todo.append(run)
@@ -89,9 +100,9 @@ def _run_wave(wave: list[Run], everything: list[Run], *, again: bool) -> None:
     else:
         _run_side_by_side(todo)
     for run in todo:
-        if run.state == "passed" and run.name in keys:
-            entry = {"key": keys[run.name], "result": run.result}
-            PASSED.write_text(json.dumps({**_passed(), run.name: entry}, indent=2))
+        if run.state == "passed" and run.command in keys:
+            entry = {"key": keys[run.command], "result": run.result}
+            PASSED.write_text(json.dumps({**_passed(), run.command: entry}, indent=2))
         elif run.state == "failed" and console.is_terminal:
             for line in (artifacts.LOGS / f"{run.name}.log").read_text(errors="replace").splitlines():
                 say(line)

@@ -30,7 +30,7 @@ FOREIGN = ("scripts/bench/peers", "scripts/bench/programs")
 ARROWS: dict[str, set[str]] = {
     "__main__": {
         "artifacts", "check", "completion", "console", "environments", "errors", "github", "grammar", "oci", "pipeline",
-        "scripts", "stages", "variables",
+        "scripts", "shipment", "stages", "variables",
     },
     "stages": {
         "artifacts", "bench", "check", "checkout", "console", "environments", "errors", "evidence", "git", "github",
