@@ -57,7 +57,7 @@ def scan(*, allow_unchecked: bool = False) -> str:
     if judged.stopping:
         raise Failure(
             f"{_named(judged.stopping)}: see above",
-            "take versions with the fix, or grant an exception (docs/scanning.md)",
+            "take versions with the fix, or grant an exception in scripts/vulnerabilities/exceptions.toml",
         )
     granted = [{**asdict(finding), "exception": _granted(entry)} for finding, entry in judged.allowed]
     artifacts.keep(Scanned(digest, "clean", source, at, count, [asdict(one) for one in judged.reported], granted))
