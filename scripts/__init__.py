@@ -1,8 +1,10 @@
-"""The pipeline behind `./ship`: one module a stage, and the few nouns that the stages share."""
+"""The pipeline behind `./ship`: a module for each command, and the rooms that they share."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 """This checkout."""
 BUILD = ROOT / "build"
-"""What the stages make, and hand to each other."""
+"""The files that stages hand to each other."""
+PYTHON = ("app", "training", "scripts", "tests")
+"""The folders of this checkout that hold Python."""

@@ -368,10 +368,7 @@ def status(*, as_json: bool, check: bool) -> None:
 
 @ship.command()
 def shipment() -> None:
-    """Show what is shipped, and where it is published.
-
-    That is what ship.toml says, or a variable that overrides it.
-    """
+    """Show what is shipped and where it is published: ship.toml with its overrides."""
     from scripts.stages.shipment import show
 
     _stage("shipment", show)
@@ -419,7 +416,7 @@ def shell(environment: str | None) -> None:
     """Open a shell in the published image, or in the one that ENVIRONMENT has.
 
     In a new container, of the same user and with the same limits as that of ./ship up: read-only, without capabilities.
-    There is sh, python3 and coreutils.
+    It has sh, python3 and coreutils.
 
     \b
       ./ship shell

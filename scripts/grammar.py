@@ -74,14 +74,14 @@ class WorkTree(Token):
     """A commit, or a work tree that differs from it."""
 
     pattern = re.compile(r"[0-9a-f]{40}(-dirty)?")
-    form = "a commit (40 hexadecimal digits), with -dirty behind it where files differ"
+    form = "a commit (40 hexadecimal digits), optionally followed by -dirty"
 
 
 class Version(Token):
     """A PEP 440 version that is also a valid tag and has three numbers, from which the aliases are made."""
 
     pattern = re.compile(r"(?=.{5,64}$)(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}((a|b|rc)(0|[1-9][0-9]*))?")
-    form = "a version (MAJOR.MINOR.PATCH, as in 1.4.0, or with a1, b1 or rc1 behind it)"
+    form = "a version (MAJOR.MINOR.PATCH, such as 1.4.0, optionally followed by a1, b1 or rc1)"
 
 
 class Tag(Token):
@@ -109,7 +109,7 @@ class Repository(Token):
     _part = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
     _registry = rf"(?=localhost/|[^/]*[.:]){_label}(\.{_label})*(:[0-9]{{1,5}})?"
     pattern = re.compile(rf"(?=.{{1,255}}$){_registry}(/{_part})+")
-    form = "a repository (a registry and a path in it, as in docker.io/me/house-price)"
+    form = "a repository (a registry and a path in it, such as docker.io/me/house-price)"
 
     @property
     def registry(self) -> str:
@@ -124,7 +124,7 @@ class Reference(Token):
     """An image in a repository: by its tag, by its digest, or by both."""
 
     pattern = re.compile(r"(?P<repository>[^@]+?)(:(?P<tag>[^:/@]+))?(@(?P<digest>[^@]+))?")
-    form = "a reference (a repository with a tag or a digest, as in docker.io/me/house-price:1.0.0)"
+    form = "a reference (a repository with a tag or a digest, such as docker.io/me/house-price:1.0.0)"
 
     @classmethod
     def matches(cls, text: str) -> bool:
@@ -154,14 +154,14 @@ class ImageReference(Token):
     """An image as Docker names it: https://github.com/distribution/reference/blob/v0.6.0/reference.go."""
 
     pattern = re.compile(r"(?=.{1,512}$)[a-zA-Z0-9]+([./:_-]+[a-zA-Z0-9]+)*(@sha256:[0-9a-f]{64})?")
-    form = "an image (as in python:3.13-slim, or with @sha256:… behind it)"
+    form = "an image (such as python:3.13-slim, optionally followed by @sha256:…)"
 
 
 class Platform(Token):
     """https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md, without variants."""
 
     pattern = re.compile(r"[a-z0-9]{1,32}/[a-z0-9]{1,32}")
-    form = "a platform (as in linux/amd64)"
+    form = "a platform (such as linux/amd64)"
 
 
 class Uri(Token):
@@ -207,7 +207,7 @@ class Key(Token):
     """A key as cosign names it: a file, or a URI of a key management service."""
 
     pattern = re.compile(r"(?!-)(?!http:).{1,1024}")
-    form = "a key (a file, or as in awskms:///alias/ours)"
+    form = "a key (a file, or a URI such as awskms:///alias/ours)"
 
 
 class FilePath(Token):
@@ -232,7 +232,7 @@ class Url(Token):
         rf"(?=.{{1,255}}$)https?://({_label}(\.{_label})*|\[[0-9A-Fa-f:.]+\])(:({Port.pattern.pattern}))?(/[A-Za-z0-9._-]*)*"
     )
     form = (
-        "an address (https:// or http://, a host, and where needed a port and a path, as in https://test.example.com)"
+        "an address (https:// or http://, a host, and optionally a port and a path, such as https://test.example.com)"
     )
 
 

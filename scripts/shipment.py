@@ -176,7 +176,7 @@ def _file() -> _File:
         content = b""
     committed = git.contents([f"HEAD:./{path}"], root=top)[0]
     if committed is not None and committed != content and not checkout.commit(top).dirty:
-        content = committed  # Git was told to ignore the change, or converts line ends
+        content = committed  # Git skips the change, or converts line ends
     return toml(content, _File, str(path), _PAGE)
 
 

@@ -10,9 +10,16 @@ from scripts.artifacts import Counts
 from scripts.errors import Failure
 from scripts.process import foreground, run
 
+# How pytest-xdist shares the tests out: module by module in the order in which they are collected, or one by one.
+BY_MODULE = ("--dist=loadscope", "--no-loadscope-reorder")
+ANY = ("--dist=worksteal",)
 
-def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
+
+def run_suite(folder: str, env: Mapping[str, str] | None = None, *, by_module: bool = False) -> Counts:
     """Run the tests in `folder`, or in one file, write `build/NAME.xml` (JUnit), and return how many passed.
+
+    The tests run side by side, a process for each processor. With `by_module`, those of one module run in one process,
+    so that what they share is made once.
 
     Raises Failure when a test failed, and when none ran.
     """
@@ -21,7 +28,8 @@ def run_suite(folder: str, env: Mapping[str, str] | None = None) -> Counts:
     try:
         # What the stages say that a test runs is no result of the workflow that runs the tests.
         quiet = {**(env or {}), "GITHUB_STEP_SUMMARY": None, "GITHUB_OUTPUT": None}
-        run(sys.executable, "-m", "pytest", "--quiet", folder, f"--junitxml={report}", env=quiet)
+        side_by_side = ("--numprocesses=auto", *(BY_MODULE if by_module else ANY), "-p", "scripts.progress")
+        run(sys.executable, "-m", "pytest", "--quiet", *side_by_side, folder, f"--junitxml={report}", env=quiet)
     except Failure as failed:
         stage = Path(folder).relative_to("tests").parts[0]
         raise Failure(f"{_counts(report)}, pytest says above which", f"./ship {stage}") from failed

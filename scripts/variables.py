@@ -17,7 +17,7 @@ SHIPMENT = {
     "SHIP_NAME": "name of the model, instead of the one in the file",
     "SHIP_VERSION": "version of the image, instead of the one in the file",
     "SHIP_TABLE": "path of the table in the checkout, instead of the one in the file",
-    "SHIP_TARGET": "column to predict, instead of the file's",
+    "SHIP_TARGET": "column to predict, instead of the one in the file",
     "SHIP_REGISTRIES": 'repositories to publish to, such as "docker.io/me/wine ghcr.io/me/wine"',
     "SHIP_PLATFORMS": "platforms to build for, such as linux/amd64,linux/arm64",
 }

@@ -32,7 +32,7 @@ def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> Non
             if not cosign.statements(attached, who, kind):
                 say(f"  {kind} → {repository}")
                 _attach(repository, digest, partial(cosign.attest, repository, digest, who, kind, predicate))
-        if not cosign.signed(attached, who):  # last: a signed image has all its evidence
+        if not cosign.is_signed(attached, who):  # last: a signed image has all its evidence
             say(f"  signature → {repository}")
             _attach(repository, digest, partial(cosign.sign, repository, digest, who))
 

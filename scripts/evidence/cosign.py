@@ -46,7 +46,7 @@ def attest(repository: Repository, digest: Digest, who: Signer, kind: str, predi
         _write("attest", repository, digest, who, f"--type={kind}", f"--predicate={path}")
 
 
-def signed(attached: Referrers, who: Signer) -> bool:
+def is_signed(attached: Referrers, who: Signer) -> bool:
     """Return whether `who` signed the image with the referrers `attached`."""
     # Attestations are signed too, but only `cosign sign` states "this is the image".
     return bool(statements(attached, who, SIGNATURE))
@@ -60,7 +60,7 @@ def statements(attached: Referrers, who: Signer, kind: str) -> list[bytes]:
     return _verify(attached, who, kind)[0]
 
 
-def refusal(attached: Referrers, who: Signer, kind: str) -> str:
+def explain_refusal(attached: Referrers, who: Signer, kind: str) -> str:
     """Return why cosign rejects every statement of type `kind` in `attached` as one by `who`.
 
     Empty when there is none, or when it accepts one. Raises Failure when cosign could not check them.

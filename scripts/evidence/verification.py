@@ -145,7 +145,7 @@ def examine_kind(attached: Referrers, kind: Kind) -> Finding:
     if facts:
         return Finding(kind.subject, attached.repository, fact=facts[0])
     unread = f" ({attached.unread} of its referrers could not be read)" if attached.unread else ""
-    refusal = cosign.refusal(attached, kind.who, kind.type)
+    refusal = cosign.explain_refusal(attached, kind.who, kind.type)
     why = f": {refusal}" if refusal else ""
     return Finding(kind.subject, attached.repository, fault=f"no {kind.subject} by {kind.who}{unread}{why}")
 

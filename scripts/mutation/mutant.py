@@ -24,7 +24,7 @@ class Mutant:
 
     file: str
     function: str
-    """With its class, as in `Record.release`."""
+    """With its class, such as `Record.release`."""
     was: str
     """The lines that differ, joined."""
     becomes: str

@@ -71,7 +71,7 @@ def mutate(path: str = "", *, write: bool = False) -> str:
 
 def choose_files(scope: Scope, path: str) -> list[str]:
     """Return the files in scope at `path` or below, all of them if it is empty. Raises Failure when there are none."""
-    remedy = "[tool.shipshape.mutate] in pyproject.toml says what is mutated"
+    remedy = "[tool.shipshape.mutate] in pyproject.toml defines the scope"
     files: list[str] = []
     for named in scope.paths:
         place = ROOT / named

@@ -32,7 +32,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Change:
-    """One difference, told from the published image to the rebuilt one."""
+    """One difference between the images, with the published side first."""
 
     what: str
     """The path of a file, the name of a package, or the key of a configuration."""

@@ -95,7 +95,7 @@ class Layout:
             raise Failure(f"no OCI layout in {self.path}", "./ship build") from unreadable
         manifests = document(content, Index, f"{self.path}/index.json", "./ship build").manifests
         if len(manifests) != 1:
-            raise Failure(f"{self.path} holds {len(manifests)} images, not one", "./ship build")
+            raise Failure(f"{self.path} has {len(manifests)} images instead of one", "./ship build")
         return manifests[0]
 
     def _manifests(self) -> list[Digest]:

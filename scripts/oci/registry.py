@@ -133,7 +133,7 @@ def platforms(reference: Reference) -> list[Platform]:
         raise Failure(f"{reference} is an empty index")
     named = [target.platform for target in targets if target]
     if len(named) < len(targets):
-        raise Failure(f"{reference} is an index with an image that names no platform, so its tests match none")
+        raise Failure(f"{reference} is an index with an image that names no platform, so no test result can be for it")
     return named
 
 
@@ -215,7 +215,7 @@ def _remedy(host: str, message: str) -> str:
     ):
         return f"docker login {host}, as a user who may read and write there"
     if FAULT.search(message) or re.search(r"toomanyrequests|(HTTP status:|status code from registry) 429", message):
-        return f"try again later: this is a problem of {host}"
+        return f"try again later: the problem is at {host}"
     if "no such host" in message:
         return f"check the network, its DNS and the name {host}"
     return "free some space, here or on the registry" if "no space left on device" in message else ""

@@ -110,16 +110,16 @@ def confirm(tags: Mapping[Repository, Sequence[Tag]], digest: Digest) -> bool:
     return right
 
 
-def move_aliases(repository: Repository, version: Version, there: Sequence[Tag], digest: Digest) -> list[Tag]:
+def move_aliases(repository: Repository, version: Version, existing: Sequence[Tag], digest: Digest) -> list[Tag]:
     """Move the aliases for which `version` is the newest release to `digest`, and return them.
 
     The list of tags is read right before and right after: of two concurrent releases, the one that writes last sees
-    the version of the other. Raises Failure when that is newer, and when the list lacks a tag that is known to be
-    `there`.
+    the version of the other. Raises Failure when the other one is newer, and when the list lacks one of the `existing`
+    tags.
     """
     if Ordered(version).is_prerelease:
         return []
-    kept = find_keepers(version, _list_tags(repository, there))
+    kept = find_keepers(version, _list_tags(repository, existing))
     for name, keeper in kept.items():
         if keeper:
             say(f"  {repository}:{name} stays as it is: {keeper} is newer than {version}")
@@ -128,7 +128,7 @@ def move_aliases(repository: Repository, version: Version, there: Sequence[Tag],
     for name in written:
         say(f"  {repository.at(name)}")
         registry.tag(repository, digest, name)
-    for name, keeper in find_keepers(version, _list_tags(repository, there)).items() if written else ():
+    for name, keeper in find_keepers(version, _list_tags(repository, existing)).items() if written else ():
         if keeper and name in written:
             raise Failure(
                 f"{keeper} was released to {repository} meanwhile, and {name} may now point to the older {version}",
@@ -148,9 +148,9 @@ def _points_to(reference: Reference, digest: Digest, *, may_be_new: bool = False
     return taken is not None
 
 
-def _list_tags(repository: Repository, there: Iterable[Tag]) -> list[Tag]:
+def _list_tags(repository: Repository, existing: Iterable[Tag]) -> list[Tag]:
     listed = registry.tags(repository)
-    if lacking := [name for name in there if name not in listed]:
+    if lacking := [name for name in existing if name not in listed]:
         raise Failure(
             f"the tag list of {repository} lacks {' and '.join(lacking)}, which {repository.registry} has: it cannot "
             "show which release is the newest, so latest and the other aliases stay as they are",

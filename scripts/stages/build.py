@@ -31,9 +31,9 @@ def build(
     look at; from the work tree only where that differs, and then the image says so and cannot be published.
 
     For one platform it is that platform's manifest, for several an index of them; without `wanted`, for those that
-    ship.toml names or this machine's. Both are replaced only when the build succeeded. GitHub's later steps can read
-    the outputs `digest` and `platforms`, a JSON list. Raises Failure when the base image is not here for a platform
-    that it is needed for.
+    ship.toml names or this machine's. Both are replaced only when the build succeeded. With `cache`, an image that was
+    built of all this already is kept as it is. GitHub's later steps can read the outputs `digest` and `platforms`, a
+    JSON list. Raises Failure when the base image is not here for a platform that it is needed for.
     """
     context, what, native = _context(), shipment.shipment(), engine.platform()
     wanted = wanted or shipment.platforms() or [native]
@@ -44,6 +44,8 @@ def build(
     base = images.reference(images.python_image(context))
     if lacking := images.missing_platforms(images.PYTHON, [native, *wanted]):
         raise Failure(f"{base} is not here for {' and '.join(lacking)}", f"./ship setup --platform {','.join(wanted)}")
+    if cache and (last := _still_built(wanted, what, model_format, base)):
+        return f"nothing changed: {_hand_on(last)}"
     bake = ["docker", "buildx", "bake", "--file", f"{context}/docker-bake.hcl", "--builder", engine.builder()]
     bake += ["--set", f"image.context={context}", "--set", f"image.platform={','.join(wanted)}"]
     paths = {"SOURCE": str(table), "CA_BUNDLE": _ca_bundle(), "DESTINATION": str(loose)}
@@ -57,9 +59,30 @@ def build(
     shutil.rmtree(IMAGE, ignore_errors=True)
     fresh.rename(IMAGE)
     artifacts.keep(built)
-    actions.output("digest", built.digest)
-    actions.output("platforms", json.dumps([*built.platforms]))
-    return f"{built.digest} ({size(built.size)})"
+    return _hand_on(built)
+
+
+def _hand_on(image: Built) -> str:
+    """Write the outputs for GitHub's later steps, and return what `image` is."""
+    actions.output("digest", image.digest)
+    actions.output("platforms", json.dumps([*image.platforms]))
+    return f"{image.digest} ({size(image.size)})"
+
+
+def _still_built(
+    wanted: Sequence[Platform], what: Shipment, model_format: Literal["onnx", "joblib"], base: str
+) -> Built | None:
+    """Return what was built last, if that is of the same commits and of all else that is asked for, and whole."""
+    if shipment.commit().dirty:  # how a work tree differs from its commit is written down nowhere
+        return None
+    layout = Layout(IMAGE)
+    try:
+        last = artifacts.built()
+        layout.check()
+    except Failure:
+        return None
+    same = last == _describe(layout, what, model_format, base) and set(last.platforms) == set(wanted)
+    return last if same else None
 
 
 def _arguments(what: Shipment) -> dict[str, str]:

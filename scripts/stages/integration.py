@@ -29,9 +29,9 @@ def integration(*, only: str = "all", platform: Platform | None = None) -> str:
     _check(image, platform)
     suite, environment = _suite(only, platform), _environment(platform)
     if suite == NIGHTLY:
-        return str(run_suite(suite, environment))
+        return str(run_suite(suite, environment, by_module=True))
     artifacts.forget_tests(platform)
-    counts = run_suite(suite, environment)
+    counts = run_suite(suite, environment, by_module=True)
     artifacts.keep(Passed(image.digest, platform, suite, counts))
     emulated = "" if platform == native else f" on an emulated {platform} ({suite})"
     return f"{counts}{emulated}, {image.digest}"

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-from scripts import ROOT
+from scripts import PYTHON, ROOT
 from scripts.console import say
 from scripts.errors import Failure
 from scripts.process import TOOLS
@@ -32,16 +32,15 @@ class Linter:
 
 # Of other people, as their pages have them.
 FOREIGN = ("scripts/bench/peers/*", "scripts/bench/programs/*")
-_PYTHON = ("app", "training", "scripts", "tests")
-_MODULES = tuple(f"{folder}/*.py" for folder in _PYTHON)
+_MODULES = tuple(f"{folder}/*.py" for folder in PYTHON)
 _SCHEMA = ("check-jsonschema", "--builtin-schema")
 _WORKFLOWS, _ACTIONS = ".github/workflows/*.yml", ".github/actions/*/action.yml"
 LINTERS = {
     "hadolint": Linter(
         ("hadolint", "--no-color", "--failure-threshold", "style"), ("Dockerfile", "scripts/host/base.Dockerfile")
     ),
-    "ruff check": Linter(("ruff", "check", "--quiet"), _MODULES, _PYTHON),
-    "ruff format": Linter(("ruff", "format", "--quiet", "--diff"), _MODULES, _PYTHON),
+    "ruff check": Linter(("ruff", "check", "--quiet"), _MODULES, PYTHON),
+    "ruff format": Linter(("ruff", "format", "--quiet", "--diff"), _MODULES, PYTHON),
     "mypy": Linter(("mypy",), _MODULES, ()),
     "yamllint": Linter(("yamllint", "--strict"), ("*.yml", "*.yaml"), (".",)),
     "workflows": Linter((*_SCHEMA, "vendor.github-workflows"), (_WORKFLOWS,)),

@@ -62,7 +62,7 @@ def check() -> str:
     """Refuse now what publishing would be refused for after the build and the tests; return what may be published.
 
     Raises Failure as `check_publishable` does, when SHIP_REGISTRIES names no repository, on GitHub when nothing does,
-    and in a private repository.
+    and in a private repository. Elsewhere, also when this machine cannot sign, and when a registry does not answer.
     """
     stated, repositories = check_publishable(), shipment.repositories()
     if "GITHUB_ACTIONS" in os.environ and repositories == shipment.local_repositories():
@@ -75,6 +75,9 @@ def check() -> str:
     if "GITHUB_ACTIONS" not in os.environ:  # there, a job that publishes nothing may not sign
         require_cosign()
         signer.require_signer(repositories)
+        if repositories != shipment.local_repositories():  # those are started when they are needed
+            for repository in repositories:
+                registry.digest(repository.at(Tag(stated)), may_be_new=True)
     return f"{stated} may go to {' and '.join(repositories)}"
 
 

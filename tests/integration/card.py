@@ -1,4 +1,4 @@
-"""What a model's card says of the rows that it takes, and values that it does not."""
+"""Golden rows of a model card, and values that its features refuse."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ NO_CATEGORY = "no such category"
 
 @dataclass(frozen=True)
 class Fault:
-    """A value that a feature does not take, how an answer calls it, and whether it is of the feature's type."""
+    """A value that a feature refuses, its name in the answer, and whether it has the type of the feature."""
 
     name: str
     value: Any
@@ -30,7 +30,7 @@ def golden_predictions(card: Card) -> list[float]:
 
 
 def faults(card: Card) -> list[Fault]:
-    """Return wrong values for every feature, of each kind that a value of its type can be wrong in."""
+    """Return wrong values of every kind for each feature."""
     return [fault for feature in card["features"] for fault in _faults(feature)]
 
 

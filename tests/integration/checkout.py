@@ -1,4 +1,4 @@
-"""Clones of this project, in which `./ship` runs as it would on somebody else's machine."""
+"""Clones of this project, in which `./ship` runs like on another machine."""
 
 import json
 import os
@@ -17,12 +17,12 @@ MODEL = ("SHIP_SOURCE", "SHIP_FILE", "SHIP_TABLE", "SHIP_TARGET", "SHIP_NAME", "
 
 @dataclass(frozen=True)
 class Checkout:
-    """A clone of this project at one commit, in a directory of its own."""
+    """A clone of this project at one commit, in its own directory."""
 
     path: Path
 
     def ship(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run `./ship ARGUMENTS` there, with the packages of the tests."""
+        """Run `./ship ARGUMENTS` in the clone, with the packages of the tests."""
         return subprocess.run(
             [sys.executable, "-m", "scripts", *arguments],
             cwd=self.path,
@@ -33,7 +33,7 @@ class Checkout:
         )
 
     def count_as_tested(self, digest: str | None = None) -> None:
-        """Write what `./ship integration` writes when all tests passed for the built image, or for `digest`."""
+        """Write the record of passed tests for the built image or `digest`, as `./ship integration` does."""
         for platform in self.image["platforms"]:
             record = self.path / "build" / "tested" / f"{platform.replace('/', '-')}.json"
             record.parent.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ class Checkout:
 
 
 def clone_of_the_work_tree(path: Path) -> Checkout:
-    """A clone of this project as its files are now: its commit, or one made of what is not committed yet."""
+    """Return a clone of this project with its current files: its commit, or a new one with uncommitted changes."""
     _clone(ROOT, path)
     names = run("git", "ls-files", "-coz", "--exclude-standard").split("\0")
     for name in filter(None, names):
@@ -83,6 +83,6 @@ def clone(checkout: Checkout, path: Path) -> Checkout:
 
 
 def _clone(source: Path, path: Path) -> None:
-    """Clone `source` onto the branch main, which a workflow that checks out a commit does not have."""
+    """Clone `source` and check out its commit as main, a branch that checkouts in workflows lack."""
     run("git", "clone", "--quiet", str(source), str(path))
     run("git", "checkout", "--quiet", "-B", "main", cwd=path)

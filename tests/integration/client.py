@@ -1,4 +1,4 @@
-"""Real clients of the protocols, each run by the Python of a virtual environment that is its own."""
+"""Real clients of the protocols, each in its own virtual environment."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ ASK_SECONDS = 60
 
 
 def asked(name: str, question: dict[str, Any]) -> dict[str, Any]:
-    """Run the client `name` on a question, and return the answer that it prints; both are JSON."""
+    """Run the client `name` with a question and return its answer; both are JSON."""
     done = subprocess.run(
         [_python(name), PROGRAMS / f"ask_{name}.py"],
         input=json.dumps(question),
@@ -33,7 +33,7 @@ def asked(name: str, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _python(name: str) -> Path:
-    """Return the client's Python; its environment is made once for each lock file and interpreter."""
+    """Return the Python of the client; its environment is created once for each lock file and interpreter."""
     lock = PROGRAMS / f"{name}.txt"
     key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
     place = ENVIRONMENTS / f"{name}-{key}"
@@ -47,7 +47,7 @@ def _python(name: str) -> Path:
 
 
 def _uv(*arguments: str) -> None:
-    """Run the uv beside this Python, with the certificates that this machine trusts, as ./ship does."""
+    """Run the uv beside this Python, with the certificates of this machine, like ./ship."""
     command = [str(Path(sys.executable).with_name("uv")), "--quiet", *arguments]
     environment = {**os.environ, "UV_SYSTEM_CERTS": "1"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Containers: waiting for one, without waiting for a dead one."""
+"""Waiting for containers, but not for dead ones."""
 
 import time
 
@@ -18,14 +18,14 @@ def native_platform() -> str:
 
 
 def runnable_platforms() -> str:
-    """Return what the engine says that it can run, emulated or not."""
+    """Return the platforms that the engine can run, emulated or not."""
     return run("docker", "buildx", "inspect", "default")
 
 
 def await_answer(
     container: DockerContainer, url: str, seconds: float = START_SECONDS, auth: tuple[str, str] | None = None
 ) -> None:
-    """Wait until `url` answers `auth` with success; fail at once, with the log, when the container dies first."""
+    """Wait until `url` answers a request with `auth`; fail at once, with the log, when the container dies."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The real cosign, as somebody would use it who has never heard of `./ship`."""
+"""The real cosign, used without `./ship`."""
 
 import base64
 import json

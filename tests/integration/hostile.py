@@ -1,4 +1,4 @@
-"""A client that means no good: `python -m tests.integration.hostile PORT SEED COUNT BODY` prints what it was told.
+"""A hostile client: `python -m tests.integration.hostile PORT SEED COUNT BODY` prints the answers that it got.
 
 It speaks HTTP through raw sockets, because no client library would send most of this. The same seed sends the same.
 MODEL in the environment is the model's name.
@@ -83,7 +83,7 @@ CODECS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-7", "cp037", "latin
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent for one request; `last` when the connection cannot be used after it."""
+    """The bytes of one request; `last` if the connection cannot be used after it."""
 
     content: bytes
     method: str = "POST"
@@ -92,7 +92,7 @@ class Message:
 
 @dataclass
 class Report:
-    """How often each status was the answer, and what should never have happened."""
+    """The number of answers by status, and everything that should never happen."""
 
     sent: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -100,7 +100,7 @@ class Report:
 
 
 def attack(port: int, seed: int, count: int, body: bytes) -> Report:
-    """Send `count` requests that vary a valid `body` of /predict, and all around it."""
+    """Send `count` variations of a valid request with `body` to /predict."""
     chance, report = random.Random(seed), Report()  # noqa: S311 - to be repeated, not to be secret
     while report.sent < count:
         plan = [framed(chance, body) for _ in range(chance.randrange(PIPELINED))]
@@ -122,7 +122,7 @@ def attack(port: int, seed: int, count: int, body: bytes) -> Report:
 
 
 def exchange(port: int, content: bytes) -> bytes:
-    """Send everything, say that nothing more comes, and give everything that comes back."""
+    """Send `content`, close the sending side, and return everything that comes back."""
     received = bytearray()
     with socket.create_connection(("localhost", port), timeout=TIMEOUT_SECONDS) as wire:
         try:
@@ -167,7 +167,7 @@ def request(
 
 
 def framed(chance: random.Random, body: bytes) -> Message:
-    """Make a request that says truly how long it is, whatever else is wrong with it."""
+    """Make a request with a true length, whatever else is wrong with it."""
     method = "POST" if chance.random() < 0.7 else chance.choice(METHODS)
     kind = "application/json" if chance.random() < 0.8 else chance.choice(CONTENT_TYPES)
     headers = [("Content-Type", kind)]
@@ -187,7 +187,7 @@ def framed(chance: random.Random, body: bytes) -> Message:
 
 
 def in_protocol(chance: random.Random, body: bytes) -> tuple[str, bytes, list[tuple[str, str]]]:
-    """Make a question of another protocol: its path, its body, and its headers."""
+    """Make a request of another protocol: its path, body and headers."""
     path = chance.choice([*PROTOCOLS])
     row: dict[str, Any] = json.loads(body)["features"]
     names = [json.dumps(name) for name in sorted(row, key=lambda name: isinstance(row[name], str))]
@@ -282,7 +282,7 @@ def old(chance: random.Random, body: bytes) -> Message:
 
 
 def broken_head(chance: random.Random, body: bytes) -> Message:
-    """Headers that HTTP forbids (RFC 9112), or that make two readers see two different bodies (request smuggling)."""
+    """Headers that HTTP forbids (RFC 9112), or that two parsers read differently (request smuggling)."""
     sizes = (len(body), 0, 1, len(body) + 9)
     size = chance.choice(sizes)
     lines = chance.choice((
@@ -313,7 +313,7 @@ def broken_head(chance: random.Random, body: bytes) -> Message:
 
 
 def broken_line(chance: random.Random, _body: bytes) -> Message:
-    """A first line that is none."""
+    """A malformed request line."""
     line = chance.choice((
         b"", b"\r\n\r\n", b"GET /", b"GET /\r\n", b"GET\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n",
         b"G\xffT / HTTP/1.1\r\n\r\n", b"GET http://elsewhere/predict HTTP/1.1\r\n\r\n",
@@ -344,7 +344,7 @@ def broken_chunks(chance: random.Random, body: bytes) -> Message:
 
 
 def broken_off(chance: random.Random, body: bytes) -> Message:
-    """A body that is shorter than was said; seldom one that is far too long."""
+    """A body that is shorter than announced; sometimes one that is far too long."""
     if chance.random() < 0.01:
         content, size = b" " * (5 << 20), 5 << 20
     else:

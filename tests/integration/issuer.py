@@ -1,4 +1,4 @@
-"""An OIDC issuer that answers the jobs of workflows as GitHub's does.
+"""An OIDC issuer that answers workflow jobs like GitHub's.
 
 Sources: https://docs.github.com/en/actions/reference/security/oidc for the claims and for how a job asks for a token,
 https://openid.net/specs/openid-connect-discovery-1_0.html for what a verifier asks.
@@ -23,17 +23,17 @@ from tests.integration.program import run
 
 @dataclass(frozen=True)
 class Job:
-    """What GitHub says of a job: the file that it is written in, and the run that it is part of."""
+    """A job as GitHub's token describes it: its workflow file and its run."""
 
     file: str = "publish.yml"
-    """Workflow file of `pipeline` that the job is written in."""
+    """Workflow file of the job, in `pipeline`."""
     pipeline: str = "me/shipshape"
     at: str = "refs/heads/main"
-    """Ref of `pipeline` that the file was called at."""
+    """Ref of `pipeline` at which the file was called."""
     repository: str = "me/shipshape"
-    """Repository whose run it is."""
+    """Repository of the run."""
     ref: str = "refs/heads/main"
-    """Ref that the run is for."""
+    """Ref of the run."""
     event: str = "push"
 
     @property
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the runner sets for its steps."""
+        """The variables that the runner sets for a step."""
         return {
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_REPOSITORY": self.repository,
@@ -68,10 +68,10 @@ class Issuer:
     key: Path
     url: str = ""
     jobs: dict[str, Job] = field(default_factory=dict)
-    """By the token with which a job's runner asks."""
+    """Jobs by the token with which their runner asks."""
 
     def environment(self, job: Job) -> dict[str, str]:
-        """Return what a step of `job` finds, with the right to ask for a token (`id-token: write`)."""
+        """Return the environment of a step of `job` that may ask for a token (`id-token: write`)."""
         secret = uuid.uuid4().hex
         self.jobs[secret] = job
         asked = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/token?api-version=2.0"}
@@ -103,7 +103,7 @@ class Issuer:
         }
 
     def _token(self, claims: dict[str, str]) -> str:
-        """Return `claims` as a JSON Web Token (RFC 7519), good for five minutes as GitHub's are."""
+        """Return `claims` as a JSON Web Token (RFC 7519), valid for five minutes like GitHub's."""
         now = int(time.time())
         times = {"iat": now, "nbf": now - 5, "exp": now + 300}
         payload = {"iss": self.url, "jti": uuid.uuid4().hex, **times, **claims}

@@ -1,4 +1,4 @@
-"""A Sigstore of one's own, on this machine: Fulcio, Rekor and a timestamp authority, as their Go modules give them.
+"""A private Sigstore on this machine: Fulcio, Rekor and a timestamp authority, built from their Go modules.
 
 `tests/integration/sigstore/go.mod` pins what is built, with the hashes of all of it in go.sum; it is built once, into
 `build/sigstore/`. The versions are the newest that Go 1.26 builds. Beside these stand a certificate log without a
@@ -40,7 +40,7 @@ LOG_NAME = "localhost"
 
 @dataclass(frozen=True)
 class Sigstore:
-    """Whom to sign with, and whom to believe, with two issuers that it takes tokens from."""
+    """Configurations to sign with and to trust, and the two issuers whose tokens it accepts."""
 
     folder: Path
     github: Issuer
@@ -49,16 +49,16 @@ class Sigstore:
     """Address of the timestamp authority."""
 
     def trusted_root(self, name: str = "right") -> Path:
-        """Return whom to believe: `right`, or the `stranger` in the place of the right authority."""
+        """Return the trusted root `right`, or `stranger` with another authority."""
         return self.folder / f"trusted-root-{name}.json"
 
     def signing_config(self, name: str = "right") -> Path:
-        """Return where to sign: `right`, or where one part is not, `stranger`, `no-log` or `late`."""
+        """Return the signing configuration `right`, or one with a wrong part: `stranger`, `no-log` or `late`."""
         return self.folder / f"signing-config-{name}.json"
 
     @property
     def settings(self) -> dict[str, str]:
-        """What `./ship` is told of it."""
+        """The variables for `./ship`."""
         return {
             "SHIP_TRUSTED_ROOT": str(self.trusted_root()),
             "SHIP_SIGNING_CONFIG": str(self.signing_config()),
@@ -66,7 +66,7 @@ class Sigstore:
         }
 
     def timestamp(self, signature: bytes) -> bytes:
-        """Return the authority's stamp for `signature`, made now (RFC 3161, section 3.4)."""
+        """Return a current timestamp for `signature` (RFC 3161, section 3.4)."""
         asked = self.folder / "query"
         asked.with_suffix(".data").write_bytes(signature)
         run("openssl", "ts", "-query", "-data", f"{asked}.data", "-sha256", "-cert", "-out", f"{asked}.tsq")
@@ -77,7 +77,7 @@ class Sigstore:
         return reply.content
 
     def cosign(self, job: Job, *arguments: str, config: str = "right", issuer: Issuer | None = None) -> None:
-        """Run cosign in a step of `job`, wherever it signs: nothing here checks what comes of it."""
+        """Run cosign in a step of `job`, without checking the result."""
         # Without a trusted root, and with no place to get one from, cosign does not look at what it made.
         nowhere = {"TUF_MIRROR": "http://localhost:1", "TUF_ROOT": str(self.folder / "tuf")}
         environment = {**os.environ, **nowhere, **(issuer or self.github).environment(job)}
@@ -88,7 +88,7 @@ class Sigstore:
 
 
 def programs() -> Path:
-    """Return the folder with the programs, which are built where they are not there yet. Go has to be installed."""
+    """Return the folder with the programs, which are built if necessary; that needs Go."""
     sources = sorted(path for path in MODULE.rglob("*") if path.is_file())
     version = run("go", "env", "GOVERSION", "GOOS", "GOARCH", cwd=MODULE)
     total = hashlib.sha256(version.encode() + b"".join(path.read_bytes() for path in sources)).hexdigest()
@@ -131,7 +131,7 @@ def started_sigstore(folder: Path) -> Iterator[Sigstore]:
 
 @dataclass(frozen=True)
 class _Servers:
-    """The programs in `built`, each stopped in the end, with their keys, data and logs in `folder`."""
+    """The programs in `built`, with keys, data and logs in `folder`; all are stopped at the end."""
 
     stack: ExitStack
     built: Path
@@ -195,14 +195,14 @@ class _Servers:
         return f"http://localhost:{port}"
 
     def wrong_clock(self, by: str) -> str:
-        """Start an authority with the keys of the right one, whose clock is ahead `by` that much."""
+        """Start an authority with the keys of the right one, whose clock is ahead by `by`."""
         [port] = _free_ports(1)
         files = (f"-key={self.folder / 'clock.key'}", f"-chain={self.folder / 'clock.pem'}")
         self._start("wrong-clock", f"-address=127.0.0.1:{port}", *files, f"-by={by}", name=f"clock{by}", port=port)
         return f"http://localhost:{port}"
 
     def _start(self, program: str, *arguments: str, port: int, path: str = "", name: str = "") -> None:
-        """Start a program and wait until it listens at `port` or, given a `path`, answers there."""
+        """Start a program and wait until it listens on `port` or, with a `path`, answers there."""
         log = self.folder / f"{name or program}.log"
         # What else these programs read would be the settings of whoever runs this.
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}

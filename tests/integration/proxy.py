@@ -1,4 +1,4 @@
-"""What stands between a client and a registry: a proxy that answers for itself what a test lets it."""
+"""A proxy in front of a registry, whose answers a test can override."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, which `truth` hands on to the registry, each time."""
+    """A request; `truth` passes it on to the registry, each time."""
 
     method: str
     path: str
@@ -30,12 +30,12 @@ class Asked:
 
 
 Teller = Callable[[Asked], Answer]
-"""Returns what is told to who asked."""
+"""Returns the answer to a request."""
 
 
 @contextmanager
 def in_front_of(registry: Registry, tell: Teller) -> Iterator[Registry]:
-    """Answer what `tell` says, in place of `registry`."""
+    """Answer requests by `tell`, in place of `registry`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Real registries on this machine, asked over their own protocol (OCI distribution-spec v1.1)."""
+"""Real registries on this machine, over their own protocol (OCI distribution-spec v1.1)."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from testcontainers.core.container import DockerContainer
 
 from tests.integration.container import await_answer
 from tests.integration.program import run
+from tests.integration.side_by_side import LABELS
 
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 MANIFESTS = f"{MANIFEST}, {INDEX}"
@@ -34,7 +35,7 @@ class Registry:
     """The user and the password that it asks for."""
 
     def digest(self, repository: str, tag: str) -> str | None:
-        """Return the sha256 of the manifest's bytes, as they came; None when there is no such tag."""
+        """Return the SHA-256 of the manifest's bytes; None when there is no such tag."""
         reply = self._get(repository, f"manifests/{tag}")
         return None if reply.status_code == 404 else f"sha256:{hashlib.sha256(reply.content).hexdigest()}"
 
@@ -47,11 +48,11 @@ class Registry:
         return dict(self._get(repository, f"manifests/{reference}").json())
 
     def content(self, repository: str, tag: str) -> bytes:
-        """Return a manifest as it came."""
+        """Return the bytes of a manifest."""
         return self._get(repository, f"manifests/{tag}").content
 
     def put_manifest(self, repository: str, tag: str, manifest: bytes) -> str:
-        """Put a manifest, whose blobs are there, under `tag`; return its digest."""
+        """Upload a manifest, whose blobs exist, under `tag`; return its digest."""
         url, kind = f"http://{self.host}/v2/{repository}/manifests/{tag}", MANIFESTS.split(",", maxsplit=1)[0]
         reply = requests.put(url, manifest, headers={"Content-Type": kind}, timeout=10)
         assert reply.ok, reply.text
@@ -65,16 +66,16 @@ class Registry:
         return dict(config["config"].get("Labels") or {})
 
     def referrers(self, repository: str, digest: str) -> list[dict[str, Any]]:
-        """Return the list by which a registry without an API for it keeps what hangs beside the image `digest`."""
+        """Return the list of referrers of the image `digest` in a registry without the API for them."""
         return list(self.manifest(repository, digest.replace(":", "-"))["manifests"])
 
     def bundle(self, repository: str, referrer: str) -> bytes:
-        """Return what hangs beside an image by the digest `referrer`."""
+        """Return the content of the referrer `referrer`."""
         [layer] = self.manifest(repository, referrer)["layers"]
         return self._get(repository, f"blobs/{layer['digest']}").content
 
     def attach(self, repository: str, digest: str, *contents: bytes) -> list[str]:
-        """Hang `contents` beside the image `digest`, as anybody may who can push; return the digests of what hangs."""
+        """Attach `contents` to the image `digest`, as anyone who may push can; return the digests of the referrers."""
         config = self._put_blob(repository, b"{}")
         size = len(self._get(repository, f"manifests/{digest}").content)
         tag = digest.replace(":", "-")
@@ -95,7 +96,7 @@ class Registry:
         return [entry["digest"] for entry in entries[-len(contents) :]]
 
     def delete(self, repository: str, digest: str) -> None:
-        """Delete a manifest, and nothing that names it."""
+        """Delete a manifest, but no list that names it."""
         requests.delete(f"http://{self.host}/v2/{repository}/manifests/{digest}", timeout=10).raise_for_status()
 
     def _put_blob(self, repository: str, content: bytes) -> str:
@@ -120,12 +121,12 @@ class Registry:
 def started_registry(
     port: int | None = None, *, read_only: bool = False, users: Path | None = None
 ) -> Iterator[Registry]:
-    """Run an empty registry, on `port` of this machine or any free one; a `read_only` one refuses every upload.
+    """Run an empty registry on `port` or a free port; a `read_only` one refuses uploads.
 
-    With an empty folder for `users`, it asks whoever comes to log in as LOGIN.
+    With an empty folder for `users`, it demands a login as LOGIN.
     """
     login = None
-    container = DockerContainer(os.environ["SHIP_REGISTRY_IMAGE"]).with_bind_ports(5000, port)
+    container = DockerContainer(os.environ["SHIP_REGISTRY_IMAGE"], labels=LABELS).with_bind_ports(5000, port)
     container.with_env("REGISTRY_STORAGE_DELETE_ENABLED", "true")
     if read_only:
         container.with_env("REGISTRY_STORAGE_MAINTENANCE_READONLY", "{enabled: true}")
@@ -141,7 +142,7 @@ def started_registry(
 
 
 def built_registry_with_referrers(folder: Path) -> Path:
-    """Build a registry that has the API for referrers, in `folder`; Go keeps what it fetches and compiles for that.
+    """Build a registry with the referrers API in `folder`; Go caches the modules and objects.
 
     Raises FileNotFoundError without Go, and CalledProcessError where it cannot fetch its modules.
     """
@@ -152,7 +153,7 @@ def built_registry_with_referrers(folder: Path) -> Path:
 
 @contextmanager
 def started_program(program: Path) -> Iterator[Registry]:
-    """Run a registry, empty, that prints its port."""
+    """Run an empty registry that prints its port."""
     with subprocess.Popen([program], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:
@@ -168,7 +169,7 @@ def push(layout: Path, reference: str) -> None:
 
 
 def relabelled(layout: Path, folder: Path, labels: dict[str, str]) -> Path:
-    """Write into `folder` the image of one platform in `layout`, with `labels` in place of its own."""
+    """Write the image of one platform in `layout` into `folder`, with other `labels`."""
     shutil.copytree(layout, folder)
     top = json.loads((folder / "index.json").read_bytes())
     manifest = json.loads(_blob(folder, top["manifests"][0]["digest"]).read_bytes())
@@ -198,7 +199,7 @@ def _add_blob(layout: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def pulled(registry: Registry, layout: Path, digest: str, platform: str | None = None) -> Iterator[str]:
-    """Push `layout`, pull it by `digest` as every environment would, and give that reference; remove it in the end.
+    """Push `layout`, pull it by `digest` like an environment, and yield that reference; remove it at the end.
 
     Without `platform`, this machine's is pulled.
     """

@@ -1,4 +1,4 @@
-"""The image, running as production runs it."""
+"""The image, run as in production."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.container import DockerContainer
 
 from tests.integration.container import START_SECONDS, await_answer
+from tests.integration.side_by_side import LABELS
 
 # See compose.yaml.
 HARDENED: dict[str, Any] = {
@@ -53,7 +54,7 @@ class Service:
         return requests.post(f"{self.url}/predict", json={"features": features}, timeout=30)
 
     def python(self, code: str) -> str:
-        """Return what `code` prints, run by the Python of the image in this container."""
+        """Return the output of `code`, run by the Python of the image in this container."""
         done = self.container.exec(["python3", "-c", code])
         assert done.exit_code == 0, done.output.decode()
         return done.output.decode().strip()
@@ -82,11 +83,11 @@ def started_service(
     seconds: float = START_SECONDS,
     **limits: Any,
 ) -> Iterator[Service]:
-    """Run the image `reference` as production would, within `limits` of docker run, and wait until it is ready.
+    """Run the image `reference` as in production, with `limits` for docker run, and wait until it is ready.
 
     Fails when that takes more than `seconds`.
     """
-    container = DockerContainer(reference, env=environment, **HARDENED | limits).with_exposed_ports(port)
+    container = DockerContainer(reference, env=environment, labels=LABELS, **HARDENED | limits).with_exposed_ports(port)
     with container:
         service = Service(container.get_exposed_port(port), container)
         await_answer(container, f"{service.url}/readyz", seconds)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,16 @@ from training import houses
 from training.__main__ import main
 
 DESCRIPTION = Path(houses.__file__).parent / "data/houses.toml"
+
+
+def pytest_configure() -> None:
+    """Collect no garbage while 3,000 tests are collected, none of which is any: a fifth of that time."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

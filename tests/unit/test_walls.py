@@ -60,6 +60,7 @@ ARROWS: dict[str, set[str]] = {
     "console": {"errors"},
     "grammar": {"errors"},
     "page": {"errors"},
+    "progress": {"console"},
     "variables": {"errors"},
     "check": set(),
     "completion": set(),

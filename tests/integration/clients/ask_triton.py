@@ -14,7 +14,7 @@ client = InferenceServerClient(question["address"])
 
 
 def columns(rows: list[dict[str, Any]], *, binary: bool) -> list[InferInput]:
-    """One tensor a feature, of shape [n, 1]; this client cannot send None, so what is missing is empty or NaN."""
+    """Return one tensor per feature, of shape [n, 1]; a missing value is empty or NaN: this client cannot send None."""
     tensors = []
     for feature in features:
         values = [row[feature["name"]] for row in rows]

@@ -1,4 +1,4 @@
-"""Every row that the model never saw, predicted by scikit-learn itself and by the image."""
+"""The predictions of the image for the hold-out, compared with those of scikit-learn."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ DATA = Path(os.environ.get("TABLE", ROOT / "training/data/houses.csv"))
 
 @dataclass(frozen=True)
 class HoldOut:
-    """The rows by name, and what scikit-learn predicts for them; `card` describes that model."""
+    """The rows by name, and scikit-learn's predictions for them; `card` describes that model."""
 
     card: dict[str, Any]
     rows: list[dict[str, Any]]
@@ -33,7 +33,7 @@ class HoldOut:
 
 @pytest.fixture(scope="module")
 def hold_out(service: Service, tmp_path_factory: pytest.TempPathFactory) -> HoldOut:
-    """Trained here, as the image's model was, but kept as the fitted pipeline; encoded by the card, not by the app."""
+    """Trained here like the model in the image, but kept as a pipeline; encoded by the card, not by the app."""
     directory = tmp_path_factory.mktemp("joblib") / "model"
     served = service.card
     command = [sys.executable, "-m", "training", "--data", str(DATA), "--target", served["target"]["name"]]
@@ -60,7 +60,7 @@ def typed(cell: str, feature: dict[str, Any]) -> str | float | None:
 
 
 def encoded(row: dict[str, Any], card: dict[str, Any]) -> list[float]:
-    """Encode as the card's readers must: numbers as they are, a category as its index, missing as NaN."""
+    """Encode by the rules of the card: numbers unchanged, categories as their index, missing values as NaN."""
     return [number(row[feature["name"]], feature) for feature in card["features"]]
 
 
@@ -98,5 +98,5 @@ def furthest(found: list[float], hold_out: HoldOut) -> float:
 
 
 def promised(service: Service, hold_out: HoldOut) -> float:
-    """The card's agreement, in the target's unit, and the last digit of a float: this processor may round otherwise."""
+    """The agreement on the card in the unit of the target, plus a last digit, since processors round differently."""
     return float(service.card["agreement"] + np.spacing(max(hold_out.wanted)))

@@ -1,4 +1,4 @@
-"""The protocols, asked by the clients that people use: right answers, right metadata, readable errors."""
+"""The protocols through real clients: right answers, right metadata, readable errors."""
 
 import csv
 import io
@@ -28,14 +28,14 @@ def predictions(card: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def wrong(card: dict[str, Any]) -> list[Fault]:
-    """Faults that a tensor of the right type can carry, of two features where so many have any."""
+    """Faults that a tensor of the right type can carry, of up to two features."""
     by_name = {fault.name: fault for fault in faults(card) if fault.typed}
     return [*by_name.values()][:2]
 
 
 @pytest.fixture(scope="module")
 def question(service: Service, card: dict[str, Any], wrong: list[Fault]) -> dict[str, Any]:
-    """What every client is asked to ask: the golden rows, and one row with faults."""
+    """The requests of every client: the golden rows, and one row with faults."""
     rows = golden_rows(card)
     return {
         "url": service.url,
@@ -56,7 +56,7 @@ def encoded(feature: dict[str, Any], value: Any) -> float:
 
 
 def assert_refused(answer: list[str], wrong: list[Fault]) -> None:
-    """A client's status and text must be a 400 that names every fault of row 1; without a fault there is no answer."""
+    """Check that the answer is a 400 that names every fault of row 1; without a fault there is none."""
     if not wrong:
         assert answer == []
         return
@@ -67,7 +67,7 @@ def assert_refused(answer: list[str], wrong: list[Fault]) -> None:
         assert f'row 1, "{fault.name}": found {found}' in text
 
 
-def test_triton_s_client(
+def test_the_client_of_triton(
     card: dict[str, Any], predictions: Any, question: dict[str, Any], wrong: list[Fault], built: dict[str, Any]
 ) -> None:
     answer = asked("triton", question)
@@ -91,7 +91,7 @@ def test_triton_s_client(
     assert answer["other_model"][0] == "404"
 
 
-def test_kserve_s_client(predictions: Any, question: dict[str, Any], wrong: list[Fault]) -> None:
+def test_the_client_of_kserve(predictions: Any, question: dict[str, Any], wrong: list[Fault]) -> None:
     answer = asked("kserve", question)
 
     assert answer["json"] == answer["binary"] == answer["v1"]["predictions"] == predictions
@@ -102,7 +102,9 @@ def test_kserve_s_client(predictions: Any, question: dict[str, Any], wrong: list
     assert answer["other_model"][0] == answer["other_model_v1"][0] == "404"
 
 
-def test_mlflow_s_client(card: dict[str, Any], predictions: Any, question: dict[str, Any], wrong: list[Fault]) -> None:
+def test_the_client_of_mlflow(
+    card: dict[str, Any], predictions: Any, question: dict[str, Any], wrong: list[Fault]
+) -> None:
     answer = asked("mlflow", question)
 
     assert answer["frame"] == answer["array"] == answer["list"] == answer["with_parameters"] == predictions
@@ -113,8 +115,8 @@ def test_mlflow_s_client(card: dict[str, Any], predictions: Any, question: dict[
     assert_refused([status for status in ("400",) if status in answer["bad_row"]] + message, wrong)
 
 
-def test_sagemaker_s_requests(service: Service, predictions: Any, question: dict[str, Any]) -> None:
-    """No client here speaks to a container directly: what its endpoint would send."""
+def test_the_requests_of_sagemaker(service: Service, predictions: Any, question: dict[str, Any]) -> None:
+    """Its client cannot talk to a container, so the test sends what its endpoint would send."""
     table = io.StringIO()
     csv.writer(table).writerows(row.values() for row in question["rows"])
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
@@ -125,7 +127,7 @@ def test_sagemaker_s_requests(service: Service, predictions: Any, question: dict
     assert [float(line) for line in reply.text.splitlines()] == predictions
 
 
-def test_vertex_s_requests(candidate: str, predictions: Any, question: dict[str, Any]) -> None:
+def test_the_requests_of_vertex_ai(candidate: str, predictions: Any, question: dict[str, Any]) -> None:
     path = "/v1/endpoints/1/deployedModels/2"
     named = {"AIP_HTTP_PORT": "8080", "AIP_HEALTH_ROUTE": path, "AIP_PREDICT_ROUTE": f"{path}:predict"}
 
@@ -138,7 +140,7 @@ def test_vertex_s_requests(candidate: str, predictions: Any, question: dict[str,
 
 
 @pytest.mark.parametrize("path", ["/v2/models/other", "/v1/models/other", "/v2/nothing"])
-def test_unknown_models_have_the_error_of_the_protocol(service: Service, path: str) -> None:
+def test_an_unknown_model_gets_the_error_of_the_protocol(service: Service, path: str) -> None:
     reply = requests.get(f"{service.url}{path}", timeout=10)
 
     assert (reply.status_code, list(reply.json())) == (404, ["error"])

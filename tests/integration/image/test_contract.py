@@ -1,4 +1,4 @@
-"""What /openapi.json promises and what the service does, compared by Schemathesis with every check that it has."""
+"""The service compared with its /openapi.json by Schemathesis, with all of its checks."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def configuration(service: Service, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_examples_and_edges_of_every_operation(service: Service, configuration: Path) -> None:
-    """Its examples, then what lies on, above and below each boundary, and each method that is not offered."""
+    """Examples, values on, above and below each boundary, and every method that is not offered."""
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(configuration),
@@ -50,7 +50,7 @@ def test_examples_and_edges_of_every_operation(service: Service, configuration: 
 
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_many_bodies(mode: GenerationMode, service: Service, configuration: Path) -> None:
-    """Bodies that the schema of /predict allows must be answered, others refused; either as it is written.
+    """Bodies that the schema of /predict allows must be answered and others refused, both as documented.
 
     Hypothesis's own runner is used because Schemathesis's spends half its time on looking for slow answers.
     """

@@ -1,4 +1,4 @@
-"""Fifty thousand hostile requests: none gets a 5xx, none kills a worker, none leaves anything behind."""
+"""Fifty thousand hostile requests: none gets a 5xx, kills a worker or leaks memory."""
 
 import json
 import os
@@ -31,7 +31,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def victim(candidate: str) -> Iterator[Service]:
-    """A container for this alone, with two workers."""
+    """A container for this test only, with two workers."""
     with started_service(candidate, environment={"WORKERS": "2"}) as service:
         yield service
 
@@ -50,7 +50,7 @@ def test_hostile_requests(victim: Service) -> None:
     assert "Traceback" not in victim.log
 
 
-def test_it_is_right_afterwards(victim: Service) -> None:
+def test_predictions_are_right_afterwards(victim: Service) -> None:
     card = victim.card
 
     answer = victim.predict([golden["features"] for golden in card["golden"]]).json()
@@ -60,7 +60,7 @@ def test_it_is_right_afterwards(victim: Service) -> None:
 
 
 def attacked(victim: Service, count: int, seed: int) -> Counter[str]:
-    """Send `count` requests from several processes, each with a seed of its own, and give the statuses that came."""
+    """Send `count` requests from several processes with different seeds, and return the statuses."""
     body = json.dumps({"features": victim.card["golden"][0]["features"]})
     command = [sys.executable, "-m", "tests.integration.hostile", str(victim.port)]
     clients = [
@@ -81,6 +81,6 @@ def attacked(victim: Service, count: int, seed: int) -> Counter[str]:
 
 
 def memory(victim: Service) -> dict[str, int]:
-    """Give the proportional set size of each of the service's processes, in bytes by process id."""
+    """Return the proportional set size of each process of the service, in bytes by process ID."""
     found: dict[str, int] = json.loads(victim.python(PROCESSES))
     return found

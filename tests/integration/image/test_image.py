@@ -1,4 +1,4 @@
-"""What is in the image, and what is not."""
+"""The content of the image."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def test_the_candidate_is_the_digest_that_was_built(config: dict[str, Any], buil
     assert any(reference.endswith(f"@{built['digest']}") for reference in config["RepoDigests"])
 
 
-def test_labels_name_the_model_and_what_it_is_made_from(config: dict[str, Any], built: dict[str, Any]) -> None:
+def test_labels_name_the_model_and_its_source(config: dict[str, Any], built: dict[str, Any]) -> None:
     labels = config["Config"]["Labels"]
 
     assert labels["org.opencontainers.image.revision"] == built["revision"]
@@ -37,13 +37,13 @@ def test_it_runs_as_a_numeric_user_that_is_not_root(service: Service, config: di
 
 
 @pytest.mark.parametrize("module", ["pip", "ensurepip", "pytest", "sklearn", "pandas", "skl2onnx", "onnx", "training"])
-def test_what_only_builds_need_is_not_in_it(service: Service, module: str) -> None:
+def test_build_tools_are_not_in_the_image(service: Service, module: str) -> None:
     found = service.python(f"import importlib.util; print(importlib.util.find_spec({module!r}))")
 
     assert found == "None"
 
 
-def test_no_compiler_no_tests_and_no_package_cache(service: Service) -> None:
+def test_the_image_has_no_compiler_tests_or_package_cache(service: Service) -> None:
     look = """
 import os, shutil
 programs = [name for name in ("gcc", "cc", "make", "pip", "pip3", "curl", "wget", "git") if shutil.which(name)]
@@ -54,7 +54,7 @@ print(programs + tests + caches)
     assert service.python(look) == "[]"
 
 
-def test_every_module_is_compiled_so_that_nothing_is_at_start(service: Service) -> None:
+def test_every_module_has_bytecode(service: Service) -> None:
     look = """
 import importlib.util, pathlib
 sources = [path for top in ("/opt/service", "/opt/packages") for path in pathlib.Path(top).rglob("*.py")]
@@ -64,12 +64,12 @@ print(len(sources) > 100, [str(path) for path in sources
     assert service.python(look) == "True []"
 
 
-def test_nothing_of_the_build_is_left_in_its_configuration(service: Service, config: dict[str, Any]) -> None:
+def test_the_configuration_has_no_trace_of_the_build(service: Service, config: dict[str, Any]) -> None:
     assert service.python("import os; print(os.path.exists('/run/secrets'))") == "False"
     assert not [name for name in config["Config"]["Env"] if "CERT" in name or "PIP" in name or "TOKEN" in name]
 
 
-def test_every_library_that_something_in_it_needs_is_there(service: Service) -> None:
+def test_every_needed_shared_library_is_present(service: Service) -> None:
     look = """
 import glob, pathlib, subprocess
 [linker] = glob.glob("/usr/lib*/ld-linux*")[:1] or glob.glob("/usr/lib/*/ld-linux*")
@@ -81,7 +81,7 @@ print(len(files) > 50, [str(path) for path, done in asked if "not found" in done
     assert service.python(look) == "True []"
 
 
-def test_dpkg_s_record_names_what_is_there_and_nothing_that_was_taken_out(service: Service) -> None:
+def test_dpkg_lists_exactly_the_present_packages(service: Service) -> None:
     status = service.file("/var/lib/dpkg/status").decode()
     packages = [line.removeprefix("Package: ") for line in status.splitlines() if line.startswith("Package: ")]
 

@@ -1,4 +1,4 @@
-"""A container with little processor and memory, and clients that take too long or send too much."""
+"""A container with little CPU and memory, and clients that are too slow or send too much."""
 
 import json
 import socket
@@ -19,6 +19,7 @@ print(open(path if os.path.exists(path) else "/sys/fs/cgroup/cpu/cpu.stat").read
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("cpus", "workers"), [(1.5, 1), (0.5, 1)])
 def test_it_fits_into_the_container(candidate: str, cpus: float, workers: int) -> None:
     limits: dict[str, Any] = {"nano_cpus": int(cpus * 1e9), "mem_limit": "256m", "memswap_limit": "256m"}
@@ -46,7 +47,7 @@ def test_it_fits_into_the_container(candidate: str, cpus: float, workers: int) -
 
 
 def throttling(service: Service) -> dict[str, int]:
-    """Return how many of the periods of the CPU quota there were, and in how many it ran out."""
+    """Return the number of CPU quota periods, and of those in which it ran out."""
     pairs = (line.split() for line in service.python(CPU_STAT).splitlines())
     return {name: int(value) for name, value in pairs}
 
@@ -67,7 +68,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
         pytest.param(HEAD[:20], b"", id="in the head"),
     ],
 )
-def test_clients_that_stall_do_not_keep_the_others_out(candidate: str, sent: bytes, answer: bytes) -> None:
+def test_stalled_clients_do_not_block_others(candidate: str, sent: bytes, answer: bytes) -> None:
     environment = {"WORKERS": "1", "THREADS": "2", "REQUEST_SECONDS": "1"}
     with started_service(candidate, environment=environment) as service, ExitStack() as stack:
         slow = [stack.enter_context(connected(service)) for _ in range(4)]
@@ -78,6 +79,7 @@ def test_clients_that_stall_do_not_keep_the_others_out(candidate: str, sent: byt
         assert [read(connection)[: len(answer) or None] for connection in slow] == [answer] * 4
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sent", "seconds"),
     [
@@ -86,7 +88,7 @@ def test_clients_that_stall_do_not_keep_the_others_out(candidate: str, sent: byt
         pytest.param(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 2_000, 1, id="who do not read"),
     ],
 )
-def test_clients_that_do_nothing_more_do_not_keep_the_others_out(candidate: str, sent: bytes, seconds: int) -> None:
+def test_idle_clients_do_not_block_others(candidate: str, sent: bytes, seconds: int) -> None:
     environment = {"WORKERS": "1", "THREADS": "2", "REQUEST_SECONDS": str(seconds)}
     with started_service(candidate, environment=environment) as service, ExitStack() as stack:
         for _ in range(2 if seconds == 1 else 20):
@@ -99,7 +101,8 @@ def test_clients_that_do_nothing_more_do_not_keep_the_others_out(candidate: str,
         assert time.monotonic() - started < 8
 
 
-def test_a_client_that_trickles_is_too_slow_as_well(candidate: str) -> None:
+@pytest.mark.alone
+def test_a_client_that_trickles_is_cut_off(candidate: str) -> None:
     environment = {"REQUEST_SECONDS": "1"}
     with started_service(candidate, environment=environment) as service, connected(service) as connection:
         connection.sendall(HEAD)
@@ -125,9 +128,7 @@ def test_a_client_that_trickles_is_too_slow_as_well(candidate: str) -> None:
         pytest.param(["nonsense"], 400, id="no HTTP"),
     ],
 )
-def test_a_head_beyond_the_limits_is_refused_as_everything_else(
-    service: Service, lines: list[str], status: int
-) -> None:
+def test_a_head_beyond_the_limits_is_a_problem_document(service: Service, lines: list[str], status: int) -> None:
     with connected(service) as connection:
         connection.sendall("\r\n".join([*lines, "Host: x", "", ""]).encode())
         head, _, body = read(connection).partition(b"\r\n\r\n")
@@ -143,6 +144,6 @@ def connected(service: Service) -> socket.socket:
 
 
 def read(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes."""
+    """Return everything until the other side closes."""
     chunks = iter(lambda: connection.recv(65_536), b"")
     return b"".join(chunks)

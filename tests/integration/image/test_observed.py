@@ -1,4 +1,4 @@
-"""What the service tells about itself: metrics that add up, log lines, request ids; and who may ask."""
+"""Metrics that add up, log lines and request IDs; and API keys."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ print(len(children))
 """
 
 
-def test_metrics_add_up_over_four_workers_also_after_one_was_killed(candidate: str) -> None:
+def test_metrics_add_up_over_four_workers_even_after_one_is_killed(candidate: str) -> None:
     with started_service(candidate, environment={"WORKERS": str(WORKERS)}) as service:
         row = service.card["golden"][0]["features"]
 
@@ -63,7 +63,7 @@ def test_metrics_add_up_over_four_workers_also_after_one_was_killed(candidate: s
 
 
 def ask(service: Service, row: object, turn: str) -> None:
-    """Ask over several connections at once: ten times for three rows, and once for what is a 400."""
+    """Send concurrent requests: ten with three rows, and one that is a 400."""
 
     def client(number: int) -> None:
         with requests.Session() as session:
@@ -80,7 +80,7 @@ def ask(service: Service, row: object, turn: str) -> None:
         list(pool.map(client, range(CONNECTIONS)))
 
 
-def test_a_worker_killed_under_load_costs_no_count_of_what_was_answered(candidate: str) -> None:
+def test_a_worker_killed_under_load_loses_no_count_of_an_answer(candidate: str) -> None:
     with started_service(candidate, environment={"WORKERS": "2", "ACCESS_LOG": "off"}) as service:
         body = {"features": service.card["golden"][0]["features"]}
         until(lambda: service.metrics["shipshape_workers{}"] == 2)
@@ -114,7 +114,7 @@ def test_a_worker_killed_under_load_costs_no_count_of_what_was_answered(candidat
     assert metrics["http_requests_in_flight{}"] == 1
 
 
-def test_the_log_is_json_and_says_in_one_line_that_it_started(candidate: str) -> None:
+def test_the_log_is_json_with_one_line_for_the_start(candidate: str) -> None:
     with started_service(candidate) as service:
         card = service.card
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -130,7 +130,7 @@ def test_the_log_is_json_and_says_in_one_line_that_it_started(candidate: str) ->
     assert (request["id"], request["path"], request["status"]) == (trace, "/nowhere", 404)
 
 
-def test_with_keys_only_their_bearers_are_answered(candidate: str, tmp_path: Path) -> None:
+def test_with_api_keys_only_their_bearers_are_answered(candidate: str, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"{FILED_KEY}\n")
     (tmp_path / "keys").chmod(0o644)
     environment = {"API_KEYS": KEY, "API_KEYS_FILE": "/run/keys"}

@@ -1,4 +1,4 @@
-"""`POST /predict`, asked as users ask it, against the predictions that the model's card promises."""
+"""`POST /predict` as users call it, compared with the predictions on the model card."""
 
 import json
 from typing import Any
@@ -58,7 +58,9 @@ def test_many_lists(
     assert service.predict(matrix).json()["prediction"] == pytest.approx(predictions, rel=TOLERANCE)
 
 
-def test_the_answer_says_what_it_is(service: Service, card: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+def test_the_answer_names_model_unit_and_interval(
+    service: Service, card: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
     answer = service.predict(rows[0]).json()
     [[low, high]] = answer["interval"]
 
@@ -68,7 +70,7 @@ def test_the_answer_says_what_it_is(service: Service, card: dict[str, Any], rows
     assert isinstance(answer["warnings"], list)
 
 
-def test_a_missing_value_where_the_card_allows_one(
+def test_a_missing_value_is_allowed_by_the_card(
     service: Service, card: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
     optional = next((feature["name"] for feature in card["features"] if feature["missing"]), None)
@@ -98,11 +100,11 @@ def test_a_missing_value_where_the_card_allows_one(
         b"[" * 100_000,
     ],
 )
-def test_a_body_of_another_shape_is_a_400_that_says_so(service: Service, body: bytes) -> None:
+def test_a_body_of_another_shape_is_a_400(service: Service, body: bytes) -> None:
     problem(requests.post(f"{service.url}/predict", data=body, headers=HEADERS, timeout=10), 400)
 
 
-def test_another_length_is_a_400_that_counts(service: Service, card: dict[str, Any], rows: list[Any]) -> None:
+def test_a_row_of_another_length_is_a_400_that_counts(service: Service, card: dict[str, Any], rows: list[Any]) -> None:
     [fault] = problem(service.predict([*values(card, rows[0]), 1]), 400)["errors"]
 
     assert fault["row"] == 0
@@ -139,8 +141,8 @@ def test_a_missing_name_is_a_400_that_names_it(
     assert [(fault["row"], fault["field"]) for fault in found] == [(0, name) for name in required]
 
 
-def test_all_faults_are_told_at_once(service: Service, rows: list[dict[str, Any]]) -> None:
-    """A list is wrong for every feature."""
+def test_all_faults_are_named_at_once(service: Service, rows: list[dict[str, Any]]) -> None:
+    """A list is not valid for any feature."""
     bad = {name: [1] for name in rows[0]}
 
     assert [fault["field"] for fault in problem(service.predict(bad), 400)["errors"]] == [*bad][:20]
@@ -163,7 +165,7 @@ def test_a_body_of_50_mb_is_a_413_that_names_the_limit(service: Service, *, chun
         ("GET", "/nowhere", HEADERS, 404),
     ],
 )
-def test_other_mistakes_have_their_own_status(
+def test_other_errors_have_their_own_status(
     service: Service, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     problem(requests.request(method, f"{service.url}{path}", data=b"{}", headers=headers, timeout=10), status)
@@ -179,7 +181,7 @@ def test_probes_and_version(service: Service, built: dict[str, Any], card: dict[
 
 
 def problem(reply: requests.Response, status: int) -> dict[str, Any]:
-    """Return the problem document (RFC 9457) that `reply` must be."""
+    """Return `reply` as a problem document (RFC 9457)."""
     assert reply.status_code == status, reply.text
     assert reply.headers["Content-Type"] == "application/problem+json"
     assert len(reply.content) < 10_000

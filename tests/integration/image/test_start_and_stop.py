@@ -1,4 +1,4 @@
-"""The service refuses to start on what is wrong, and stops without losing a request."""
+"""The service refuses to start with a wrong model or setting, and stops without losing a request."""
 
 import json
 import socket
@@ -15,13 +15,14 @@ from testcontainers.core.container import DockerContainer
 
 from tests.integration.program import run
 from tests.integration.service import HARDENED, Service, started_service
+from tests.integration.side_by_side import LABELS
 
 GRACE_SECONDS = 10  # docker stop's own; Kubernetes gives 30
 
 
 def refusal(reference: str, model: Path | None = None, **environment: str) -> str:
-    """Return what the image says when it refuses to start."""
-    container = DockerContainer(reference, env=environment, **HARDENED)
+    """Return the message with which the image refuses to start."""
+    container = DockerContainer(reference, env=environment, labels=LABELS, **HARDENED)
     if model:
         container.with_volume_mapping(model, "/model")
     with container:
@@ -42,31 +43,31 @@ def model(service: Service, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_refuses_another_model_file(candidate: str, model: Path) -> None:
+def test_a_changed_model_file_is_refused(candidate: str, model: Path) -> None:
     (model / "model.onnx").write_bytes((model / "model.onnx").read_bytes() + b"\0")
 
     assert "sha256" in refusal(candidate, model)
 
 
-def test_it_refuses_a_golden_row_that_disagrees(candidate: str, model: Path) -> None:
+def test_a_wrong_golden_row_is_refused(candidate: str, model: Path) -> None:
     edit(model, lambda card: card["golden"][0].update(prediction=card["golden"][0]["prediction"] * 2 + 1))
 
     assert "golden" in refusal(candidate, model)
 
 
-def test_it_refuses_another_version_of_a_library(candidate: str, model: Path) -> None:
+def test_another_library_version_is_refused(candidate: str, model: Path) -> None:
     edit(model, lambda card: card["runtime"].update(onnxruntime="0.1"))
 
     assert "onnxruntime" in refusal(candidate, model)
 
 
-def test_it_refuses_a_directory_without_a_model(candidate: str, tmp_path: Path) -> None:
+def test_a_directory_without_a_model_is_refused(candidate: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
     assert "card.json" in refusal(candidate, tmp_path)
 
 
-def test_it_refuses_a_wrong_setting(candidate: str) -> None:
+def test_a_wrong_setting_is_refused(candidate: str) -> None:
     assert "PORT" in refusal(candidate, PORT="five thousand")
 
 
@@ -77,14 +78,14 @@ def edit(model: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 @pytest.mark.parametrize("variable", ["PORT", "AIP_HTTP_PORT", "SAGEMAKER_BIND_TO_PORT"])
-def test_the_port_is_the_platform_s(candidate: str, variable: str) -> None:
+def test_the_port_is_that_of_the_platform(candidate: str, variable: str) -> None:
     with started_service(candidate, environment={variable: "8080"}, port=8080) as service:
         assert requests.get(f"{service.url}/healthz", timeout=10).ok
 
 
 @dataclass
 class Client(threading.Thread):
-    """A client behind a load balancer: it asks as long as the service says that it is ready."""
+    """A client behind a load balancer: it sends requests while the service is ready."""
 
     url: str
     row: object
@@ -114,6 +115,7 @@ class Client(threading.Thread):
         return client.request(method, self.url + path, json=body, timeout=GRACE_SECONDS)
 
 
+@pytest.mark.alone
 def test_docker_stop_loses_no_request(candidate: str) -> None:
     with started_service(candidate) as service:
         row = service.card["golden"][0]["features"]
@@ -133,7 +135,8 @@ def test_docker_stop_loses_no_request(candidate: str) -> None:
         assert service.container.wait() == 0
 
 
-def test_a_request_that_is_half_sent_at_the_stop_is_answered(candidate: str) -> None:
+@pytest.mark.alone
+def test_a_half_sent_request_is_answered_at_the_stop(candidate: str) -> None:
     with started_service(candidate) as service:
         body = json.dumps({"features": service.card["golden"][0]["features"]}).encode()
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

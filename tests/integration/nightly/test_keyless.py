@@ -1,4 +1,4 @@
-"""Signing without a key, with a Sigstore of one's own: what the right workflows said counts, and nothing else does.
+"""Keyless signing with a private Sigstore: only evidence of the right workflows counts.
 
 Fulcio, Rekor and the timestamp authority are the real ones; the tokens have the claims that GitHub's have.
 """
@@ -35,21 +35,21 @@ KINDS = {"signature": SIGNATURE, "provenance": PROVENANCE, "test result": TESTS,
 
 @dataclass(frozen=True)
 class Release:
-    """A version that the workflows published and released, and what was said of it."""
+    """A version that the workflows published and released, with its evidence."""
 
     project: Checkout
     sigstore: Sigstore
     where: str
     """SHIP_REGISTRIES"""
     said: dict[str, Any] = field(default_factory=dict)
-    """Predicates by their type."""
+    """Predicates by type."""
 
     @property
     def digest(self) -> str:
         return str(self.project.image["digest"])
 
     def ship(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run `./ship ARGUMENTS` where it is known whose workflows and which Sigstore count."""
+        """Run `./ship ARGUMENTS` with the trusted workflows and Sigstore."""
         known = {
             "COSIGN_IDENTITY": IDENTITY,
             "SHIP_REGISTRIES": self.where,
@@ -59,22 +59,22 @@ class Release:
         return self.project.ship(*arguments, **known | environment)
 
     def copied(self, path: Path) -> "Release":
-        """Return the same release with a copy of the checkout in `path`, for what commits there."""
+        """Return the same release with a copy of the checkout in `path`, for tests that commit."""
         shutil.copytree(self.project.path, path)
         return replace(self, project=Checkout(path))
 
     def pushed(self, registry: Registry, repository: str) -> str:
-        """Return the same image in a repository where nothing is said of it yet, by digest."""
+        """Return the same image by digest in a repository where it has no evidence."""
         push(self.project.layout, f"{registry.host}/{repository}:tried")
         return f"{registry.host}/{repository}@{self.digest}"
 
     def say_all(self, reference: str, config: str = "right", issuer: Issuer | None = None, **wrong: str) -> None:
-        """Say all that was said of the release, in jobs that differ from the right ones in what is `wrong`."""
+        """Attach the evidence of the release, from jobs that differ from the right ones in `wrong`."""
         for kind in KINDS.values():
             self.say(reference, kind, replace(IMAGE if kind == PROVENANCE else PUBLISH, **wrong), config, issuer)
 
     def say(self, reference: str, kind: str, job: Job, config: str = "right", issuer: Issuer | None = None) -> None:
-        """Sign or attest `reference` in a step of `job`, as it was done for the release."""
+        """Sign or attest `reference` in a step of `job`, as for the release."""
         if kind == SIGNATURE:
             self.sigstore.cosign(job, "sign", reference, config=config, issuer=issuer)
             return
@@ -85,7 +85,7 @@ class Release:
 
 
 def github_provenance(commit: str) -> dict[str, Any]:
-    """Return what actions/attest states, as far as it is read (https://github.com/actions/attest)."""
+    """Return the part of actions/attest's statement that is read (https://github.com/actions/attest)."""
     return {
         "buildDefinition": {
             "buildType": "https://actions.github.io/buildtypes/workflow/v1",
@@ -99,7 +99,7 @@ def github_provenance(commit: str) -> dict[str, Any]:
 
 
 def trust(sigstore: Sigstore) -> tuple[str, ...]:
-    """Return what to demand of what the publishing workflow signed, with a Sigstore of one's own."""
+    """Return cosign's options to verify the publishing workflow with a private Sigstore."""
     return (
         f"--certificate-identity={IDENTITY}",
         f"--certificate-oidc-issuer={sigstore.github.url}",
@@ -123,7 +123,7 @@ def release(
     second_registry: Registry,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Release:
-    """Do what the jobs of main.yml and release.yml do, in their order."""
+    """Run the commands of the jobs in main.yml and release.yml, in order."""
     project = Checkout(tmp_path_factory.mktemp("keyless") / "project")
     shutil.copytree(built_checkout.path, project.path)
     project.count_as_tested()
@@ -144,7 +144,7 @@ def release(
 
 
 def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
-    """Check that this is all that was wrong, in this order, and that it was said in a sentence."""
+    """Check that these are all faults, in this order, in one sentence."""
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
     [why] = [line for line in done.stdout.splitlines() if line.startswith("  why: ")]
@@ -154,21 +154,21 @@ def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
         assert reason in one
 
 
-def test_what_the_workflows_published_is_trusted(release: Release) -> None:
+def test_a_release_by_the_workflows_is_trusted(release: Release) -> None:
     for reference in ("1.0.0", "latest", f"sha-{release.project.revision}", release.digest):
         done = release.ship("verify", reference)
         assert done.returncode == 0, done.stdout
         assert f"trusted: {IDENTITY}, called by {HOME}@refs/heads/main" in done.stdout
 
 
-def test_what_the_workflows_published_is_promoted(release: Release, tmp_path: Path) -> None:
+def test_a_release_by_the_workflows_is_promoted(release: Release, tmp_path: Path) -> None:
     clone = release.copied(tmp_path / "clone")
     for version, environment in ((f"sha-{release.project.revision}", "dev"), ("1.0.0", "test"), ("1.0.0", "prod")):
         done = clone.ship("promote", version, environment)
         assert done.returncode == 0, done.stdout
 
 
-def test_publishing_again_signs_nothing_again(release: Release, registry: Registry) -> None:
+def test_publishing_again_signs_nothing(release: Release, registry: Registry) -> None:
     before = registry.referrers("keyless/house-price", release.digest)
     done = release.ship("publish", "--commit-only", **release.sigstore.github.environment(PUBLISH))
 
@@ -179,7 +179,7 @@ def test_publishing_again_signs_nothing_again(release: Release, registry: Regist
 
 @pytest.mark.parametrize("repository", ["me/shipshape", "them/wines"])
 def test_a_stranger_verifies_with_cosign_alone(release: Release, repository: str) -> None:
-    """With the commands of docs/evidence.md, as they are but for the image and the Sigstore."""
+    """With the commands of docs/evidence.md, except for image and Sigstore."""
     page = (ROOT / "docs" / "evidence.md").read_text()
     [script] = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "cosign verify " in block]
     sigstore = f"{release.sigstore.github.url} --trusted-root={release.sigstore.trusted_root()}"
@@ -201,8 +201,8 @@ def test_a_stranger_verifies_with_cosign_alone(release: Release, repository: str
         assert 'expected GithubWorkflowRepository to be "them/wines", got "me/shipshape"' in done.stderr
 
 
-def test_nothing_of_it_needs_a_network_to_be_verified(release: Release) -> None:
-    """Whom to believe is in the trusted root, and the inclusion is proven in the bundle."""
+def test_verification_needs_no_network(release: Release) -> None:
+    """The trusted root has the authorities, and the bundle the proof of inclusion."""
     done = release.ship("verify", "1.0.0", TUF_MIRROR="http://localhost:1", TUF_ROOT="/nowhere")
 
     assert done.returncode == 0, done.stdout
@@ -215,14 +215,14 @@ CERTIFICATE = "failed to verify leaf certificate: leaf certificate verification 
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is wrong with all that was said of an image, and nothing else."""
+    """A single fault in all evidence of an image."""
 
     reason: str
     job: dict[str, str] = field(default_factory=dict)
     config: str = "right"
     issuer: Callable[[Sigstore], Issuer] = lambda sigstore: sigstore.github
     believed: Callable[[Sigstore], dict[str, str]] | None = None
-    """Settings with which the same evidence is right, where there are any: so it is this that was wrong."""
+    """Settings that accept the same evidence, if there are any, to prove that this was the only fault."""
 
 
 def caller(at: str) -> Callable[[Sigstore], dict[str, str]]:
@@ -258,7 +258,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_evidence_with_one_thing_wrong_is_none(release: Release, registry: Registry, what: str) -> None:
+def test_evidence_with_one_fault_does_not_count(release: Release, registry: Registry, what: str) -> None:
     wrong, sigstore = WRONG[what], release.sigstore
     reference = release.pushed(registry, f"wrong/{what}")
     release.say_all(reference, wrong.config, wrong.issuer(sigstore), **wrong.job)
@@ -272,7 +272,7 @@ def test_evidence_with_one_thing_wrong_is_none(release: Release, registry: Regis
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_each_piece_of_evidence_has_to_be_of_the_right_caller(release: Release, registry: Registry, name: str) -> None:
+def test_each_piece_of_evidence_needs_the_right_caller(release: Release, registry: Registry, name: str) -> None:
     reference = release.pushed(registry, f"one-of-them/{name.replace(' ', '-')}")
     for kind in KINDS.values():
         job = IMAGE if kind == PROVENANCE else PUBLISH
@@ -283,7 +283,7 @@ def test_each_piece_of_evidence_has_to_be_of_the_right_caller(release: Release, 
     refused(done, CALLER)
 
 
-def test_provenance_in_the_publisher_s_name_is_none(release: Release, registry: Registry, repository: str) -> None:
+def test_provenance_by_the_publisher_does_not_count(release: Release, registry: Registry, repository: str) -> None:
     reference = release.pushed(registry, repository)
     release.say_all(reference, file="publish.yml")
 
@@ -292,7 +292,7 @@ def test_provenance_in_the_publisher_s_name_is_none(release: Release, registry: 
     refused(done, f'got "{IDENTITY}"')
 
 
-def test_what_a_stranger_signed_is_neither_released_nor_promoted(
+def test_an_image_signed_by_a_stranger_is_neither_released_nor_promoted(
     release: Release, registry: Registry, repository: str
 ) -> None:
     where, commit = f"{registry.host}/{repository}", f"sha-{release.project.revision}"
@@ -305,7 +305,7 @@ def test_what_a_stranger_signed_is_neither_released_nor_promoted(
     assert f"sha-{release.project.revision}" == commit
 
 
-def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Registry, repository: str) -> None:
+def test_a_job_of_another_branch_cannot_sign(release: Release, registry: Registry, repository: str) -> None:
     step = release.sigstore.github.environment(replace(PUBLISH, ref="refs/heads/try"))
     done = release.ship("publish", "--commit-only", **{**step, "SHIP_REGISTRIES": f"{registry.host}/{repository}"})
 
@@ -314,8 +314,8 @@ def test_a_job_of_another_branch_does_not_sign(release: Release, registry: Regis
     assert registry.tags(repository) == []
 
 
-def test_with_the_right_time_the_late_signatures_are_right(release: Release, registry: Registry) -> None:
-    """Nothing else was wrong with them: each gets the time stamp of a right clock in the place of the late one."""
+def test_late_signatures_are_valid_with_a_right_timestamp(release: Release, registry: Registry) -> None:
+    """Each gets the timestamp of a right clock instead of the late one, so nothing else was wrong with it."""
     late, mended = (release.pushed(registry, f"late/{name}") for name in ("as-it-was", "mended"))
     release.say_all(late, config="late")
     for entry in registry.referrers("late/as-it-was", release.digest):

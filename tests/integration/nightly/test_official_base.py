@@ -1,4 +1,4 @@
-"""The image on a base that is laid out as the official one is: Python in /usr/local, of which dpkg knows nothing.
+"""The image on a base with the layout of the official one: Python in /usr/local, unknown to dpkg.
 
 Where the base image was pulled it is the official one, and every test runs on it. Elsewhere it was made of Debian's
 packages, and a stand-in is built for this: official.Dockerfile.
@@ -47,7 +47,7 @@ def packages(project: Checkout) -> set[str]:
     return {str(component["name"]) for component in components}
 
 
-def test_it_passes_the_tests_of_the_image(project: Checkout) -> None:
+def test_the_tests_of_the_image_pass(project: Checkout) -> None:
     assert " 0 failed" in ship(project, "integration", "--only", "image").splitlines()[-1]
 
 
@@ -58,12 +58,12 @@ def test_python_is_in_the_bill_of_materials(project: Checkout) -> None:
     assert not listed & {"python3.13", "apt", "perl-base"}
 
 
-def test_it_is_hardly_larger(project: Checkout, built: dict[str, int]) -> None:
-    """What the official image deletes for its size does not come in otherwise."""
+def test_the_image_is_hardly_larger(project: Checkout, built: dict[str, int]) -> None:
+    """Files that the official image deletes to save space do not come back."""
     assert project.image["size"] < 1.1 * built["size"]
 
 
-def test_it_is_reproduced(project: Checkout, registry: Registry) -> None:
+def test_the_image_is_reproducible(project: Checkout, registry: Registry) -> None:
     repository = f"{registry.host}/official/house-price"
     push(project.layout, f"{repository}:{project.image['version']}")
 

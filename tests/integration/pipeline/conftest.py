@@ -1,4 +1,4 @@
-"""A project with a built image, to do with as one likes."""
+"""A project with a built image that tests may change."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.integration.program import run
 
 @pytest.fixture(scope="session", autouse=True)
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the key is that `./ship` signs with in these tests: not the one of whoever runs them."""
+    """The folder for the key of `./ship` in these tests, instead of that of the user."""
     with pytest.MonkeyPatch.context() as environment:
         home = tmp_path_factory.mktemp("config")
         environment.setenv("XDG_CONFIG_HOME", str(home))
@@ -21,7 +21,7 @@ def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def project(built_checkout: Checkout, tmp_path: Path) -> Checkout:
-    """A checkout with a built image that counts as tested, to do as one likes with."""
+    """A checkout with a built image that counts as tested, which a test may change."""
     shutil.copytree(built_checkout.path, tmp_path / "project")
     project = Checkout(tmp_path / "project")
     project.count_as_tested()
@@ -41,5 +41,5 @@ def other(built_checkout: Checkout, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
-    """A repository of the test's own."""
+    """A repository for one test."""
     return f"{request.node.name.replace('_', '-')[:60].strip('-')}/house-price"

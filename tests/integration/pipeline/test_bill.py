@@ -1,4 +1,4 @@
-"""The bill of materials says what the running image says of itself, and nothing else."""
+"""The bill of materials lists exactly what the running image has."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ print(json.dumps([[re.sub("[-_.]+", "-", one.metadata["Name"]).lower(), one.vers
 
 @pytest.fixture(scope="module")
 def project(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A clone that holds the image under test, as if it had been built there."""
+    """A clone with the image under test, as if built there."""
     project = clone(checkout, tmp_path_factory.mktemp("bill") / "shipshape")
     (project.path / "build").mkdir()
     shutil.copytree(ROOT / "build" / "image", project.layout)
@@ -60,11 +60,11 @@ def component(bill: dict[str, Any], kind: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_it_keeps_to_the_official_schema(text: bytes) -> None:
+def test_the_bill_follows_the_official_schema(text: bytes) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.decode()) is None
 
 
-def test_it_is_of_the_built_digest(bill: dict[str, Any], built: dict[str, Any]) -> None:
+def test_the_bill_is_for_the_built_digest(bill: dict[str, Any], built: dict[str, Any]) -> None:
     image = bill["metadata"]["component"]
 
     assert f"sha256:{image['hashes'][0]['content']}" == built["digest"]
@@ -79,13 +79,13 @@ def test_the_same_image_gives_the_same_bytes(project: Checkout, text: bytes, tmp
     assert scanned(elsewhere) == text
 
 
-def test_python_s_packages_are_those_that_the_container_finds(bill: dict[str, Any], service: Service) -> None:
+def test_the_python_packages_are_those_in_the_container(bill: dict[str, Any], service: Service) -> None:
     found = {(purl.name, purl.version) for purl in purls(bill, "pypi")}
 
     assert found == {(name, version) for name, version in json.loads(service.python(INSTALLED))}
 
 
-def test_debian_s_packages_are_those_of_the_container_s_own_record(bill: dict[str, Any], service: Service) -> None:
+def test_the_debian_packages_are_those_in_the_container(bill: dict[str, Any], service: Service) -> None:
     paragraphs = service.file("/var/lib/dpkg/status").decode().strip().split("\n\n")
     fields = [dict(line.split(": ", 1) for line in text.splitlines() if ": " in line) for text in paragraphs]
 
@@ -116,7 +116,7 @@ def test_the_model_is_the_one_that_answers(bill: dict[str, Any], service: Servic
     assert component(bill, "data")["hashes"] == [{"alg": "SHA-256", "content": card["data"]["sha256"]}]
 
 
-def test_it_names_nothing_that_only_builds_and_tests_need(bill: dict[str, Any]) -> None:
+def test_the_bill_has_no_build_or_test_dependencies(bill: dict[str, Any]) -> None:
     names = {one["name"].lower() for one in bill["components"]}
 
     assert not names & {"pip", "scikit-learn", "skl2onnx", "onnx", "pytest", "apt", "dpkg", "perl-base"}

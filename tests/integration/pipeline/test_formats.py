@@ -1,4 +1,4 @@
-"""The other format: the fitted scikit-learn pipeline itself, served through joblib."""
+"""The joblib format: the fitted scikit-learn pipeline itself."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`./ship publish`, killed without warning: no version ever points to what was not tested, and a second run ends right.
+"""`./ship publish`, killed at random: no version ever points to an untested image, and a second run completes.
 
 Nothing can be cleaned up after a SIGKILL, so only the order of the steps can make this true.
 """
@@ -24,7 +24,7 @@ KILLS = 10
 TRIES = 2 * KILLS
 
 
-def test_publish_killed_at_ten_random_moments_leaves_no_untested_version_and_goes_on(project: Checkout) -> None:
+def test_a_killed_publish_leaves_no_untested_version_and_can_be_repeated(project: Checkout) -> None:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
     dice = random.Random(seed)  # noqa: S311 - for the moments of a test
     whole, killed = measured(project), 0
@@ -58,7 +58,7 @@ def measured(project: Checkout) -> float:
 
 
 def kill_after(moment: float, project: Checkout, places: Sequence[Registry], *, everything: bool) -> bool:
-    """Start `./ship publish`, kill its process group after `moment` seconds, and look at every registry.
+    """Start `./ship publish`, kill its process group after `moment` seconds, and check every registry.
 
     With `everything`, what it started dies with it, as when the machine does; otherwise that ends in its own time, and
     the registries are looked at again. Return whether it still ran when it was killed.
@@ -91,7 +91,7 @@ def kill_after(moment: float, project: Checkout, places: Sequence[Registry], *, 
 
 
 def started_by(mark: str) -> Iterator[int]:
-    """Give the processes that still run of all that the publication with `mark` in its environment started."""
+    """Yield the running processes of the publication with `mark` in its environment."""
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it ended meanwhile, or it is somebody else's
             if f"KILLED_BY={mark}".encode() in environment.read_bytes().split(b"\0"):
@@ -99,7 +99,7 @@ def started_by(mark: str) -> Iterator[int]:
 
 
 def assert_in_order(project: Checkout, places: Sequence[Registry]) -> None:
-    """Whatever is there is the tested digest, and no step was taken before the one before it was done everywhere.
+    """Every tag has the tested digest, and no step began before the previous one was done everywhere.
 
     The bytes first, as `sha-<commit>`; then the version; then the tags that follow the newest version.
     """
@@ -113,7 +113,7 @@ def assert_in_order(project: Checkout, places: Sequence[Registry]) -> None:
 
 
 def assert_proven(project: Checkout, places: Sequence[Registry]) -> None:
-    """Whatever has a version has all its evidence, there."""
+    """Every version has all its evidence in its registry."""
     version = project.image["version"]
     for place in places:
         if place.digest(REPOSITORY, version):
@@ -122,7 +122,7 @@ def assert_proven(project: Checkout, places: Sequence[Registry]) -> None:
 
 
 def all_tags(project: Checkout) -> list[str]:
-    """Return the tags that a publication sets, in the order in which it sets them."""
+    """Return the tags of a publication in order."""
     version = project.image["version"]
     major, minor, _ = version.split(".")
     revision = run("git", "rev-parse", "HEAD", cwd=project.path)

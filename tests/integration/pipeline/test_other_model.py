@@ -1,4 +1,4 @@
-"""Another repository ships its own model: its table and its commit, this project's code."""
+"""Another repository ships its own model: its table and commit, with the code of this project."""
 
 import random
 import shutil
@@ -49,7 +49,7 @@ MODEL = {"table": "data/wines.csv", "target": "quality", "name": "wine-quality",
 
 @dataclass(frozen=True)
 class Wines:
-    """The other repository, and a clone of this one that made its image."""
+    """The other repository, and the clone of this one that built its image."""
 
     repository: Path
     checkout: Checkout
@@ -60,7 +60,7 @@ class Wines:
 
 
 def table() -> str:
-    """Make a table in which quality is a sum of the features, and some noise."""
+    """Make a table in which quality is a sum of the features plus noise."""
     chance = random.Random(7)  # noqa: S311 - to be repeated, not to be secret
     lines = ['"acidity, total",sugar,sulphates,organic,oak,quality']
     for _ in range(400):
@@ -111,7 +111,7 @@ def revision(repository: Path) -> str:
     return run("git", "rev-parse", "HEAD", cwd=repository)
 
 
-def test_it_answers_with_that_model(service: Service) -> None:
+def test_the_image_serves_that_model(service: Service) -> None:
     card = service.card
     answer = service.predict(golden_rows(card)).json()
     version = requests.get(f"{service.url}/version", timeout=10).json()
@@ -124,9 +124,7 @@ def test_it_answers_with_that_model(service: Service) -> None:
     assert version["version"] == "2.3.0"
 
 
-def test_its_labels_name_both_commits_and_what_it_is_made_from(
-    wines: Wines, registry: Registry, reference: str
-) -> None:
+def test_the_labels_name_both_commits_and_the_source(wines: Wines, registry: Registry, reference: str) -> None:
     repository, _, digest = reference.partition("/")[2].partition("@")
     labels = registry.labels(repository, digest)
 
@@ -140,20 +138,20 @@ def test_its_labels_name_both_commits_and_what_it_is_made_from(
     assert str(int(created.timestamp())) == run("git", "log", "-1", "--format=%ct", cwd=wines.repository)
 
 
-def test_the_record_says_what_went_in(wines: Wines) -> None:
+def test_the_build_record_names_the_inputs(wines: Wines) -> None:
     image = wines.checkout.image
 
     assert (image["revision"], image["pipeline"]) == (revision(wines.repository), revision(wines.checkout.path))
     assert {"table": image["data"], **{name: image[name] for name in ("target", "name", "version")}} == MODEL
 
 
-def test_nothing_but_the_table_and_its_description_enters_the_build(wines: Wines) -> None:
+def test_only_the_table_and_its_description_enter_the_build(wines: Wines) -> None:
     context = wines.checkout.path / "build" / "source"
 
     assert {path.name for path in context.rglob("*") if path.is_file()} == {"wines.csv", "wines.toml"}
 
 
-def test_it_is_rebuilt_from_clones_of_both_repositories(wines: Wines, reference: str, tmp_path: Path) -> None:
+def test_the_image_is_rebuilt_from_clones_of_both_repositories(wines: Wines, reference: str, tmp_path: Path) -> None:
     run("git", "clone", "--quiet", str(wines.repository), str(tmp_path / "elsewhere"))
     second = clone(wines.checkout, tmp_path / "second")
     done = second.ship("reproduce", reference, SHIP_SOURCE=str(tmp_path / "elsewhere"))
@@ -162,7 +160,7 @@ def test_it_is_rebuilt_from_clones_of_both_repositories(wines: Wines, reference:
     assert f"and so is what {revision(wines.repository)} builds" in done.stdout
 
 
-def test_the_image_s_tests_hold_for_that_model(wines: Wines) -> None:
+def test_the_tests_of_the_image_pass_for_that_model(wines: Wines) -> None:
     clients = ROOT / "build" / "clients"
     clients.mkdir(parents=True, exist_ok=True)
     (wines.checkout.path / "build" / "clients").symlink_to(clients)  # to install them once
@@ -196,7 +194,7 @@ def test_the_tests_of_one_model_are_not_run_on_another(wines: Wines) -> None:
         ({"SHIP_SOURCE": "/"}, "is not a Git repository"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_built(wines: Wines, changed: dict[str, str], reason: str) -> None:
+def test_a_mistake_is_reported_before_the_build(wines: Wines, changed: dict[str, str], reason: str) -> None:
     before = wines.checkout.image
     done = wines.checkout.ship("build", **wines.environment | changed)
 
@@ -206,7 +204,7 @@ def test_a_mistake_is_told_before_anything_is_built(wines: Wines, changed: dict[
     assert wines.checkout.image == before
 
 
-def test_uncommitted_changes_of_either_repository_cannot_be_published(wines: Wines, tmp_path: Path) -> None:
+def test_uncommitted_changes_in_either_repository_cannot_be_published(wines: Wines, tmp_path: Path) -> None:
     shutil.copytree(wines.repository, tmp_path / "changed")
     (tmp_path / "changed" / "data/wines.csv").write_text(table() + "5,5,5,0,none,5\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Two platforms in one index: trained once, built without emulation, each with nothing of the other's in it."""
+"""Two platforms in one index: trained once, built without emulation, with nothing of each other."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ GOLDEN_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Both:
-    """The image of both platforms, and what the build of it printed."""
+    """The image for both platforms, and the output of its build."""
 
     project: Checkout
     log: str
@@ -84,7 +84,7 @@ def other(native: str) -> str:
     return next(platform for platform in PLATFORMS if platform != native)
 
 
-def test_the_index_holds_both_and_nothing_else(both: Both) -> None:
+def test_the_index_lists_exactly_both_platforms(both: Both) -> None:
     held = {f"{m['platform']['os']}/{m['platform']['architecture']}": m["digest"] for m in both.index["manifests"]}
 
     assert both.index["mediaType"] == "application/vnd.oci.image.index.v1+json"
@@ -93,7 +93,7 @@ def test_the_index_holds_both_and_nothing_else(both: Both) -> None:
     assert "annotations" not in both.index
 
 
-def test_the_model_was_trained_once_and_nothing_ran_for_the_other_platform(both: Both, native: str) -> None:
+def test_the_model_is_trained_once_and_nothing_runs_for_the_other_platform(both: Both, native: str) -> None:
     steps = set(re.findall(r"\[(linux/\S+) (\S+) +(\d+/\d+)\] RUN", both.log))
 
     assert len([step for step in steps if step[1] == "training" and "7/7" in step[2]]) == 1
@@ -101,7 +101,7 @@ def test_the_model_was_trained_once_and_nothing_ran_for_the_other_platform(both:
     assert {stage for platform, stage, _ in steps if "->" in platform} <= {"dependencies", "base"}
 
 
-def test_model_and_code_are_the_same_layers_on_both(both: Both) -> None:
+def test_both_platforms_share_the_layers_of_model_and_code(both: Both) -> None:
     first, second = (both.layers(platform) for platform in PLATFORMS)
 
     assert first[2:] == second[2:]
@@ -119,7 +119,9 @@ def test_a_platform_by_itself_is_the_manifest_in_the_index(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_every_program_and_library_is_of_its_architecture(files: dict[str, dict[str, bytes]], platform: str) -> None:
+def test_every_program_and_library_has_the_right_architecture(
+    files: dict[str, dict[str, bytes]], platform: str
+) -> None:
     machine, name = MACHINES[platform.removeprefix("linux/")]
     programs = {path: content[18] for path, content in files[platform].items() if content.startswith(b"\x7fELF")}
 
@@ -129,7 +131,7 @@ def test_every_program_and_library_is_of_its_architecture(files: dict[str, dict[
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_every_wheel_is_for_its_architecture(files: dict[str, dict[str, bytes]], platform: str) -> None:
+def test_every_wheel_has_the_right_architecture(files: dict[str, dict[str, bytes]], platform: str) -> None:
     _, name = MACHINES[platform.removeprefix("linux/")]
     tags = [
         tag
@@ -142,7 +144,7 @@ def test_every_wheel_is_for_its_architecture(files: dict[str, dict[str, bytes]],
     assert any(tag.endswith(f"_{name}") for tag in tags)
 
 
-def test_both_have_the_same_packages_in_the_same_versions(files: dict[str, dict[str, bytes]]) -> None:
+def test_both_platforms_have_the_same_package_versions(files: dict[str, dict[str, bytes]]) -> None:
     wheels, debian = [], []
     for platform in PLATFORMS:
         found = files[platform]
@@ -158,14 +160,14 @@ def test_both_have_the_same_packages_in_the_same_versions(files: dict[str, dict[
 
 
 @pytest.mark.parametrize("path", ["etc/passwd", "etc/group", "etc/ssl/certs/ca-certificates.crt", "model/card.json"])
-def test_what_no_architecture_has_a_part_in_is_the_same(files: dict[str, dict[str, bytes]], path: str) -> None:
+def test_files_that_do_not_depend_on_the_architecture_are_equal(files: dict[str, dict[str, bytes]], path: str) -> None:
     first, second = (hashlib.sha256(files[platform][path]).hexdigest() for platform in PLATFORMS)
 
     assert first == second
     assert files[PLATFORMS[0]][path]
 
 
-def test_both_give_the_golden_predictions(both: Both, registry: Registry, native: str, other: str) -> None:
+def test_both_platforms_give_the_golden_predictions(both: Both, registry: Registry, native: str, other: str) -> None:
     if other not in runnable_platforms():
         pytest.skip(f"this machine cannot run {other}: ./ship setup --platform {other} --emulate")
     answers, machines, cards = {}, {}, {}

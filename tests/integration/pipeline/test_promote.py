@@ -1,4 +1,4 @@
-"""`./ship promote`, `rollback`, `status` and `up ENV`: two published releases on their way through the environments."""
+"""`./ship promote`, `rollback`, `status` and `up ENV`, with two releases on their way through the environments."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ NEXT = "99.1.0"
 
 @dataclass(frozen=True)
 class Project:
-    """A clone in which both releases were published, and nothing was promoted."""
+    """A clone with both releases published and none promoted."""
 
     checkout: Checkout
     repository: str
@@ -37,7 +37,7 @@ class Project:
         return next(iter(self.digests))
 
     def ship(self, *arguments: str, status: int = 0) -> str:
-        """Run `./ship ARGUMENTS`, which must exit with `status`, and return what it said."""
+        """Run `./ship ARGUMENTS`, which must exit with `status`, and return its output."""
         done = self.checkout.ship(*arguments, **self.variables)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -48,13 +48,13 @@ class Project:
 
     @property
     def versions(self) -> list[str | None]:
-        """What `./ship status` says that dev, test and prod shall run; the digest must be of that version."""
+        """The recorded versions of dev, test and prod by `./ship status`, with their digests checked."""
         rows = json.loads(self.ship("status", "--json"))
         assert all(row["digest"] == self.digests.get(row["version"]) for row in rows)
         return [row["version"] for row in rows]
 
     def runs(self, environment: str) -> tuple[str, str]:
-        """How what runs in `environment` compares with the record, and the detail."""
+        """The state of `environment` and its detail."""
         [row] = [row for row in json.loads(self.ship("status", "--json")) if row["environment"] == environment]
         return row["runs"], row["detail"]
 
@@ -64,7 +64,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def released(built_checkout: Checkout, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The built version, and one after it, published from a clone of their own: slow, so made once."""
+    """The built version and a later one, published once from one clone, because that is slow."""
     checkout = Checkout(tmp_path_factory.mktemp("released") / "shipshape")
     shutil.copytree(built_checkout.path, checkout.path)
     repository = f"{registry.host}/promote/house-price"
@@ -87,14 +87,14 @@ def project(released: Project, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def port() -> int:
-    """One of this machine that nobody uses."""
+    """A free port of this machine."""
     with socket.create_server(("localhost", 0)) as held:
         return int(held.getsockname()[1])
 
 
 @pytest.fixture
 def startable(project: Project, port: int) -> Iterator[Project]:
-    """The project, with a port for what `up test` starts; nothing of it stays."""
+    """The project with a port for `up test`, whose containers are removed at the end."""
     project = replace(project, variables={**project.variables, "PORT": str(port)})
     yield project
     project.ship("down", "test")
@@ -103,7 +103,7 @@ def startable(project: Project, port: int) -> Iterator[Project]:
 
 
 def publish(project: Project) -> None:
-    """Publish what is built, as if its tests had passed."""
+    """Publish the built image as if its tests had passed."""
     project.checkout.count_as_tested()
     project.ship("scan", "--allow-unchecked")
     project.ship("publish")
@@ -149,7 +149,7 @@ def test_releases_go_through_the_environments_in_order_and_back(project: Project
     ]
 
 
-def test_the_digest_of_a_commit_goes_to_dev_and_its_release_on_to_test(project: Project) -> None:
+def test_a_commit_is_promoted_to_dev_and_its_release_to_test(project: Project) -> None:
     revision = project.git("log", "-1", "--format=%H", f"--grep=^{NEXT}$")
 
     project.promote(f"sha-{revision}", "dev")
@@ -161,7 +161,7 @@ def test_the_digest_of_a_commit_goes_to_dev_and_its_release_on_to_test(project: 
 
 
 def test_compose_reads_the_digest_that_ship_wrote(project: Project) -> None:
-    """Beside comments in which there is whatever a shell or compose would act on."""
+    """With comments full of characters that a shell or Compose would interpret."""
     path = project.checkout.path / "deploy" / "environments" / "dev.env"
     path.write_text(f"# 'a' \"b $(touch pwned) `id` ${{DIGEST}} DIGEST=x\n{path.read_text()}# \"\n")
     project.git("commit", "--quiet", "--all", "--message", "Comment")
@@ -185,7 +185,7 @@ def test_an_unknown_version_is_refused(project: Project) -> None:
     assert project.versions == [None, None, None]
 
 
-def test_with_no_registry_a_rollback_says_how_to_go_back_by_hand(project: Project, port: int) -> None:
+def test_without_a_registry_a_rollback_says_how_to_do_it_by_hand(project: Project, port: int) -> None:
     for version in (project.first, NEXT):
         project.promote(version, "dev")
     down = replace(project, variables={**project.variables, "SHIP_REGISTRIES": f"localhost:{port}/x"})
@@ -196,7 +196,7 @@ def test_with_no_registry_a_rollback_says_how_to_go_back_by_hand(project: Projec
     assert project.versions == [NEXT, None, None]
 
 
-def test_up_runs_the_recorded_digest_and_status_tells_when_it_is_another(startable: Project, port: int) -> None:
+def test_up_runs_the_recorded_digest_and_status_notices_another(startable: Project, port: int) -> None:
     project = startable
     assert "nothing was promoted" in project.ship("up", "test", status=1)
     project.promote(project.first, "dev", "test")
@@ -226,7 +226,7 @@ def test_up_runs_the_recorded_digest_and_status_tells_when_it_is_another(startab
     assert project.runs("test")[0] == "nothing runs"
 
 
-def test_a_url_is_asked_what_runs_there(startable: Project, port: int) -> None:
+def test_status_asks_the_url(startable: Project, port: int) -> None:
     project = startable
     project.promote(project.first, "dev", "test")
     project.ship("up", "test")
@@ -246,7 +246,7 @@ LOCKED = json.dumps({"version": "7.7.7", "revision": "0123456789" * 4}).encode()
 
 
 class Strange(BaseHTTPRequestHandler):
-    """A server that is not the service: it answers by the first part of the path."""
+    """A server that is not the service and answers by the first part of the path."""
 
     def do_GET(self) -> None:
         kind = self.path.split("/")[1]
@@ -273,7 +273,7 @@ def strange() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", ["page", "list", "other", "closed", "slow"])
-def test_what_is_not_the_service_gives_no_answer(project: Project, strange: str, kind: str) -> None:
+def test_another_server_counts_as_no_answer(project: Project, strange: str, kind: str) -> None:
     set_url(project, "prod", f"{strange}/{kind}")
 
     started = time.monotonic()
@@ -284,10 +284,10 @@ def test_what_is_not_the_service_gives_no_answer(project: Project, strange: str,
     assert time.monotonic() - started < 8
 
 
-def test_a_service_with_keys_gets_the_one_of_its_environment(project: Project, strange: str) -> None:
+def test_a_service_with_keys_gets_that_of_its_environment(project: Project, strange: str) -> None:
     set_url(project, "prod", f"{strange}/locked")
 
-    assert project.runs("prod") == ("no answer", f"{strange}/locked says 401: set SHIP_API_KEY_PROD")
+    assert project.runs("prod") == ("no answer", f"{strange}/locked answers 401: set SHIP_API_KEY_PROD")
     project.variables["SHIP_API_KEY_PROD"] = "secret"
     assert project.runs("prod") == ("other", "7.7.7 from commit 012345678901")
 
@@ -299,7 +299,7 @@ def set_url(project: Project, environment: str, url: str) -> None:
 
 
 def containers(project: Project) -> list[dict[str, Any]]:
-    """What `up test` started."""
+    """The container that `up test` started."""
     label = f"label=com.docker.compose.project={project.variables['COMPOSE_PROJECT_NAME']}-test"
     found = run("docker", "ps", "--all", "--quiet", "--filter", label).split()
     return list(json.loads(run("docker", "inspect", *found)))

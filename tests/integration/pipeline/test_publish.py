@@ -1,4 +1,4 @@
-"""`./ship publish`: one digest in every registry, versions that never move, and nothing half-published."""
+"""`./ship publish`: one digest in every registry, versions that never move, and no partial release."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def test_every_registry_has_the_built_digest_under_every_tag(
         assert {place.digest(repository, tag) for tag in all_tags(project)} == {project.image["digest"]}
 
 
-def test_publishing_again_changes_nothing_and_succeeds(project: Checkout, registry: Registry, repository: str) -> None:
+def test_publishing_again_succeeds_without_changes(project: Checkout, registry: Registry, repository: str) -> None:
     assert publish(project, repository, registry.host).returncode == 0
     again = publish(project, repository, registry.host)
 
@@ -69,7 +69,7 @@ def test_a_taken_tag_is_refused_before_anything_is_pushed(
     assert second_registry.digest(repository, tag) == before
 
 
-def test_a_registry_that_is_down_publishes_nothing_and_running_again_ends_right(
+def test_while_a_registry_is_down_nothing_is_published_and_a_second_run_completes(
     project: Checkout, registry: Registry, repository: str
 ) -> None:
     with socket.create_server(("localhost", 0)) as held:
@@ -86,7 +86,7 @@ def test_a_registry_that_is_down_publishes_nothing_and_running_again_ends_right(
             assert place.digest(repository, project.image["version"]) == project.image["digest"]
 
 
-def test_a_registry_that_refuses_the_bytes_is_named_and_has_no_version_anywhere(
+def test_a_registry_that_refuses_the_image_is_named_and_no_version_is_written(
     project: Checkout, registry: Registry, repository: str
 ) -> None:
     with started_registry(read_only=True) as full:
@@ -98,7 +98,7 @@ def test_a_registry_that_refuses_the_bytes_is_named_and_has_no_version_anywhere(
     assert registry.digest(repository, f"sha-{project.revision}") == project.image["digest"]
 
 
-def test_an_older_release_does_not_take_the_moving_tags_back(
+def test_an_older_release_does_not_move_the_aliases_back(
     project: Checkout, registry: Registry, other: Path, repository: str
 ) -> None:
     for tag in ("999.0.0", "999", "latest"):
@@ -118,18 +118,18 @@ LISTS: dict[str, Callable[[bytes], Answer]] = {
     "empty": lambda _: Answer(200, b'{"name": "x", "tags": []}', JSON),
     "null": lambda _: Answer(200, b'{"name": "x", "tags": null}', JSON),
     "no JSON": lambda _: Answer(200, b"<html>", JSON),
-    "stale": lambda told: Answer(200, json.dumps({"name": "x", "tags": stale(told)}).encode(), JSON),
+    "stale": lambda answer: Answer(200, json.dumps({"name": "x", "tags": stale(answer)}).encode(), JSON),
 }
 
 
-def stale(told: bytes) -> list[str]:
-    """Return a list of tags as it was before anything of this commit, and the newest release, came."""
-    return [tag for tag in json.loads(told)["tags"] if not tag.startswith(("sha-", "999"))]
+def stale(answer: bytes) -> list[str]:
+    """Return a tag list without this commit and without the newest release."""
+    return [tag for tag in json.loads(answer)["tags"] if not tag.startswith(("sha-", "999"))]
 
 
-@pytest.mark.parametrize("told", LISTS.values(), ids=list(LISTS))
-def test_a_list_of_tags_that_is_not_there_moves_nothing(
-    project: Checkout, registry: Registry, other: Path, told: Callable[[bytes], Answer]
+@pytest.mark.parametrize("answer", LISTS.values(), ids=list(LISTS))
+def test_a_missing_tag_list_moves_nothing(
+    project: Checkout, registry: Registry, other: Path, answer: Callable[[bytes], Answer]
 ) -> None:
     repository = f"lists/{uuid.uuid4().hex}"
     for tag in ("999.0.0", "latest"):
@@ -138,7 +138,7 @@ def test_a_list_of_tags_that_is_not_there_moves_nothing(
 
     def lie(asked: Asked) -> Answer:
         truth = asked.truth()
-        return told(truth.body) if "/tags/list" in asked.path else truth
+        return answer(truth.body) if "/tags/list" in asked.path else truth
 
     with in_front_of(registry, lie) as liar:
         done = publish(project, repository, liar.host)
@@ -151,7 +151,7 @@ def test_a_list_of_tags_that_is_not_there_moves_nothing(
 
 
 @pytest.mark.parametrize("look", [1, 2])
-def test_a_version_that_appears_after_it_was_looked_for_is_not_overwritten(
+def test_a_version_that_appears_after_the_check_is_not_overwritten(
     project: Checkout, registry: Registry, other: Path, repository: str, look: int
 ) -> None:
     """Somebody else publishes another image under the same version at the same time."""
@@ -175,8 +175,8 @@ def test_a_version_that_appears_after_it_was_looked_for_is_not_overwritten(
     assert registry.digest(repository, "latest") is None
 
 
-def test_the_digest_of_a_tag_is_that_of_the_bytes(project: Checkout, registry: Registry, repository: str) -> None:
-    """The same JSON with a line end behind it is another manifest, of which nobody said anything."""
+def test_the_digest_of_a_tag_is_computed_from_the_bytes(project: Checkout, registry: Registry, repository: str) -> None:
+    """The same JSON with a final newline is another manifest, without evidence."""
     where = f"{registry.host}/{repository}"
     assert project.ship("publish", "--commit-only", SHIP_REGISTRIES=where).returncode == 0
     original = registry.content(repository, f"sha-{project.revision}")
@@ -188,10 +188,10 @@ def test_the_digest_of_a_tag_is_that_of_the_bytes(project: Checkout, registry: R
     assert (done.returncode, both.returncode) == (1, 1)
     assert changed[:19] in done.stdout
     assert project.image["digest"][:19] not in done.stdout
-    assert f"what is there is {changed}" in both.stdout
+    assert f"the registry has {changed}" in both.stdout
 
 
-def test_a_tag_and_a_digest_have_to_agree(project: Checkout, registry: Registry, repository: str) -> None:
+def test_a_tag_and_a_digest_must_agree(project: Checkout, registry: Registry, repository: str) -> None:
     where, digest = f"{registry.host}/{repository}", project.image["digest"]
     assert publish(project, repository, registry.host).returncode == 0
 
@@ -228,9 +228,7 @@ def test_the_image_of_another_commit_cannot_be_published(
 
 
 @pytest.mark.parametrize("tested", [None, "sha256:" + "0" * 64], ids=["nothing", "another image"])
-def test_what_did_not_pass_the_tests_cannot_be_published(
-    project: Checkout, registry: Registry, tested: str | None
-) -> None:
+def test_an_untested_image_cannot_be_published(project: Checkout, registry: Registry, tested: str | None) -> None:
     shutil.rmtree(project.path / "build" / "tested")
     if tested:
         project.count_as_tested(tested)
@@ -241,7 +239,7 @@ def test_what_did_not_pass_the_tests_cannot_be_published(
     assert registry.tags("untested/house-price") == []
 
 
-def test_what_was_not_scanned_cannot_be_published(project: Checkout, registry: Registry) -> None:
+def test_an_unscanned_image_cannot_be_published(project: Checkout, registry: Registry) -> None:
     (project.path / "build" / "scan.json").unlink()
     done = publish(project, "unscanned/house-price", registry.host)
 
@@ -250,7 +248,7 @@ def test_what_was_not_scanned_cannot_be_published(project: Checkout, registry: R
     assert registry.tags("unscanned/house-price") == []
 
 
-def test_a_commit_is_published_without_a_version_and_released_later_without_a_build(
+def test_a_published_commit_is_released_later_without_a_build(
     project: Checkout, registry: Registry, second_registry: Registry, repository: str, own_key: Path, tmp_path: Path
 ) -> None:
     places = (registry, second_registry)
@@ -279,7 +277,7 @@ def test_a_commit_is_published_without_a_version_and_released_later_without_a_bu
     cosign("verify-blob-attestation", *trust, "--bundle", str(bundle), str(manifest))
 
 
-def test_another_digest_than_was_built_is_not_published(project: Checkout, registry: Registry, repository: str) -> None:
+def test_an_unexpected_digest_is_not_published(project: Checkout, registry: Registry, repository: str) -> None:
     other = "sha256:" + "0" * 64
     done = project.ship("publish", "--commit-only", "--digest", other, SHIP_REGISTRIES=f"{registry.host}/{repository}")
 
@@ -288,7 +286,7 @@ def test_another_digest_than_was_built_is_not_published(project: Checkout, regis
     assert registry.tags(repository) == []
 
 
-def test_a_version_that_is_not_this_project_s_cannot_be_released(
+def test_another_version_than_that_of_the_project_cannot_be_released(
     project: Checkout, registry: Registry, repository: str
 ) -> None:
     where = f"{registry.host}/{repository}"
@@ -300,7 +298,7 @@ def test_a_version_that_is_not_this_project_s_cannot_be_released(
     assert registry.tags(repository) == [f"sha-{project.revision}"]
 
 
-def test_what_has_no_evidence_cannot_be_released(project: Checkout, registry: Registry, repository: str) -> None:
+def test_an_image_without_evidence_cannot_be_released(project: Checkout, registry: Registry, repository: str) -> None:
     push(project.layout, f"{registry.host}/{repository}:sha-{project.revision}")
     done = project.ship("release", SHIP_REGISTRIES=f"{registry.host}/{repository}")
 
@@ -309,10 +307,8 @@ def test_what_has_no_evidence_cannot_be_released(project: Checkout, registry: Re
     assert registry.tags(repository) == [f"sha-{project.revision}"]
 
 
-def test_a_layout_that_was_changed_after_the_build_cannot_be_published(
-    project: Checkout, registry: Registry, repository: str
-) -> None:
-    """Whether the registry has that blob from another test, or would refuse the bytes itself, says nothing."""
+def test_a_changed_layout_cannot_be_published(project: Checkout, registry: Registry, repository: str) -> None:
+    """Whether or not the registry has that blob already, or would refuse it itself."""
     largest = max((project.layout / "blobs" / "sha256").iterdir(), key=lambda blob: blob.stat().st_size)
     largest.chmod(0o644)
     with largest.open("r+b") as blob:
@@ -325,7 +321,7 @@ def test_a_layout_that_was_changed_after_the_build_cannot_be_published(
     assert registry.tags(repository) == []
 
 
-def test_nothing_built_is_said_so(checkout: Checkout, registry: Registry, tmp_path: Path) -> None:
+def test_without_a_build_the_error_says_so(checkout: Checkout, registry: Registry, tmp_path: Path) -> None:
     run("git", "clone", "--quiet", str(checkout.path), str(tmp_path / "bare"))
     done = publish(Checkout(tmp_path / "bare"), "bare/house-price", registry.host)
 
@@ -334,7 +330,7 @@ def test_nothing_built_is_said_so(checkout: Checkout, registry: Registry, tmp_pa
 
 
 def local_registries() -> list[Registry]:
-    """The registries of `./ship` on this machine that answer."""
+    """The local registries of `./ship` that answer."""
     found = []
     for port in (5001, 5002):
         with socket.socket() as probe:
@@ -343,8 +339,8 @@ def local_registries() -> list[Registry]:
     return found
 
 
-def test_what_was_published_on_this_machine_is_still_the_tested_digest() -> None:
-    """Somebody who pushes another image under a version, in one registry or in both, is found out."""
+def test_the_local_registries_have_only_the_tested_digest() -> None:
+    """Another image pushed under a version, in one registry or in both, is noticed."""
     registries = local_registries()
     if not registries:
         pytest.skip("nothing was published on this machine: its registries do not run")

@@ -1,7 +1,7 @@
-"""Registries as they are: one digest arrives in each, with its evidence, or what the registry did is said.
+"""Kinds of registries: each gets the digest with its evidence, or its fault is reported.
 
 They differ in what the OCI distribution-spec v1.1 leaves open, or asks for in vain: whether there is an API for
-referrers (GHCR answers 404), whether one may read without a login, how many tags are told at once, and how often a
+referrers (GHCR answers 404), whether one may read without a login, how many tags are listed at once, and how often a
 server fails.
 """
 
@@ -36,16 +36,16 @@ NEWER = "999.0.0"
 
 
 def by_pages(asked: Asked) -> Answer:
-    """Tell PAGE tags at once, and where the next are: "Listing Tags" in the specification."""
+    """List PAGE tags at once with a link to the next page: "Listing Tags" in the specification."""
     truth = asked.truth()
     path, _, last = asked.path.partition("?last=")
     if not path.endswith("/tags/list") or truth.status != 200:
         return truth
-    told = json.loads(truth.body)
-    left = sorted(tag for tag in told["tags"] if tag > last)
+    listed = json.loads(truth.body)
+    left = sorted(tag for tag in listed["tags"] if tag > last)
     page = left[:PAGE]
     more = {"Link": f'<{path}?last={page[-1]}>; rel="next"'} if len(left) > PAGE else {}
-    body = json.dumps({**told, "tags": page}).encode()
+    body = json.dumps({**listed, "tags": page}).encode()
     return Answer(200, body, {"Content-Type": "application/json", **more})
 
 
@@ -84,7 +84,7 @@ class Kinds:
 
 
 def repository(name: str) -> str:
-    """A repository of its own for each kind, as some are in front of the same registry."""
+    """A separate repository for each kind, since some share a registry."""
     return f"{name}/house-price"
 
 
@@ -111,7 +111,7 @@ def kinds(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def logged_in(kinds: Kinds, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder where `docker login` keeps what it was told."""
+    """The folder where `docker login` stores its credentials."""
     config, (user, password) = tmp_path_factory.mktemp("docker"), LOGIN
     command = ("docker", "--config", str(config), "login", "--username", user, "--password-stdin")
     subprocess.run([*command, kinds["with-a-login"].host], input=password.encode(), check=True, capture_output=True)
@@ -122,7 +122,7 @@ def logged_in(kinds: Kinds, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @dataclass(frozen=True)
 class Published:
-    """A checkout whose image was published, released and verified in all of them at once, and what that said."""
+    """A checkout whose image was published, released and verified in all of them at once, and the output."""
 
     project: Checkout
     said: dict[str, str]
@@ -153,7 +153,7 @@ def published(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_digest_arrives_under_its_tags(published: Published, kinds: Kinds, name: str) -> None:
+def test_every_registry_has_the_digest_under_its_tags(published: Published, kinds: Kinds, name: str) -> None:
     there = kinds.behind.get(name, kinds[name])
     tags = ["1.0.0", "1.0", "1", f"sha-{published.project.revision}", *([] if name == PAGED else ["latest"])]
 
@@ -161,8 +161,8 @@ def test_the_digest_arrives_under_its_tags(published: Published, kinds: Kinds, n
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_image_can_be_had_for_a_rebuild(published: Published, kinds: Kinds, name: str) -> None:
-    """What is rebuilt then is the same whatever the registry, and takes its time: test_reproduce.py."""
+def test_the_image_can_be_pulled_for_a_rebuild(published: Published, kinds: Kinds, name: str) -> None:
+    """The rebuild itself does not depend on the registry and is slow: test_reproduce.py."""
     done = published.project.ship("reproduce", "1.0.0", "--commit", "nowhere", SHIP_REGISTRIES=kinds.where(name))
 
     assert done.returncode == 1
@@ -171,7 +171,7 @@ def test_the_image_can_be_had_for_a_rebuild(published: Published, kinds: Kinds, 
 
 
 @pytest.mark.parametrize(("name", "status"), [("without-referrers", 404), ("with-referrers", 200)])
-def test_evidence_is_listed_by_the_api_where_there_is_one_and_under_a_tag_elsewhere(
+def test_referrers_are_listed_by_the_api_or_else_under_a_tag(
     published: Published, kinds: Kinds, name: str, status: int
 ) -> None:
     place, digest = kinds[name], published.digest
@@ -192,12 +192,12 @@ def test_a_newer_release_on_another_page_of_tags_keeps_latest(published: Publish
 
 
 @pytest.mark.usefixtures("published")
-def test_a_registry_that_fails_now_and_then_did(kinds: Kinds) -> None:
+def test_the_failing_registry_did_fail(kinds: Kinds) -> None:
     assert kinds.failing.failed >= 3
 
 
 @pytest.mark.parametrize("command", [["publish"], ["verify", "1.0.0"], ["release"], ["reproduce", "1.0.0"]])
-def test_without_a_login_it_says_how_to_log_in(
+def test_without_a_login_the_error_says_how_to_log_in(
     published: Published, kinds: Kinds, tmp_path: Path, command: list[str]
 ) -> None:
     place = kinds["with-a-login"]
@@ -210,11 +210,11 @@ def test_without_a_login_it_says_how_to_log_in(
 
 
 @pytest.mark.parametrize("command", [["publish"], ["verify", "1.0.0"], ["release"], ["reproduce", "1.0.0"]])
-def test_a_registry_that_fails_for_good_is_named(published: Published, registry: Registry, command: list[str]) -> None:
+def test_a_permanently_failing_registry_is_named(published: Published, registry: Registry, command: list[str]) -> None:
     with in_front_of(registry, lambda _: Answer(500, b"Internal Server Error")) as broken:
         done = published.project.ship(*command, SHIP_REGISTRIES=f"{broken.host}/broken/x")
 
     assert done.returncode == 1
     assert f"{broken.host} does not send {broken.host}/broken/x:" in done.stdout
-    assert f"next: try again later: this is a problem of {broken.host}" in done.stdout
+    assert f"next: try again later: the problem is at {broken.host}" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

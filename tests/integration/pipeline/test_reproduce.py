@@ -1,4 +1,4 @@
-"""`./ship reproduce`: anyone can rebuild the image, bit for bit, from its commit, and is told what was changed."""
+"""`./ship reproduce`: anyone can rebuild the image, bit for bit, from its commit, and sees what was changed."""
 
 import os
 import re
@@ -38,7 +38,7 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def registries(built_checkout: Checkout, registry: Registry, second_registry: Registry) -> str:
-    """SHIP_REGISTRIES: two that hold the built image under its version."""
+    """SHIP_REGISTRIES: two with the built image under its version."""
     places = [f"{place.host}/{REPOSITORY}" for place in (registry, second_registry)]
     for place in places:
         push(built_checkout.layout, f"{place}:{built_checkout.image['version']}")
@@ -53,7 +53,7 @@ def other(built_checkout: Checkout, tmp_path: Path) -> Checkout:
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
-    """The folder for temporary files."""
+    """A folder for temporary files."""
     (tmp_path / "scratch").mkdir()
     return tmp_path / "scratch"
 
@@ -72,7 +72,7 @@ def commit(project: Checkout) -> None:
 
 
 def on_another_host(project: Checkout, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run `./ship ARGUMENTS` under another umask and, where this user may have one, another host name."""
+    """Run `./ship ARGUMENTS` with another umask and, if permitted, another host name."""
     renamed = ["sh", "-c", 'hostname elsewhere; exec "$0" "$@"']
     allowed = subprocess.run([*UNSHARE, "hostname", "elsewhere"], check=False, capture_output=True).returncode == 0
     return subprocess.run(
@@ -112,7 +112,7 @@ def test_another_clone_on_another_host_builds_the_published_digest(
         assert built["platforms"][native_platform()] == digest
 
 
-def test_a_commit_that_changed_one_byte_is_told_by_the_file(
+def test_a_commit_that_changes_one_byte_is_reported_with_the_file(
     built_checkout: Checkout, other: Checkout, registries: str
 ) -> None:
     change_one_letter(other)
@@ -131,8 +131,8 @@ def test_a_commit_that_changed_one_byte_is_told_by_the_file(
     assert f'environment IMAGE_REVISION: "{built_checkout.image["revision"]}" → "{revision}"' in done.stdout
 
 
-def test_what_git_does_not_see_is_not_in_the_image(built_checkout: Checkout, other: Checkout) -> None:
-    """Whoever ignores a file by settings of his own, or tells Git not to look, builds the commit all the same."""
+def test_files_that_git_ignores_are_not_in_the_image(built_checkout: Checkout, other: Checkout) -> None:
+    """With personal ignore settings, or files that Git skips, the commit is built all the same."""
     exclude = other.path / ".git/info/exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("app/forged.py\n")
@@ -143,10 +143,10 @@ def test_what_git_does_not_see_is_not_in_the_image(built_checkout: Checkout, oth
     assert build(other).image["digest"] == built_checkout.image["digest"]
 
 
-def test_an_image_that_hides_a_change_behind_an_honest_commit_is_found_out(
+def test_an_image_that_hides_a_change_behind_a_clean_commit_is_noticed(
     built_checkout: Checkout, other: Checkout, registry: Registry
 ) -> None:
-    """Made by a pipeline that builds the work tree and says that it is the commit."""
+    """Made by a pipeline that builds the work tree but labels it with the commit."""
     change_one_letter(other)
     pipeline, honest = other.path / "scripts/stages/build.py", "git.export(at.revision, context, root=ROOT)"
     assert honest in pipeline.read_text()
@@ -213,7 +213,7 @@ def test_an_interrupted_rebuild_leaves_nothing(other: Checkout, registries: str,
     )
 
 
-def test_what_one_registry_lacks_is_not_compared(
+def test_an_image_that_one_registry_lacks_is_not_compared(
     built_checkout: Checkout, registry: Registry, second_registry: Registry
 ) -> None:
     places = [f"{place.host}/apart/house-price" for place in (registry, second_registry)]
@@ -225,12 +225,12 @@ def test_what_one_registry_lacks_is_not_compared(
     assert f"not found: {places[1]}:1.0.0" in done.stdout
 
 
-def test_what_was_never_published_is_said_so(built_checkout: Checkout, registries: str) -> None:
+def test_an_unpublished_image_is_not_found(built_checkout: Checkout, registries: str) -> None:
     for unknown in ("9.9.9", "sha-" + "0" * 40, "sha256:" + "0" * 64):
         done = built_checkout.ship("reproduce", unknown, SHIP_REGISTRIES=registries)
 
         assert done.returncode == 1
-        assert "there is no localhost:" in done.stdout
+        assert "not found: localhost:" in done.stdout
         assert unknown in done.stdout
 
 

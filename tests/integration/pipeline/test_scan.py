@@ -1,4 +1,4 @@
-"""`./ship scan` against a service that speaks as OSV does, and against one that does not."""
+"""`./ship scan` with a service that answers like OSV, and with one that does not."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def osv() -> Iterator[Osv]:
 
 @pytest.fixture(scope="module")
 def project(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A clone that holds the image under test, as if it had been built there."""
+    """A clone with the image under test, as if built there."""
     project = clone(checkout, tmp_path_factory.mktemp("scan") / "shipshape")
     (project.path / "build").mkdir()
     shutil.copytree(ROOT / "build" / "image", project.layout)
@@ -73,7 +73,7 @@ def test_an_image_without_known_vulnerabilities_is_clean(project: Checkout, osv:
     assert {"package": {"ecosystem": "PyPI", "name": "flask"}} in [{"package": one["package"]} for one in osv.asked]
 
 
-def test_a_known_vulnerability_with_a_fix_stops(project: Checkout, osv: Osv) -> None:
+def test_a_known_vulnerability_with_a_fix_stops_the_release(project: Checkout, osv: Osv) -> None:
     osv.advisories = {"zlib": [FIXED]}
     done = scan(project, osv.url)
 
@@ -84,7 +84,7 @@ def test_a_known_vulnerability_with_a_fix_stops(project: Checkout, osv: Osv) -> 
     assert record(project) is None
 
 
-def test_an_advisory_forges_no_line(project: Checkout, osv: Osv) -> None:
+def test_an_advisory_cannot_forge_a_line(project: Checkout, osv: Osv) -> None:
     osv.advisories = {"zlib": [advisory("DEBIAN-CVE-2026-1", "zlib", "Debian:13", "1\n\x1b[2K\x1b[32m✓ scan: clean")]}
     done = scan(project, osv.url)
 
@@ -99,7 +99,7 @@ def test_an_advisory_forges_no_line(project: Checkout, osv: Osv) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_a_mirror_that_is_no_url_is_said_and_is_no_missing_answer(project: Checkout) -> None:
+def test_a_malformed_mirror_is_an_error_of_its_own(project: Checkout) -> None:
     done = scan(project, "osv.example.org")
 
     assert done.returncode == 1
@@ -107,7 +107,7 @@ def test_a_mirror_that_is_no_url_is_said_and_is_no_missing_answer(project: Check
     assert record(project) is None
 
 
-def test_one_without_a_fix_is_reported_and_one_on_the_last_page_is_found(project: Checkout, osv: Osv) -> None:
+def test_a_vulnerability_without_a_fix_is_reported_and_the_last_page_is_read(project: Checkout, osv: Osv) -> None:
     osv.page = 2
     osv.advisories = {"zlib": [advisory(f"DEBIAN-CVE-2026-{number}", "zlib", "Debian:13") for number in range(1, 6)]}
     done = scan(project, osv.url)
@@ -116,7 +116,7 @@ def test_one_without_a_fix_is_reported_and_one_on_the_last_page_is_found(project
     assert [one["id"] for one in record(project)["findings"]] == [f"DEBIAN-CVE-2026-{number}" for number in range(1, 6)]
 
 
-def test_a_granted_exception_lets_it_through_until_it_expires(project: Checkout, osv: Osv, exceptions: Path) -> None:
+def test_an_exception_allows_a_vulnerability_until_it_expires(project: Checkout, osv: Osv, exceptions: Path) -> None:
     osv.advisories = {"zlib": [FIXED]}
     today = datetime.now(UTC).date()
 
@@ -145,7 +145,7 @@ def test_a_busy_service_is_asked_again(project: Checkout, osv: Osv) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["nobody", "errors", "truncated", "no advisory"])
-def test_without_a_full_answer_nothing_is_called_clean(project: Checkout, osv: Osv, trouble: str) -> None:
+def test_without_a_complete_answer_nothing_is_called_clean(project: Checkout, osv: Osv, trouble: str) -> None:
     osv.failures = 1000 if trouble == "errors" else 0
     osv.truncate = trouble == "truncated"
     if trouble == "no advisory":
@@ -157,7 +157,7 @@ def test_without_a_full_answer_nothing_is_called_clean(project: Checkout, osv: O
     assert (record(project)["outcome"], record(project)["checked"]) == ("not checked", 0)
 
 
-def test_in_ci_an_unanswered_scan_fails_unless_asked_otherwise(project: Checkout) -> None:
+def test_in_ci_an_unanswered_scan_fails_by_default(project: Checkout) -> None:
     nobody = "http://127.0.0.1:9"
     done = scan(project, nobody, CI="true")
     assert done.returncode == 1

@@ -22,7 +22,7 @@ from tests.integration.registry import Registry, layout_digest, push, relabelled
 
 @dataclass(frozen=True)
 class Release:
-    """A version that `./ship publish` put into two registries, and what was said of it there."""
+    """A version that was published to two registries, with its evidence."""
 
     project: Checkout
     key: Key
@@ -59,7 +59,7 @@ def release(
 
 @pytest.fixture
 def bare(release: Release, registry: Registry, repository: str) -> str:
-    """The same image in a repository where nothing is said of it yet, by digest."""
+    """The same image by digest in a repository where it has no evidence."""
     push(release.project.layout, f"{registry.host}/{repository}:1.0.0")
     return f"{registry.host}/{repository}@{release.digest}"
 
@@ -69,7 +69,7 @@ def verify(project: Checkout, reference: str, where: str = "") -> "subprocess.Co
 
 
 def say(release: Release, reference: str, key: Key | None = None, **changed: dict[str, Any] | None) -> None:
-    """Sign `reference` and attest all that is said of the release, but for what `changed` says otherwise."""
+    """Sign `reference` and attach the evidence of the release, with what is `changed`."""
     key = key or release.key
     said = {"bill": release.said[BILL], "provenance": release.said[PROVENANCE], "tests": release.said[TESTS]}
     for name, predicate in {**said, **changed}.items():
@@ -79,7 +79,7 @@ def say(release: Release, reference: str, key: Key | None = None, **changed: dic
 
 
 def refused(done: "subprocess.CompletedProcess[str]", *reasons: str) -> None:
-    """Check that this is all that was wrong with it, and that it was said in a sentence."""
+    """Check that these are all faults, in one sentence."""
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
     [why] = [line for line in done.stdout.splitlines() if line.startswith("  why: ")]
@@ -102,7 +102,7 @@ def changed(predicate: dict[str, Any], path: str, value: object) -> dict[str, An
 
 
 @pytest.mark.parametrize("name", ["1.0.0", "latest", "sha-REVISION", "DIGEST"])
-def test_what_was_published_is_trusted_in_every_registry(release: Release, name: str) -> None:
+def test_a_published_image_is_trusted_in_every_registry(release: Release, name: str) -> None:
     reference = name.replace("REVISION", release.project.revision).replace("DIGEST", release.digest)
     done = verify(release.project, reference, release.where)
 
@@ -112,13 +112,13 @@ def test_what_was_published_is_trusted_in_every_registry(release: Release, name:
         assert done.stdout.count(fact) == 2, fact
 
 
-def test_one_full_reference_is_looked_up_there_only(release: Release) -> None:
+def test_a_full_reference_is_looked_up_in_its_registry_only(release: Release) -> None:
     assert verify(release.project, f"{release.where.split()[1]}:1.0").returncode == 0
     assert verify(release.project, f"{release.where.split()[1]}@{release.digest}").returncode == 0
 
 
-def test_the_evidence_said_by_hand_is_trusted(release: Release, bare: str) -> None:
-    """So that below only what is changed can be the reason."""
+def test_evidence_attached_by_hand_is_trusted(release: Release, bare: str) -> None:
+    """So that in the tests below only the change can be the reason."""
     say(release, bare)
 
     assert verify(release.project, bare).returncode == 0
@@ -136,28 +136,28 @@ def test_evidence_is_referrers_and_leaves_the_image_as_it_was(release: Release, 
 
 @pytest.fixture
 def moved(release: Release, registry: Registry, second_registry: Registry, other: Path) -> str:
-    """The registries after somebody pushed another image under the version, in one of them."""
+    """The registries after somebody pushed another image under the version in one of them."""
     where = "moved/house-price"
     push(release.project.layout, f"{registry.host}/{where}:1.0.0")
     push(other, f"{second_registry.host}/{where}:1.0.0")
     return f"{registry.host}/{where} {second_registry.host}/{where}"
 
 
-def test_another_image_under_the_tag_in_one_registry(release: Release, moved: str) -> None:
+def test_another_image_under_the_tag_in_one_registry_is_refused(release: Release, moved: str) -> None:
     done = verify(release.project, "1.0.0", moved)
 
     assert done.returncode == 1
     assert "the registries disagree" in done.stdout
 
 
-def test_everything_by_another_key(release: Release, bare: str, tmp_path: Path) -> None:
+def test_evidence_by_another_key_is_refused(release: Release, bare: str, tmp_path: Path) -> None:
     say(release, bare, new_key(tmp_path / "theirs"))
 
     kinds = ("signature", "provenance", "test result", "bill of materials")
     refused(verify(release.project, bare), *(f"no {kind} by the key" for kind in kinds))
 
 
-def test_a_signature_by_another_key(release: Release, bare: str, tmp_path: Path) -> None:
+def test_a_signature_by_another_key_is_refused(release: Release, bare: str, tmp_path: Path) -> None:
     for kind, predicate in release.said.items():
         release.key.attest(bare, kind, predicate)
     new_key(tmp_path / "theirs").sign(bare)
@@ -165,7 +165,7 @@ def test_a_signature_by_another_key(release: Release, bare: str, tmp_path: Path)
     refused(verify(release.project, bare), "no signature by the key")
 
 
-def test_no_signature_though_all_else_is_there(release: Release, bare: str) -> None:
+def test_a_missing_signature_is_refused(release: Release, bare: str) -> None:
     for kind, predicate in release.said.items():
         release.key.attest(bare, kind, predicate)
 
@@ -175,7 +175,7 @@ def test_no_signature_though_all_else_is_there(release: Release, bare: str) -> N
 @pytest.mark.parametrize(
     ("name", "subject"), [("provenance", "provenance"), ("tests", "test result"), ("bill", "bill of materials")]
 )
-def test_a_missing_statement(release: Release, registry: Registry, name: str, subject: str) -> None:
+def test_a_missing_statement_is_refused(release: Release, registry: Registry, name: str, subject: str) -> None:
     repository = f"missing-{name}/house-price"
     push(release.project.layout, f"{registry.host}/{repository}:1.0.0")
     reference = f"{registry.host}/{repository}@{release.digest}"
@@ -184,22 +184,22 @@ def test_a_missing_statement(release: Release, registry: Registry, name: str, su
     refused(verify(release.project, reference), f"no {subject} by the key")
 
 
-def test_a_bill_of_materials_of_another_image(release: Release, bare: str) -> None:
+def test_a_bill_of_materials_of_another_image_is_refused(release: Release, bare: str) -> None:
     bill = release.said[BILL]
     say(release, bare, bill=changed(bill, "metadata.component", {"type": "container", "name": "house-price"}))
 
     refused(verify(release.project, bare), "the bill of materials is for another image")
 
 
-def test_provenance_for_another_commit(release: Release, bare: str) -> None:
+def test_provenance_for_another_commit_is_refused(release: Release, bare: str) -> None:
     commit = "buildDefinition.resolvedDependencies.0.digest.gitCommit"
     say(release, bare, provenance=changed(release.said[PROVENANCE], commit, "0" * 40))
 
     refused(verify(release.project, bare), "provenance is for commit 000000000000")
 
 
-def test_a_commit_that_is_not_on_this_branch(release: Release, tmp_path: Path) -> None:
-    """The evidence is right, and its commit is not in the history of the clone that verifies."""
+def test_a_commit_that_is_not_on_this_branch_is_refused(release: Release, tmp_path: Path) -> None:
+    """The evidence is right, but its commit is not in the history of the verifying clone."""
     stranger = Checkout(tmp_path / "stranger")
     shutil.copytree(release.project.path, stranger.path)
     author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
@@ -215,27 +215,27 @@ def test_a_commit_that_is_not_on_this_branch(release: Release, tmp_path: Path) -
     assert "next: git fetch origin" in done.stdout
 
 
-def test_a_failed_test_result(release: Release, bare: str) -> None:
+def test_a_failed_test_result_is_refused(release: Release, bare: str) -> None:
     say(release, bare, tests=changed(release.said[TESTS], "result", "FAILED"))
 
-    refused(verify(release.project, bare), "the tests the test result is FAILED")
+    refused(verify(release.project, bare), "the test result is FAILED")
 
 
-def test_a_failed_test_result_beside_one_that_passed(release: Release, bare: str) -> None:
+def test_a_failed_test_result_beside_a_passed_one_is_refused(release: Release, bare: str) -> None:
     say(release, bare)
     release.key.attest(bare, TESTS, changed(release.said[TESTS], "result", "FAILED"))
 
-    refused(verify(release.project, bare), "the tests the test result is FAILED")
+    refused(verify(release.project, bare), "the test result is FAILED")
 
 
-def test_a_platform_without_a_test_result(release: Release, bare: str) -> None:
+def test_a_platform_without_a_test_result_is_refused(release: Release, bare: str) -> None:
     annotation = "configuration.0.annotations.platform"
     say(release, bare, tests=changed(release.said[TESTS], annotation, "linux/s390x"))
 
     refused(verify(release.project, bare), "not tested on linux/amd64")
 
 
-def test_a_statement_in_another_shape(release: Release, bare: str) -> None:
+def test_a_malformed_statement_is_refused(release: Release, bare: str) -> None:
     say(release, bare, tests={"result": "PASSED", "configuration": ["tests/integration"]})
 
     refused(verify(release.project, bare), "the test result is malformed")
@@ -250,7 +250,7 @@ def test_a_statement_in_another_shape(release: Release, bare: str) -> None:
         ("digest.gitCommit", "0" * 40, "for a commit other than"),
     ],
 )
-def test_a_test_result_that_says_passed_and_is_none(
+def test_a_passed_test_result_without_tests_is_refused(
     release: Release, registry: Registry, path: str, value: object, reason: str
 ) -> None:
     repository = f"tested/{path.lower().replace('.', '-')}"
@@ -261,7 +261,7 @@ def test_a_test_result_that_says_passed_and_is_none(
     refused(verify(release.project, reference), reason)
 
 
-def test_a_version_that_points_to_another_version(release: Release, bare: str) -> None:
+def test_a_version_tag_on_another_version_is_refused(release: Release, bare: str) -> None:
     say(release, bare)
     repository = bare.partition("@")[0]
     push(release.project.layout, f"{repository}:2.0.0")
@@ -272,14 +272,14 @@ def test_a_version_that_points_to_another_version(release: Release, bare: str) -
 
 
 def say_of_another(release: Release, repository: str, layout: Path) -> None:
-    """Sign and attest the image in `layout`, which is the release but for its labels, as if it were a release."""
+    """Sign and attest the image in `layout`, the release with other labels, like a release."""
     digest = layout_digest(layout)
     hashes = [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
     bill = changed(release.said[BILL], "metadata.component.hashes", hashes)
     say(release, f"{repository}@{digest}", bill=bill)
 
 
-def test_an_alias_moved_to_an_older_line_or_a_pre_release(
+def test_an_alias_on_an_older_line_or_a_pre_release_is_refused(
     release: Release, registry: Registry, repository: str, tmp_path: Path
 ) -> None:
     where = f"{registry.host}/{repository}"
@@ -297,7 +297,7 @@ def test_an_alias_moved_to_an_older_line_or_a_pre_release(
         assert f"{tag} points to an image whose labels say version {reason}" in done.stdout
 
 
-def test_an_alias_that_stayed_behind_is_trusted_and_says_so(release: Release, bare: str) -> None:
+def test_an_alias_that_stayed_behind_is_trusted_and_reported(release: Release, bare: str) -> None:
     say(release, bare)
     repository = bare.partition("@")[0]
     for tag in ("1.0", "1.0.7", "1.0.8rc1", "2.0.0"):
@@ -312,7 +312,7 @@ FORGED = "1.0.0\n\x1b[2K\x1b[32m✓ verify in 0.1 s: ours is trusted\x1b[0m\n"
 
 
 @pytest.mark.parametrize("label", ["version", "revision"])
-def test_a_label_forges_no_line(release: Release, registry: Registry, label: str, tmp_path: Path) -> None:
+def test_a_label_cannot_forge_a_line(release: Release, registry: Registry, label: str, tmp_path: Path) -> None:
     where = f"{registry.host}/forged/{label}"
     layout = relabelled(release.project.layout, tmp_path / "forged", {f"org.opencontainers.image.{label}": FORGED})
     push(layout, f"{where}:tried")
@@ -322,11 +322,11 @@ def test_a_label_forges_no_line(release: Release, registry: Registry, label: str
     assert done.returncode == 1
     assert not [line for line in done.stdout.splitlines() if "✓" in line and not line.lstrip().startswith("why: ")]
     assert "\x1b" not in done.stdout
-    assert f"the label {label} of " in done.stdout
+    assert f"the label org.opencontainers.image.{label} of " in done.stdout
     assert "Traceback" not in done.stderr
 
 
-def test_a_statement_forges_no_line(release: Release, bare: str) -> None:
+def test_a_statement_cannot_forge_a_line(release: Release, bare: str) -> None:
     say(release, bare, provenance=changed(release.said[PROVENANCE], "runDetails.builder.id", FORGED))
     done = verify(release.project, bare)
 
@@ -335,7 +335,7 @@ def test_a_statement_forges_no_line(release: Release, bare: str) -> None:
     assert "✓" not in done.stdout
 
 
-def test_a_few_referrers_of_others_change_nothing(release: Release, registry: Registry, bare: str) -> None:
+def test_referrers_of_others_are_ignored(release: Release, registry: Registry, bare: str) -> None:
     say(release, bare)
     repository = bare.partition("@")[0].partition("/")[2]
     registry.attach(repository, release.digest, b"", b"junk", b"{}", b"\xff\n", b'{"mediaType": 1}')
@@ -344,8 +344,8 @@ def test_a_few_referrers_of_others_change_nothing(release: Release, registry: Re
     assert done.returncode == 0, done.stdout
 
 
-def test_the_evidence_of_another_image_is_none(release: Release, registry: Registry, tmp_path: Path) -> None:
-    """All of it is by the trusted key, and was copied beside an image that says what the signed one says."""
+def test_the_evidence_of_another_image_does_not_count(release: Release, registry: Registry, tmp_path: Path) -> None:
+    """All of it is by the trusted key, but copied to an image with the labels of the signed one."""
     layout = relabelled(release.project.layout, tmp_path / "forged", {"forged": "by the same labels"})
     push(layout, f"{registry.host}/copied/house-price:1.0.0")
     ours = [entry["digest"] for entry in registry.referrers("evidence/house-price", release.digest)]
@@ -357,7 +357,7 @@ def test_the_evidence_of_another_image_is_none(release: Release, registry: Regis
     assert len(bundles) == 4
 
 
-def test_more_referrers_than_are_read_are_refused(release: Release, registry: Registry, bare: str) -> None:
+def test_more_referrers_than_the_limit_are_refused(release: Release, registry: Registry, bare: str) -> None:
     say(release, bare)
     repository = bare.partition("@")[0].partition("/")[2]
     registry.attach(repository, release.digest, *(b"junk %d" % number for number in range(97)))
@@ -367,7 +367,7 @@ def test_more_referrers_than_are_read_are_refused(release: Release, registry: Re
     assert "101 referrers, and the limit is 100" in done.stdout
 
 
-def test_publishing_again_attaches_what_was_deleted_and_keeps_what_others_attached(
+def test_publishing_again_restores_deleted_evidence_and_keeps_that_of_others(
     release: Release, registry: Registry, second_registry: Registry, tmp_path: Path
 ) -> None:
     project = Checkout(tmp_path / "project")
@@ -403,9 +403,7 @@ def kind_of(registry: Registry, repository: str, digest: str) -> str:
 
 
 @pytest.mark.parametrize("status", [500, 403])
-def test_a_registry_that_does_not_say_what_hangs_there_cannot_be_asked(
-    release: Release, registry: Registry, status: int
-) -> None:
+def test_a_registry_that_lists_no_referrers_is_an_error(release: Release, registry: Registry, status: int) -> None:
     def refuse(asked: Asked) -> Answer:
         return Answer(status) if "/referrers/" in asked.path else asked.truth()
 
@@ -419,10 +417,10 @@ def test_a_registry_that_does_not_say_what_hangs_there_cannot_be_asked(
     assert "no signature" not in done.stdout
 
 
-def test_a_registry_that_never_says_what_hangs_there_is_named(release: Release, registry: Registry) -> None:
-    """With a limit of one second for the minute that it is."""
+def test_a_registry_that_never_lists_its_referrers_is_named(release: Release, registry: Registry) -> None:
+    """With a limit of one second instead of a minute."""
     program = """import sys
-from scripts import referrers
+from scripts.evidence import referrers
 from scripts.grammar import Digest, Repository
 referrers.SECONDS = 1
 referrers.read(Repository(sys.argv[1]), Digest(sys.argv[2]))"""
@@ -445,19 +443,19 @@ referrers.read(Repository(sys.argv[1]), Digest(sys.argv[2]))"""
     assert time.monotonic() - began < 30
 
 
-def test_what_is_nowhere_and_a_registry_that_is_down(release: Release) -> None:
+def test_an_unknown_image_and_a_dead_registry_are_named(release: Release) -> None:
     nowhere = verify(release.project, "9.9.9", release.where)
     with socket.create_server(("localhost", 0)) as held:
         port = held.getsockname()[1]
     down = verify(release.project, "1.0.0", f"localhost:{port}/evidence/house-price")
 
     assert (nowhere.returncode, down.returncode) == (1, 1)
-    assert "there is no" in nowhere.stdout
+    assert "not found" in nowhere.stdout
     assert "does not send" in down.stdout
     assert "Traceback" not in nowhere.stderr + down.stderr
 
 
-def test_a_key_of_one_s_own_is_named_by_the_environment(release: Release, bare: str, tmp_path: Path) -> None:
+def test_the_environment_names_a_key(release: Release, bare: str, tmp_path: Path) -> None:
     theirs = new_key(tmp_path / "theirs")
     say(release, bare, theirs)
     done = release.project.ship("verify", bare, COSIGN_PUBLIC_KEY=str(theirs.public))
@@ -465,7 +463,7 @@ def test_a_key_of_one_s_own_is_named_by_the_environment(release: Release, bare: 
     assert done.returncode == 0, done.stdout
 
 
-def test_a_user_without_the_key_is_told_to_name_it_and_gets_none(release: Release, tmp_path: Path) -> None:
+def test_a_user_without_the_key_must_name_it_and_gets_none(release: Release, tmp_path: Path) -> None:
     reference = f"{release.where.split()[0]}:1.0.0"
     done = release.project.ship("verify", reference, XDG_CONFIG_HOME=str(tmp_path))
 
@@ -479,7 +477,7 @@ def test_a_user_without_the_key_is_told_to_name_it_and_gets_none(release: Releas
     assert again.returncode == 0, again.stdout
 
 
-def test_a_key_that_cannot_be_read_is_no_missing_signature(release: Release, tmp_path: Path) -> None:
+def test_an_unreadable_key_is_not_a_missing_signature(release: Release, tmp_path: Path) -> None:
     reference = f"{release.where.split()[0]}:1.0.0"
     done = release.project.ship("verify", reference, COSIGN_PUBLIC_KEY=str(tmp_path / "nowhere.pub"))
 
@@ -490,7 +488,7 @@ def test_a_key_that_cannot_be_read_is_no_missing_signature(release: Release, tmp
 
 
 def test_a_stranger_verifies_with_cosign_alone(release: Release) -> None:
-    """Nobody needs `./ship` to check: the public key and cosign do."""
+    """The public key and cosign are enough, without `./ship`."""
     reference = f"{release.where.split()[0]}:1.0.0"
     trust = ("--key", str(release.key.public), "--insecure-ignore-tlog=true")
 

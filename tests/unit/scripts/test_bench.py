@@ -64,10 +64,10 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_page_changes_only_between_its_markers(measured: report.Measured, page: Path) -> None:
-    said = report.write(measured)
+    written = report.write(measured)
 
     text = page.read_text()
-    assert said == "8 of 9 targets reached"
+    assert written == "8 of 9 targets reached"
     assert text.startswith(PAGE.partition(report.BEGIN)[0])
     assert text.endswith(PAGE.partition(END)[2])
     assert "old figures" not in text

@@ -249,15 +249,15 @@ SAID = {"payload": "eyJwcmVkaWNhdGUiOiB7fX0=", "payloadType": "application/vnd.i
 @given(st.lists(changed(BUNDLE), max_size=3).map(b"\n".join))
 def test_referrers(content: bytes) -> None:
     with answered(content), contextlib.suppress(Failure):
-        said = referrers.read(HUB, Digest(DIGEST))
-        assert all(isinstance(one, bytes) for one in said.bundles)
+        attached = referrers.read(HUB, Digest(DIGEST))
+        assert all(isinstance(one, bytes) for one in attached.bundles)
 
 
 @given(st.lists(changed(SAID), max_size=3).map(b"\n".join))
 def test_the_output_of_cosign(content: bytes) -> None:
-    said = referrers.Referrers(HUB, Digest(DIGEST), (_bundle(json.dumps(STATEMENT).encode()),))
+    attached = referrers.Referrers(HUB, Digest(DIGEST), (_bundle(json.dumps(STATEMENT).encode()),))
     with answered(content), contextlib.suppress(Failure):
-        for statement in cosign.statements(said, KeyPair(None, Key("a.pub")), statements.TESTS):
+        for statement in cosign.statements(attached, KeyPair(None, Key("a.pub")), statements.TESTS):
             json.loads(statement)
 
 
@@ -271,8 +271,8 @@ def _bundle(payload: bytes) -> bytes:
 @given(changed(STATEMENT).map(_bundle) | changed({"dsseEnvelope": {"payload": "e30="}}))
 def test_a_bundle(content: bytes) -> None:
     with answered(b"", "error during command execution: no matching attestations: by nobody"):
-        said = referrers.Referrers(HUB, Digest(DIGEST), (content,))
-        assert cosign.refusal(said, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
+        attached = referrers.Referrers(HUB, Digest(DIGEST), (content,))
+        assert cosign.explain_refusal(attached, KeyPair(None, Key("a.pub")), statements.TESTS) in {"", "by nobody"}
 
 
 RELEASE = Release(Version("1.0.0"), Digest(DIGEST), Revision("a" * 40))

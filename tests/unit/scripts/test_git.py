@@ -54,7 +54,7 @@ def test_an_export_equals_the_commit_byte_for_byte(root: Path, tmp_path: Path) -
 
 
 def test_an_export_ignores_the_work_tree(root: Path, tmp_path: Path) -> None:
-    """Neither ignored files, nor changes that Git was told to skip, nor earlier content."""
+    """Neither ignored files, nor changes that Git skips, nor earlier content."""
     (root / ".git/info").mkdir(exist_ok=True)
     (root / ".git/info/exclude").write_text("ignored\n")
     (root / ".git/info/attributes").write_text("* text eol=crlf\n")

@@ -3,13 +3,21 @@
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from scripts import process
 from scripts.errors import Failure
 from scripts.process import Limit
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C counts, even where a shell that started these tests in the background lets them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def python(program: str) -> tuple[str, ...]:
@@ -70,7 +78,7 @@ def test_ctrl_c_is_for_the_program_in_the_foreground() -> None:
     program = "import os, signal; os.kill(os.getppid(), signal.SIGINT); raise SystemExit(5)"
 
     assert process.foreground(*python(program)) == 5
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "afterwards it ends this program again"
 
 
 def test_a_request_to_end_reaches_the_program_in_the_foreground_as_ctrl_c() -> None:

@@ -285,7 +285,7 @@ def test_a_malformed_file_is_refused(wines: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_file_is_read_from_the_commit(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git was told to ignore the change, so the image would name a commit with another file."""
+    """Git skips the change, so the image would name a commit with another file."""
     stated(wines, WINE)
     git(wines, "update-index", "--assume-unchanged", "ship.toml")
     (wines / "ship.toml").write_text(WINE.replace("2.3.0", "9.9.9"))

@@ -270,7 +270,7 @@ def test_ship_reads_each_variable_that_a_workflow_sets_for_it(
     for file, workflow in workflows.items():
         names = {name for found in environments(workflow) for name in found}
         assert refused(names, monkeypatch) == "", file
-    assert refused({"SHIP_REGISTRY"}, monkeypatch) == "SHIP_REGISTRY is set, and nothing reads it"
+    assert refused({"SHIP_REGISTRY"}, monkeypatch) == "SHIP_REGISTRY is set, but nothing reads it"
 
 
 def test_each_output_of_a_step_is_written_by_a_stage(texts: dict[str, str]) -> None:

@@ -135,7 +135,7 @@ def test_statements_are_those_that_cosign_accepts(fake_cosign: FakeCosign, who: 
     asked = attached(bundle(statements.TESTS), bundle(statements.TESTS, {"a": 1}))
 
     assert cosign.statements(asked, who, statements.TESTS) == [b'{"a": 1}', b'{"a": 2}']
-    assert cosign.refusal(asked, who, statements.TESTS) == ""
+    assert cosign.explain_refusal(asked, who, statements.TESTS) == ""
     for call in fake_cosign.calls:
         verb, *options, _, _ = call.arguments
         assert (verb, options) == (
@@ -161,7 +161,7 @@ def test_only_bundles_that_claim_the_type_are_checked(fake_cosign: FakeCosign) -
 @pytest.mark.parametrize("asked", [attached(), attached(bundle(statements.SBOM)), attached(b"junk"), attached(b"{}")])
 def test_cosign_is_not_called_without_a_bundle_of_the_type(fake_cosign: FakeCosign, asked: Referrers) -> None:
     assert cosign.statements(asked, KEY, statements.TESTS) == []
-    assert cosign.refusal(asked, KEY, statements.TESTS) == ""
+    assert cosign.explain_refusal(asked, KEY, statements.TESTS) == ""
     assert fake_cosign.calls == []
 
 
@@ -180,10 +180,10 @@ def test_statements_by_others_are_rejected_with_a_reason(fake_cosign: FakeCosign
     asked = attached(bundle(statements.TESTS))
 
     assert cosign.statements(asked, KEY, statements.TESTS) == []
-    assert cosign.refusal(asked, KEY, statements.TESTS) == reason
+    assert cosign.explain_refusal(asked, KEY, statements.TESTS) == reason
 
 
-@pytest.mark.parametrize("ask", [cosign.statements, cosign.refusal])
+@pytest.mark.parametrize("ask", [cosign.statements, cosign.explain_refusal])
 def test_a_check_that_fails_is_not_a_missing_statement(fake_cosign: FakeCosign, ask: Callable[..., object]) -> None:
     why = "loading public key: open ours.pub: no such file or directory"
     fake_cosign.answers(error=f"WARNING: x\nError: {why}\nerror during command execution: {why}\n", status=1)
@@ -222,7 +222,7 @@ def test_checking_has_a_time_limit_that_names_the_service(
 def test_only_a_signature_counts_as_signed(fake_cosign: FakeCosign) -> None:
     fake_cosign.answers(found(envelope(SIGNATURE)))
 
-    assert cosign.signed(attached(bundle(SIGNATURE)), KEY)
-    assert not cosign.signed(attached(bundle(statements.SBOM)), KEY)
+    assert cosign.is_signed(attached(bundle(SIGNATURE)), KEY)
+    assert not cosign.is_signed(attached(bundle(statements.SBOM)), KEY)
     [call] = fake_cosign.calls
     assert "--type=https://sigstore.dev/cosign/sign/v1" in call.arguments

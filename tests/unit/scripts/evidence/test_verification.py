@@ -60,7 +60,7 @@ def stated(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The statements of the trusted signer, for a test to fill."""
     statements: list[bytes] = []
     monkeypatch.setattr(cosign, "statements", lambda _attached, _who, _type: list(statements))
-    monkeypatch.setattr(cosign, "refusal", lambda _attached, _who, _type: "")
+    monkeypatch.setattr(cosign, "explain_refusal", lambda _attached, _who, _type: "")
     return statements
 
 
@@ -87,7 +87,7 @@ def test_a_missing_statement_is_a_fault(stated: list[bytes]) -> None:
 def test_a_fault_says_why_cosign_rejects_the_statements(stated: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     assert stated == []
     monkeypatch.setattr(
-        cosign, "refusal", lambda attached, who, kind: f"{attached.repository} {who.public} {kind} is not theirs"
+        cosign, "explain_refusal", lambda found, who, kind: f"{found.repository} {who.public} {kind} is not theirs"
     )
     reason = "no test result by the key ours.pub%s: ghcr.io/me/x ours.pub type is not theirs"
 

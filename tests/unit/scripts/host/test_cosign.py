@@ -56,8 +56,8 @@ def test_without_root_the_manual_is_named(
 ) -> None:
     monkeypatch.setattr(debian, "system", lambda: System("Other", has_apt=has_apt, is_root=is_root))
 
-    said = "cosign is older than 3.1, and publishing and verifying need 3.1 or newer"
-    assert cosign.provide() == f"{said}: {cosign.MANUAL}"
+    fault = "cosign is older than 3.1, and publishing and verifying need 3.1 or newer"
+    assert cosign.provide() == f"{fault}: {cosign.MANUAL}"
     assert installed == []
 
 

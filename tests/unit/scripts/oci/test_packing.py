@@ -120,10 +120,10 @@ def test_documents_name_their_media_types(tmp_path: Path) -> None:
     content = (layout.path / "blobs" / layout.digest.replace(":", "/")).read_bytes()
     image = "application/vnd.oci.image"
     assert top == {"mediaType": f"{image}.manifest.v1+json", "digest": layout.digest, "size": len(content)}
-    said = json.loads(content)
-    assert (said["schemaVersion"], said["mediaType"]) == (2, top["mediaType"])
-    assert said["config"]["mediaType"] == f"{image}.config.v1+json"
-    assert {layer["mediaType"] for layer in said["layers"]} == {f"{image}.layer.v1.tar+gzip"}
+    written = json.loads(content)
+    assert (written["schemaVersion"], written["mediaType"]) == (2, top["mediaType"])
+    assert written["config"]["mediaType"] == f"{image}.config.v1+json"
+    assert {layer["mediaType"] for layer in written["layers"]} == {f"{image}.layer.v1.tar+gzip"}
 
 
 def test_a_compressed_layer_is_refused(tmp_path: Path) -> None:

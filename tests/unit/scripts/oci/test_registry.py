@@ -1,4 +1,4 @@
-"""Registries through the real skopeo: which answers count, and which message there is for anything else."""
+"""Registries through the real skopeo: which answers count, and the messages for anything else."""
 
 import hashlib
 import json
@@ -28,22 +28,22 @@ ONE = Digest(f"sha256:{1:064}")
 
 
 @pytest.fixture
-def there() -> Iterator[Registry]:
+def served() -> Iterator[Registry]:
     """A registry that answers."""
     with serving(Registry()) as registry:
         yield registry
 
 
-def repository(there: Registry) -> Repository:
-    return Repository(f"{there.host}/me/x")
+def repository(served: Registry) -> Repository:
+    return Repository(f"{served.host}/me/x")
 
 
-def tagged(there: Registry, name: str = "1.0.0") -> Reference:
-    return repository(there).at(Tag(name))
+def tagged(served: Registry, name: str = "1.0.0") -> Reference:
+    return repository(served).at(Tag(name))
 
 
 @pytest.fixture(autouse=True)
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def logged_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user who is logged in nowhere; returns the file that `docker login` would write."""
     monkeypatch.setattr(registry, "PAUSES", (0.0, 0.0))
     monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
@@ -56,16 +56,16 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "manifest", [b'{\r\n "schemaVersion": 2\r\n}\r\n', b'{\n "a": "\xff\xfe"}\n\n', b" ", b"hello"]
 )
-def test_a_digest_is_computed_from_the_bytes(there: Registry, manifest: bytes) -> None:
-    there.put("1.0.0", manifest)
+def test_a_digest_is_computed_from_the_bytes(served: Registry, manifest: bytes) -> None:
+    served.put("1.0.0", manifest)
 
-    assert registry.digest(tagged(there)) == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    assert registry.digest(tagged(served)) == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
 
 
-def test_a_reference_with_tag_and_digest_is_resolved_by_its_tag(there: Registry) -> None:
-    digest = there.put_image("1.0.0", CONFIG)
+def test_a_reference_with_tag_and_digest_is_resolved_by_its_tag(served: Registry) -> None:
+    digest = served.put_image("1.0.0", CONFIG)
 
-    assert registry.digest(Reference(f"{tagged(there)}@{ONE}")) == digest
+    assert registry.digest(Reference(f"{tagged(served)}@{ONE}")) == digest
 
 
 @pytest.mark.parametrize(
@@ -76,19 +76,19 @@ def test_a_reference_with_tag_and_digest_is_resolved_by_its_tag(there: Registry)
         error(404, "NOT_FOUND", "artifact me/x:1.0.0 not found"),  # Harbor
     ],
 )
-def test_an_unknown_manifest_is_absent(there: Registry, reply: Reply) -> None:
-    there.says["GET .*/manifests/.*"] = reply
+def test_an_unknown_manifest_is_absent(served: Registry, reply: Reply) -> None:
+    served.says["GET .*/manifests/.*"] = reply
 
-    assert registry.digest(tagged(there)) is None
+    assert registry.digest(tagged(served)) is None
 
 
-def test_a_denied_repository_may_be_one_that_the_first_push_creates(there: Registry) -> None:
-    there.says["GET .*/manifests/.*"] = error(403, "DENIED", "requested access to the resource is denied")
+def test_a_denied_repository_may_be_one_that_the_first_push_creates(served: Registry) -> None:
+    served.says["GET .*/manifests/.*"] = error(403, "DENIED", "requested access to the resource is denied")
 
-    assert registry.digest(tagged(there), may_be_new=True) is None
+    assert registry.digest(tagged(served), may_be_new=True) is None
     with pytest.raises(registry.Denied, match="does not send") as denied:
-        registry.digest(tagged(there))
-    assert denied.value.remedy.startswith(f"docker login {there.host}")
+        registry.digest(tagged(served))
+    assert denied.value.remedy.startswith(f"docker login {served.host}")
 
 
 REPLIES = {
@@ -107,12 +107,12 @@ REPLIES = {
 
 
 @pytest.mark.parametrize(("reply", "words", "remedy"), REPLIES.values(), ids=list(REPLIES))
-def test_no_other_answer_counts_as_absent(there: Registry, reply: Reply, words: str, remedy: str) -> None:
-    there.says["GET .*/manifests/.*"] = reply
+def test_no_other_answer_counts_as_absent(served: Registry, reply: Reply, words: str, remedy: str) -> None:
+    served.says["GET .*/manifests/.*"] = reply
 
     with pytest.raises(Failure, match=words) as refused:
-        registry.digest(tagged(there), may_be_new=True)
-    assert refused.value.reason.startswith(f"{there.host} does not send {tagged(there)}: ")
+        registry.digest(tagged(served), may_be_new=True)
+    assert refused.value.reason.startswith(f"{served.host} does not send {tagged(served)}: ")
     assert refused.value.remedy.startswith(remedy)
     assert bool(refused.value.remedy) == bool(remedy)
 
@@ -137,27 +137,27 @@ class Failing(Registry):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda there: registry.digest(tagged(there)),
-        lambda there: registry.tags(repository(there)),
-        lambda there: registry.tag(repository(there), Digest(there.digest), Tag("1.0.0")),
+        lambda served: registry.digest(tagged(served)),
+        lambda served: registry.tags(repository(served)),
+        lambda served: registry.tag(repository(served), Digest(served.digest), Tag("1.0.0")),
     ],
     ids=["question", "list", "copy"],
 )
 def test_a_server_error_is_retried_twice(ask: Callable[[Any], object]) -> None:
-    there = Failing()
-    with serving(there):
-        there.digest = there.put_image("1.0.0", CONFIG)
+    served = Failing()
+    with serving(served):
+        served.digest = served.put_image("1.0.0", CONFIG)
         for faults, ends in ((2, False), (10**6, True)):
-            there.faults = faults
+            served.faults = faults
             with pytest.raises(Failure, match="503") if ends else nullcontext():
-                ask(there)
+                ask(served)
 
 
 def test_a_refusal_is_not_retried() -> None:
-    there = Failing()
-    with serving(there):
-        assert registry.digest(tagged(there)) is None
-        assert there.asked == ["GET /v2/me/x/manifests/1.0.0"]
+    served = Failing()
+    with serving(served):
+        assert registry.digest(tagged(served)) is None
+        assert served.asked == ["GET /v2/me/x/manifests/1.0.0"]
 
 
 def test_retries_wait_a_moment() -> None:
@@ -166,17 +166,17 @@ def test_retries_wait_a_moment() -> None:
 
 @pytest.mark.parametrize("words", ["executable file not found in $PATH", "open config.json: permission denied"])
 def test_a_failing_credential_helper_does_not_mean_absent(
-    there: Registry, nobody: Path, monkeypatch: pytest.MonkeyPatch, words: str
+    served: Registry, logged_out: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
-    nobody.write_text(json.dumps({"credHelpers": {there.host: "ours"}}))
-    helper = nobody.parent / "bin" / "docker-credential-ours"
+    logged_out.write_text(json.dumps({"credHelpers": {served.host: "ours"}}))
+    helper = logged_out.parent / "bin" / "docker-credential-ours"
     helper.parent.mkdir()
     helper.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", str(helper.parent), prepend=":")
 
     with pytest.raises(Failure, match=re.escape(words)) as refused:
-        registry.digest(tagged(there), may_be_new=True)
+        registry.digest(tagged(served), may_be_new=True)
     assert refused.value.remedy == ""
 
 
@@ -192,27 +192,27 @@ def test_a_local_registry_that_is_down_says_how_to_start_it() -> None:
     )
 
 
-def test_a_redirect_to_a_dead_host_does_not_say_how_to_start_the_registry(there: Registry) -> None:
-    there.says["GET .*/manifests/.*"] = Reply(302, headers={"Location": "http://127.0.0.1:1/"})
+def test_a_redirect_to_a_dead_host_does_not_say_how_to_start_the_registry(served: Registry) -> None:
+    served.says["GET .*/manifests/.*"] = Reply(302, headers={"Location": "http://127.0.0.1:1/"})
 
     with pytest.raises(Failure, match="connection refused") as refused:
-        registry.digest(tagged(there))
+        registry.digest(tagged(served))
     assert refused.value.remedy == ""
 
 
-def test_every_tag_is_listed(there: Registry) -> None:
+def test_every_tag_is_listed(served: Registry) -> None:
     names = ["1.0.0", "latest", "_x", "x" * 128]
-    there.says["GET .*/tags/list"] = Reply(200, json.dumps({"name": "x", "tags": names}).encode())
+    served.says["GET .*/tags/list"] = Reply(200, json.dumps({"name": "x", "tags": names}).encode())
 
-    assert registry.tags(repository(there)) == names
+    assert registry.tags(repository(served)) == names
 
 
 @pytest.mark.parametrize("name", ["-x", "a b", "\uff11.0.0", "\x1b[31m", "x" * 129, "sha256:1"])
-def test_a_list_with_what_cannot_be_a_tag_is_refused(there: Registry, name: str) -> None:
-    there.says["GET .*/tags/list"] = Reply(200, json.dumps({"name": "x", "tags": ["1.0.0", name]}).encode())
+def test_a_list_with_what_cannot_be_a_tag_is_refused(served: Registry, name: str) -> None:
+    served.says["GET .*/tags/list"] = Reply(200, json.dumps({"name": "x", "tags": ["1.0.0", name]}).encode())
 
     with pytest.raises(Failure, match="list"):
-        registry.tags(repository(there))
+        registry.tags(repository(served))
 
 
 @pytest.mark.parametrize(
@@ -228,49 +228,49 @@ def test_a_list_with_what_cannot_be_a_tag_is_refused(there: Registry, name: str)
         (Reply(200, b'{"tags": "1.0.0"}'), ""),
     ],
 )
-def test_a_missing_tag_list_is_not_an_empty_one(there: Registry, reply: Reply, remedy: str) -> None:
-    there.says["GET .*/tags/list"] = reply
+def test_a_missing_tag_list_is_not_an_empty_one(served: Registry, reply: Reply, remedy: str) -> None:
+    served.says["GET .*/tags/list"] = reply
 
     with pytest.raises(Failure, match="does not list the tags of") as refused:
-        registry.tags(repository(there))
+        registry.tags(repository(served))
     assert refused.value.remedy.startswith(remedy)
     assert bool(refused.value.remedy) == bool(remedy)
 
 
-def test_an_image_has_labels_and_a_platform(there: Registry) -> None:
-    there.put_image("1.0.0", CONFIG)
+def test_an_image_has_labels_and_a_platform(served: Registry) -> None:
+    served.put_image("1.0.0", CONFIG)
 
-    assert registry.labels(tagged(there)) == LABELS
-    assert registry.platforms(tagged(there)) == ["linux/amd64"]
+    assert registry.labels(tagged(served)) == LABELS
+    assert registry.platforms(tagged(served)) == ["linux/amd64"]
 
 
 @pytest.mark.parametrize("config", [{}, {"Labels": None}])
-def test_an_image_may_have_no_labels(there: Registry, config: dict[str, Any]) -> None:
-    there.put_image("1.0.0", {**CONFIG, "config": config})
+def test_an_image_may_have_no_labels(served: Registry, config: dict[str, Any]) -> None:
+    served.put_image("1.0.0", {**CONFIG, "config": config})
 
-    assert registry.labels(tagged(there)) == {}
+    assert registry.labels(tagged(served)) == {}
 
 
-def test_a_digest_identifies_the_image_wherever_the_tag_points_now(there: Registry) -> None:
-    digest = there.put_image("0.9.0", {**CONFIG, "config": {"Labels": {"which": "this"}}})
-    there.put_image("1.0.0", CONFIG)
+def test_a_digest_identifies_the_image_wherever_the_tag_points_now(served: Registry) -> None:
+    digest = served.put_image("0.9.0", {**CONFIG, "config": {"Labels": {"which": "this"}}})
+    served.put_image("1.0.0", CONFIG)
 
-    assert registry.labels(Reference(f"{tagged(there)}@{digest}")) == {"which": "this"}
+    assert registry.labels(Reference(f"{tagged(served)}@{digest}")) == {"which": "this"}
 
 
 def entry(digest: str, **more: object) -> dict[str, Any]:
     return {"mediaType": MANIFEST, "digest": digest, "size": 1, **more}
 
 
-def put_index(there: Registry, *entries: dict[str, Any]) -> None:
-    there.put("1.0.0", {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, INDEX)
+def put_index(served: Registry, *entries: dict[str, Any]) -> None:
+    served.put("1.0.0", {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, INDEX)
 
 
-def test_an_index_lists_every_platform(there: Registry) -> None:
+def test_an_index_lists_every_platform(served: Registry) -> None:
     places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
-    put_index(there, *(entry(ONE, platform=place) for place in places))
+    put_index(served, *(entry(ONE, platform=place) for place in places))
 
-    assert registry.platforms(tagged(there)) == ["linux/amd64", "linux/arm64"]
+    assert registry.platforms(tagged(served)) == ["linux/amd64", "linux/arm64"]
 
 
 @pytest.mark.parametrize(
@@ -287,47 +287,47 @@ def test_an_index_lists_every_platform(there: Registry) -> None:
         ([], "is an empty index"),
     ],
 )
-def test_an_index_without_platforms_is_refused(there: Registry, entries: list[dict[str, Any]], reason: str) -> None:
-    put_index(there, *entries)
+def test_an_index_without_platforms_is_refused(served: Registry, entries: list[dict[str, Any]], reason: str) -> None:
+    put_index(served, *entries)
 
     with pytest.raises(Failure, match=reason):
-        registry.platforms(tagged(there))
+        registry.platforms(tagged(served))
 
 
 @pytest.mark.parametrize("manifest", [b"hello", b"\xff\xfe", b"", b"null", b"[1]", b'{"manifests": 1}', b"[" * 100_000])
-def test_a_malformed_manifest_is_one_sentence(there: Registry, manifest: bytes) -> None:
-    there.put("1.0.0", manifest)
+def test_a_malformed_manifest_is_one_sentence(served: Registry, manifest: bytes) -> None:
+    served.put("1.0.0", manifest)
 
     for ask in (registry.platforms, registry.labels):
-        with pytest.raises(Failure, match=there.host):
-            ask(tagged(there))
+        with pytest.raises(Failure, match=served.host):
+            ask(tagged(served))
 
 
 @pytest.mark.parametrize("config", [b"hello", b"\xff", b"[]", b'{"os": 1}', b'{"config": {"Labels": {"a": 1}}}'])
-def test_a_malformed_configuration_is_one_sentence(there: Registry, config: bytes) -> None:
-    there.put_image("1.0.0", config)
+def test_a_malformed_configuration_is_one_sentence(served: Registry, config: bytes) -> None:
+    served.put_image("1.0.0", config)
 
     for ask in (registry.platforms, registry.labels):
-        with pytest.raises(Failure, match=there.host):
-            ask(tagged(there))
+        with pytest.raises(Failure, match=served.host):
+            ask(tagged(served))
 
 
-def test_a_manifest_that_does_not_match_its_digest_is_refused(there: Registry) -> None:
-    digest = Digest(there.put_image("1.0.0", CONFIG))
-    there.content[digest] = (MANIFEST, there.content[digest][1] + b" ")
+def test_a_manifest_that_does_not_match_its_digest_is_refused(served: Registry) -> None:
+    digest = Digest(served.put_image("1.0.0", CONFIG))
+    served.content[digest] = (MANIFEST, served.content[digest][1] + b" ")
 
     for ask in (registry.digest, registry.labels, registry.platforms):
         with pytest.raises(Failure, match=r"sends other content for|does not match"):
-            ask(repository(there).at(digest))
+            ask(repository(served).at(digest))
 
 
-def test_a_configuration_that_does_not_match_its_digest_is_refused(there: Registry) -> None:
-    there.put_image("1.0.0", CONFIG)
-    blob = json.loads(there.content["1.0.0"][1])["config"]["digest"]
-    there.content[blob] = ("", json.dumps({**CONFIG, "config": {"Labels": {"a": "b"}}}).encode())
+def test_a_configuration_that_does_not_match_its_digest_is_refused(served: Registry) -> None:
+    served.put_image("1.0.0", CONFIG)
+    blob = json.loads(served.content["1.0.0"][1])["config"]["digest"]
+    served.content[blob] = ("", json.dumps({**CONFIG, "config": {"Labels": {"a": "b"}}}).encode())
 
     with pytest.raises(Failure, match="does not match"):
-        registry.labels(tagged(there))
+        registry.labels(tagged(served))
 
 
 def written_layout(folder: Path) -> tuple[Path, Digest]:
@@ -345,29 +345,29 @@ def written_layout(folder: Path) -> tuple[Path, Digest]:
 
 
 @pytest.mark.parametrize("folder", ["image", "with space", "with:colon"])
-def test_an_image_survives_push_and_pull_byte_for_byte(there: Registry, tmp_path: Path, folder: str) -> None:
+def test_an_image_survives_push_and_pull_byte_for_byte(served: Registry, tmp_path: Path, folder: str) -> None:
     layout, digest = written_layout(tmp_path / folder / "image")
 
-    registry.push(layout, repository(there).at(digest))
-    assert registry.digest(tagged(there)) is None
-    registry.tag(repository(there), digest, Tag("1.0.0"))
-    assert registry.digest(tagged(there)) == digest
-    registry.pull(repository(there).at(digest), tmp_path / folder / "back")
-    assert (tmp_path / folder / "back" / "blobs" / "sha256" / digest.encoded).read_bytes() == there.content[digest][1]
+    registry.push(layout, repository(served).at(digest))
+    assert registry.digest(tagged(served)) is None
+    registry.tag(repository(served), digest, Tag("1.0.0"))
+    assert registry.digest(tagged(served)) == digest
+    registry.pull(repository(served).at(digest), tmp_path / folder / "back")
+    assert (tmp_path / folder / "back" / "blobs" / "sha256" / digest.encoded).read_bytes() == served.content[digest][1]
 
 
-def test_every_platform_of_an_index_is_pushed(there: Registry, tmp_path: Path) -> None:
+def test_every_platform_of_an_index_is_pushed(served: Registry, tmp_path: Path) -> None:
     """Including those that this machine cannot run."""
     places = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64", "s390x")]
-    images = [there.put_image("", {**CONFIG, **place}) for place in places]
+    images = [served.put_image("", {**CONFIG, **place}) for place in places]
     put_index(
-        there,
+        served,
         *(
-            entry(image, platform=place) | {"size": len(there.content[image][1])}
+            entry(image, platform=place) | {"size": len(served.content[image][1])}
             for image, place in zip(images, places, strict=True)
         ),
     )
-    registry.pull(tagged(there), tmp_path / "back")
+    registry.pull(tagged(served), tmp_path / "back")
 
     assert {path.name for path in (tmp_path / "back" / "blobs" / "sha256").iterdir()} >= {
         image.removeprefix("sha256:") for image in images
@@ -392,17 +392,17 @@ def test_an_image_is_not_converted_for_an_old_registry() -> None:
         assert "1.0.0" not in old.content
 
 
-def test_a_registry_that_accepts_nothing_is_named_with_its_reason(there: Registry, tmp_path: Path) -> None:
+def test_a_registry_that_accepts_nothing_is_named_with_its_reason(served: Registry, tmp_path: Path) -> None:
     layout, digest = written_layout(tmp_path / "image")
-    there.says["PUT .*|POST .*|PATCH .*"] = error(403, "DENIED", "requested access to the resource is denied")
+    served.says["PUT .*|POST .*|PATCH .*"] = error(403, "DENIED", "requested access to the resource is denied")
 
-    reason = f"{there.host} does not accept {repository(there)}@{digest}: .*denied"
+    reason = f"{served.host} does not accept {repository(served)}@{digest}: .*denied"
     with pytest.raises(Failure, match=reason) as refused:
-        registry.push(layout, repository(there).at(digest))
-    assert refused.value.remedy.startswith(f"docker login {there.host}")
+        registry.push(layout, repository(served).at(digest))
+    assert refused.value.remedy.startswith(f"docker login {served.host}")
 
-    with pytest.raises(Failure, match=f"{there.host} does not send {tagged(there)}: .*manifest unknown"):
-        registry.pull(tagged(there), tmp_path / "back")
+    with pytest.raises(Failure, match=f"{served.host} does not send {tagged(served)}: .*manifest unknown"):
+        registry.pull(tagged(served), tmp_path / "back")
 
 
 @pytest.mark.parametrize(
@@ -413,11 +413,11 @@ def test_a_registry_that_accepts_nothing_is_named_with_its_reason(there: Registr
             "dial tcp: lookup docker.io on 10.0.0.1:53: no such host",
             "check the network, its DNS and the name docker.io",
         ),
-        ("toomanyrequests: too many requests to registry", "try again later: this is a problem of docker.io"),
-        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: this is a problem of"),
-        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: this is a problem of"),
-        ("invalid status code from registry 503 (Service Unavailable)", "try again later: this is a problem of"),
-        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: this is a problem of docker.io"),
+        ("toomanyrequests: too many requests to registry", "try again later: the problem is at docker.io"),
+        ("received unexpected HTTP status: 429 Too Many Requests", "try again later: the problem is at"),
+        ("from destination repository me/x: 500 (Internal Server Error)", "try again later: the problem is at"),
+        ("invalid status code from registry 503 (Service Unavailable)", "try again later: the problem is at"),
+        ("uploading layer chunked: StatusCode: 502, <html>", "try again later: the problem is at docker.io"),
     ],
 )
 def test_an_error_quotes_skopeo_and_says_what_to_do(

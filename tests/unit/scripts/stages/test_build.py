@@ -1,11 +1,18 @@
-"""What `./ship build` builds from."""
+"""The inputs of `./ship build`."""
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from scripts import artifacts, shipment
+from scripts import git as git_of_the_pipeline
+from scripts.grammar import ImageReference, Platform
+from scripts.host import engine, images
 from scripts.stages import build
+from tests.unit.scripts.oci.test_packing import manifest
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -15,7 +22,7 @@ def git(root: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a version, a table and a Dockerfile, and where it is built."""
+    """A checkout with a version, a table and a Dockerfile, and its build folder."""
     root = tmp_path / "shipshape"
     (root / "training/data").mkdir(parents=True)
     (root / "app").mkdir()
@@ -37,10 +44,10 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("hidden", ["excluded", "globally ignored", "untracked are not shown", "assumed unchanged"])
-def test_what_is_not_committed_is_not_where_the_image_is_built(
+def test_uncommitted_files_do_not_enter_the_image(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hidden: str
 ) -> None:
-    """However Git was made to look away."""
+    """Whatever Git was told to ignore."""
     (checkout / ".git/info").mkdir(exist_ok=True)
     forged = checkout / "app/forged.py"
     if hidden == "excluded":
@@ -59,8 +66,92 @@ def test_what_is_not_committed_is_not_where_the_image_is_built(
     context = build._context()
 
     if hidden == "untracked are not shown":
-        assert context == checkout  # this one can be seen, so the image says that it is of no commit
+        assert context == checkout  # Git reports this one, so the image is labelled as dirty
         return
     assert context == checkout / "build/context"
     assert names(context) == [".gitignore", "app/service.py", "ship.toml", "training/data/houses.csv"]
     assert (context / "app/service.py").read_text() == "answer = 42\n"
+
+
+@pytest.fixture
+def builds(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commit of each build that was really made, by a builder that gives every commit an image of its own."""
+    made: list[str] = []
+
+    def bake(*_command: str, env: dict[str, str], **_: object) -> None:
+        made.append(env["REVISION"])
+        layout = Path(env["DESTINATION"])
+        top = manifest(layout, version=env["REVISION"])
+        (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+        (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+    for reader in (git_of_the_pipeline, shipment):
+        monkeypatch.setattr(reader, "ROOT", checkout)
+    for room in (build, artifacts):
+        monkeypatch.setattr(room, "BUILD", checkout / "build")
+        monkeypatch.setattr(room, "IMAGE", checkout / "build/image")
+    monkeypatch.setattr(engine, "platform", lambda: Platform("linux/amd64"))
+    monkeypatch.setattr(engine, "builder", lambda: "default")
+    monkeypatch.setattr(images, "python_image", lambda _context: images.PYTHON)
+    monkeypatch.setattr(images, "reference", lambda _image: ImageReference(f"python@sha256:{1:064}"))
+    monkeypatch.setattr(images, "missing_platforms", lambda _image, _platforms: [])
+    monkeypatch.setattr(build, "run", bake)
+    monkeypatch.setenv("DOCKER_CONFIG", str(checkout / "build/docker"))
+    (checkout / "ship.toml").write_text(
+        'name = "house-price"\nversion = "1.0.0"\ntable = "training/data/houses.csv"\ntarget = "price"\n'
+    )
+    git(checkout, "commit", "--quiet", "--all", "--message", "what is shipped")
+    return made
+
+
+def test_an_image_that_is_there_is_not_built_again(builds: list[str]) -> None:
+    first = build.build()
+    second = build.build()
+
+    assert len(builds) == 1
+    assert second == f"nothing changed: {first}"
+
+
+def commit(checkout: Path) -> None:
+    (checkout / "app/service.py").write_text("answer = 43\n")
+    git(checkout, "commit", "--quiet", "--all", "--message", "second")
+
+
+def leave_uncommitted(checkout: Path) -> None:
+    (checkout / "app/service.py").write_text("answer = 43\n")
+
+
+def damage(checkout: Path) -> None:
+    largest = max((checkout / "build/image/blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+    largest.write_bytes(b"x")
+
+
+def change_the_base(_checkout: Path) -> None:
+    before = images.reference
+    images.reference = lambda image: ImageReference(f"{before(image)[:-1]}2")  # the fixture puts it back
+
+
+@pytest.mark.parametrize("change", [commit, leave_uncommitted, damage, change_the_base])
+def test_after_a_change_it_is_built_again(checkout: Path, builds: list[str], change: Callable[[Path], None]) -> None:
+    build.build()
+    change(checkout)
+    build.build()
+
+    assert len(builds) == 2
+
+
+def test_another_format_and_a_build_without_a_cache_are_built(builds: list[str]) -> None:
+    build.build()
+    build.build(model_format="joblib")
+    build.build(model_format="joblib", cache=False)
+
+    assert len(builds) == 3
+
+
+def test_what_is_uncommitted_is_built_each_time(checkout: Path, builds: list[str]) -> None:
+    """The record says that files differ, and not how."""
+    for answer in (43, 44):
+        (checkout / "app/service.py").write_text(f"answer = {answer}\n")
+        build.build()
+
+    assert len(builds) == 2

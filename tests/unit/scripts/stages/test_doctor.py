@@ -1,4 +1,4 @@
-"""What is said to be missing before a release can work."""
+"""`./ship doctor`: what a release needs and lacks."""
 
 import json
 import os
@@ -104,12 +104,12 @@ exec cat "$file.json"
 
 @dataclass
 class GitHub:
-    """What the program `gh` on PATH answers."""
+    """The answers of the program `gh` on PATH."""
 
     folder: Path
 
     def checks(self, **changed: Any) -> list[Check]:
-        """Return what is found where answers are `changed`, by the end of their path; None is a 404."""
+        """Return the checks with `changed` answers, by the end of their path; None is a 404."""
         answers = dict(COMPLETE)
         for end, answer in changed.items():
             answers[f"{HOME}/{end}".rstrip("/") if end != PACKAGE else end] = answer
@@ -135,7 +135,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitHub:
     return GitHub(tmp_path / "answers")
 
 
-def test_a_repository_that_has_all_that_it_needs(github: GitHub) -> None:
+def test_a_complete_repository_passes_every_check(github: GitHub) -> None:
     found = github.checks()
 
     assert [(check.about, check.found) for check in found if check.state is not State.RIGHT] == []
@@ -195,7 +195,7 @@ NEEDED = [
 
 
 @pytest.mark.parametrize(("changed", "about", "found", "remedy"), NEEDED)
-def test_what_is_needed_and_missing_is_named_with_what_to_click(
+def test_a_missing_setting_is_named_with_what_to_click(
     github: GitHub, changed: dict[str, Any], about: str, found: str, remedy: str
 ) -> None:
     [check] = [check for check in github.checks(**changed) if check.state is State.MISSING]
@@ -237,7 +237,7 @@ LEFT = [
 
 
 @pytest.mark.parametrize(("changed", "about", "found"), LEFT)
-def test_what_is_left_to_its_owner_is_said_and_is_not_missing(
+def test_an_optional_setting_is_named_but_not_missing(
     github: GitHub, changed: dict[str, Any], about: str, found: str
 ) -> None:
     left = [check for check in github.checks(**changed) if check.state is not State.RIGHT]
@@ -252,7 +252,7 @@ def test_a_branch_can_be_protected_without_a_ruleset(github: GitHub) -> None:
     assert ("main", "protected: branch protection") in [(one.about, one.found) for one in github.checks(**changed)]
 
 
-def test_an_organization_s_packages_are_its_own_and_another_name_is_looked_up(github: GitHub) -> None:
+def test_the_package_of_an_organization_and_another_name_is_looked_up(github: GitHub) -> None:
     owner = {"login": "octocat", "type": "Organization"}
     github.put("orgs/octocat/packages/container/a%2Fb.json", json.dumps(COMPLETE[PACKAGE]))
     changed = {
@@ -265,7 +265,7 @@ def test_an_organization_s_packages_are_its_own_and_another_name_is_looked_up(gi
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_what_github_does_not_tell_is_not_guessed(github: GitHub, status: int) -> None:
+def test_a_refused_answer_is_not_guessed(github: GitHub, status: int) -> None:
     for path in ("actions/permissions", "actions/variables"):
         github.put(f"{HOME}/{path}.status", str(status))
     open_ones = {check.about: check for check in github.checks() if check.state is not State.RIGHT}
@@ -277,34 +277,34 @@ def test_what_github_does_not_tell_is_not_guessed(github: GitHub, status: int) -
     assert {check.found for check in open_ones.values()} == {f"GitHub refuses: gh: refused (HTTP {status})"}
 
 
-def test_variables_on_another_page_are_there(github: GitHub) -> None:
+def test_variables_on_a_second_page_are_found(github: GitHub) -> None:
     more = variables(**{f"OTHER_{number}": "" for number in range(30)})
     github.put(f"{HOME}/actions/variables.page=1.json", json.dumps({**more, "total_count": 32}))
 
     assert {check.state for check in github.checks()} == {State.RIGHT}
 
 
-def test_a_repository_of_which_github_tells_nothing_is_not_said_to_be_missing(github: GitHub) -> None:
+def test_an_unreadable_repository_is_not_called_missing(github: GitHub) -> None:
     github.put(f"{HOME}.status", "502")
 
     [check] = github.checks()
     assert (check.about, check.state, check.next) == ("GitHub", State.OPEN, "try again later")
 
 
-def test_packages_need_a_scope_of_their_own(github: GitHub) -> None:
+def test_packages_need_their_own_scope(github: GitHub) -> None:
     github.put(f"{PACKAGE}.status", "403")
 
     assert github.checks()[-1].next == "gh auth refresh --hostname github.com --scopes read:packages"
 
 
-def test_an_answer_in_another_form_is_not_known(github: GitHub) -> None:
+def test_a_malformed_answer_leaves_the_check_open(github: GitHub) -> None:
     [check] = [one for one in github.checks(**{"actions/permissions": {"enabled": "yes"}}) if one.state is State.OPEN]
 
     assert check.about == "actions"
     assert "GitHub's answer about repos/octocat/Hello-World/actions/permissions is malformed" in check.found
 
 
-def test_without_a_login_nothing_is_asked_of_github(github: GitHub) -> None:
+def test_without_a_login_github_is_not_asked(github: GitHub) -> None:
     (github.folder / "logged-in-to-github.com").unlink()
 
     [check] = github.checks()
@@ -316,7 +316,7 @@ def test_without_a_login_nothing_is_asked_of_github(github: GitHub) -> None:
     )
 
 
-def test_without_gh_and_without_a_repository_on_github_that_is_said(
+def test_without_gh_or_a_repository_on_github_nothing_is_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -327,7 +327,7 @@ def test_without_gh_and_without_a_repository_on_github_that_is_said(
     assert [(one.state, one.found) for one in settings.checks()] == [(State.OPEN, "the remote origin is not on GitHub")]
 
 
-def test_the_workflows_use_no_variable_or_secret_that_is_not_looked_at() -> None:
+def test_every_variable_and_secret_of_the_workflows_is_checked() -> None:
     used = set()
     for path in (ROOT / ".github").rglob("*.yml"):
         used |= set(re.findall(r"(?:vars|secrets)\.([A-Z_]+)\b", path.read_text(encoding="utf-8")))
@@ -343,7 +343,7 @@ Tool = Callable[[str, str], None]
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
-    """Let a program on a PATH of its own do what a line of shell says."""
+    """Put a program that runs one line of shell on a separate PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -355,7 +355,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
     return make
 
 
-def test_tools_that_are_new_enough_are_told_by_their_version(tool: Tool) -> None:
+def test_recent_tools_pass_with_their_version(tool: Tool) -> None:
     tool("git", "echo git version 2.39.5")
     tool("docker", 'case $1 in version) echo 26.1.5+dfsg1;; buildx) echo "x 0.13.1+ds1 y";; *) echo v2.26.1-4;; esac')
     tool("skopeo", "echo skopeo version 1.9.3")
@@ -371,7 +371,7 @@ def test_tools_that_are_new_enough_are_told_by_their_version(tool: Tool) -> None
     ]
 
 
-def test_tools_that_are_missing_or_too_old_are_named(tool: Tool) -> None:
+def test_missing_and_old_tools_are_named(tool: Tool) -> None:
     tool("git", "echo git of an unknown kind")
     tool("docker", '[ "$1" = version ] && { echo no daemon >&2; exit 1; }; [ "$1" = buildx ] && echo 0.12.1 || echo 2')
     tool("cosign", "echo '  create     Create a bundle'")
@@ -395,7 +395,7 @@ def test_an_engine_that_never_answers_is_named(tool: Tool, monkeypatch: pytest.M
     assert (found.state, found.found) == (State.MISSING, "docker engine gave no answer within 0.1 s")
 
 
-def test_without_registries_of_one_s_own_nobody_has_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_registries_need_no_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHIP_REGISTRIES", raising=False)
     assert [one.state for one in doctor.logins()] == [State.OPEN]
 
@@ -407,7 +407,7 @@ def test_without_registries_of_one_s_own_nobody_has_to_log_in(monkeypatch: pytes
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed: ./ship setup")
-def test_a_login_is_needed_for_each_registry_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_registry_needs_one_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
     (tmp_path / "auth.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": "YWRhOnNlY3JldA=="}}}))
     monkeypatch.setenv("SHIP_REGISTRIES", "docker.io/me/x ghcr.io/me/x ghcr.io/me/y localhost:5001/x")
@@ -423,7 +423,7 @@ def found(monkeypatch: pytest.MonkeyPatch, *states: State) -> None:
     monkeypatch.setattr(doctor, "checks", lambda: made)
 
 
-def test_it_fails_where_something_is_missing_and_names_all_of_it(
+def test_the_command_fails_and_names_everything_that_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found(monkeypatch, State.RIGHT, State.MISSING, State.OPEN, State.MISSING)
@@ -437,7 +437,7 @@ def test_it_fails_where_something_is_missing_and_names_all_of_it(
     assert doctor.doctor() == "nothing is missing in 2 checks, 1 of which leave something open"
 
 
-def test_as_json_a_program_can_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_can_be_printed_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     found(monkeypatch, State.MISSING)
 
     assert json.loads(doctor.as_json(doctor.checks())) == [

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts import PYTHON
 from scripts.errors import Failure
 from scripts.stages import format as stage
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for folder in stage.FOLDERS:
+    for folder in PYTHON:
         (tmp_path / folder).mkdir()
     (tmp_path / "ruff.toml").write_text('lint.select = ["F", "I"]\n')
     monkeypatch.setattr(stage, "ROOT", tmp_path)

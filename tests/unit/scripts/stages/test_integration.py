@@ -27,6 +27,12 @@ IMAGE = Built(
     data=RelativePath("training/data/houses.csv"),
     target=Column("price"),
 )
+TEST = """
+import os
+
+def test_wrong():
+    assert os.environ["IMAGE_PLATFORM"] == ""
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -34,15 +40,13 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine that runs both platforms, an image that was built, and a checkout with one test, which fails."""
     monkeypatch.setattr(integration, "built", lambda: IMAGE)
     monkeypatch.setattr(engine, "platform", lambda: AMD64)
-    monkeypatch.setattr(engine, "runnable", lambda: [AMD64, ARM64])
+    monkeypatch.setattr(engine, "runnable_platforms", lambda: [AMD64, ARM64])
     monkeypatch.setattr(images, "reference", lambda _kind: "image:1")
     monkeypatch.setattr(artifacts, "BUILD", tmp_path / "build")
     monkeypatch.setattr(suite, "ROOT", tmp_path)
     folder = tmp_path / "tests/integration/image"
     folder.mkdir(parents=True)
-    (folder / "test_wrong.py").write_text(
-        "import os\n\ndef test_wrong():\n    assert os.environ['IMAGE_PLATFORM'] == ''\n"
-    )
+    (folder / "test_wrong.py").write_text(TEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:schemathesis -p no:hypothesispytest -p no:anyio\n")
     return tmp_path
 

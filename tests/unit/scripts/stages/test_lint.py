@@ -25,7 +25,7 @@ def install(folder: Path, script: str) -> None:
     (folder / "shellcheck").chmod(0o755)
 
 
-def test_a_linter_without_a_wheel_is_the_machine_s_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_linter_without_a_wheel_is_taken_from_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(tmp_path, 'echo "$1: SC1000"; exit 1')
 
     with pytest.raises(Failure, match="findings in shellcheck"):

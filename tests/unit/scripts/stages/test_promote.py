@@ -1,4 +1,4 @@
-"""`./ship promote` and `./ship rollback`: what they refuse, and what they commit."""
+"""`./ship promote` and `./ship rollback`: what they refuse and what they commit."""
 
 import os
 import resource
@@ -37,8 +37,8 @@ def recorded(environment: str) -> str | None:
     return image.version if image else None
 
 
-def said(field: str, value: Any) -> Callable[[str], Verified]:
-    """Verify images that say `value` of themselves."""
+def claims(field: str, value: Any) -> Callable[[str], Verified]:
+    """Return a verifier whose images claim `value`."""
 
     def verify(reference: str) -> Verified:
         image = verified(reference)
@@ -48,7 +48,7 @@ def said(field: str, value: Any) -> Callable[[str], Verified]:
 
 
 def hook(repository: Repository, name: str, script: str) -> None:
-    """Let Git run `script` at every commit."""
+    """Let Git run `script` on every commit."""
     path = repository.path / ".git" / "hooks" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -68,7 +68,7 @@ def test_a_release_goes_through_dev_test_and_prod(repository: Repository) -> Non
 
 
 @pytest.mark.parametrize(("environment", "missing"), [("test", "dev"), ("prod", "test")])
-def test_an_environment_cannot_be_left_out(repository: Repository, environment: str, missing: str) -> None:
+def test_an_environment_cannot_be_skipped(repository: Repository, environment: str, missing: str) -> None:
     if missing == "test":
         promote("1.0.0", "dev", verified=verified)
     before = repository.head
@@ -81,7 +81,7 @@ def test_an_environment_cannot_be_left_out(repository: Repository, environment: 
     assert not Record(environment).edited
 
 
-def test_another_image_under_a_version_that_was_there_is_refused(repository: Repository) -> None:
+def test_another_image_with_the_same_version_is_refused(repository: Repository) -> None:
     image = release("1.1.0")
     text = f"VERSION=1.1.0\nDIGEST={release('1.0.0').digest}\nREVISION={image.revision}\n"
     repository.write("dev", text)
@@ -90,7 +90,7 @@ def test_another_image_under_a_version_that_was_there_is_refused(repository: Rep
         promote("1.1.0", "test", verified=verified)
 
 
-def test_what_was_in_the_environment_before_may_go_on_when_that_has_moved_on(
+def test_an_earlier_release_of_the_previous_environment_can_be_promoted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for version in ("1.0.0", "1.1.0"):
@@ -102,14 +102,16 @@ def test_what_was_in_the_environment_before_may_go_on_when_that_has_moved_on(
     assert "dev had 1.0.0" in capsys.readouterr().out
 
 
-def test_what_is_in_the_environment_before_goes_on_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_current_release_of_the_previous_environment_is_promoted_silently(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for environment in ("dev", "test"):
         promote("1.0.0", environment, verified=verified)
 
     assert capsys.readouterr().out == ""
 
 
-def test_the_commit_names_the_last_that_gave_it_to_the_environment_before(repository: Repository) -> None:
+def test_the_commit_names_the_last_promotion_to_the_previous_environment(repository: Repository) -> None:
     for version in ("1.0.0", "1.1.0"):
         promote(version, "dev", verified=verified)
     rollback("dev", verified=verified)
@@ -120,7 +122,7 @@ def test_the_commit_names_the_last_that_gave_it_to_the_environment_before(reposi
     assert f"After: dev, by {last}" in repository.git("log", "-1", "--format=%(trailers)").splitlines()
 
 
-def test_a_commit_can_go_to_dev_and_no_further(repository: Repository) -> None:
+def test_a_commit_can_be_promoted_to_dev_only(repository: Repository) -> None:
     tag = f"sha-{release('1.0.0').revision}"
 
     promote(tag, "dev", verified=verified)
@@ -138,13 +140,13 @@ def test_a_commit_can_go_to_dev_and_no_further(repository: Repository) -> None:
         *("sha-abc", f"sha-{'0' * 41}", f"sha-{'0' * 40}\n", f"sha-{'A' * 40}", "0" * 40, f"xsha-{'0' * 40}"),
     ],
 )
-def test_what_can_move_or_is_no_version_is_refused(version: str) -> None:
+def test_an_alias_or_an_invalid_version_is_refused(version: str) -> None:
     with pytest.raises(Failure, match="is no version"):
         promote(version, "dev", verified=verified)
 
 
 def commits(repository: Repository, number: int) -> list[str]:
-    """Commit something `number` times, and return what an image of each is tagged with."""
+    """Make `number` commits, and return the tags of their images."""
     made = []
     for _ in range(number):
         repository.git("commit", "--quiet", "--allow-empty", "--message", "work")
@@ -153,13 +155,13 @@ def commits(repository: Repository, number: int) -> list[str]:
 
 
 def of_its_commit(tag: str) -> Verified:
-    """Find an image of the commit that `tag` names right, with a digest of its own."""
+    """Verify an image of the commit in `tag`, with a digest of its own."""
     revision = Revision(tag.removeprefix("sha-"))
     image = verified("1.0.0")
     return replace(image, release=replace(image.release, digest=Digest(f"sha256:{revision:0>64}"), revision=revision))
 
 
-def test_a_run_that_is_run_again_does_not_take_dev_back(repository: Repository) -> None:
+def test_a_repeated_run_does_not_move_dev_back(repository: Repository) -> None:
     first, second = commits(repository, 2)
     promote(second, "dev", forward=True, verified=of_its_commit)
     before = repository.head
@@ -168,7 +170,7 @@ def test_a_run_that_is_run_again_does_not_take_dev_back(repository: Repository) 
     assert repository.head == before
 
 
-def test_a_run_takes_dev_forward(repository: Repository) -> None:
+def test_a_run_moves_dev_forward(repository: Repository) -> None:
     first, second = commits(repository, 2)
     for tag in (first, second):
         promote(tag, "dev", forward=True, verified=of_its_commit)
@@ -178,7 +180,7 @@ def test_a_run_takes_dev_forward(repository: Repository) -> None:
     assert second == f"sha-{image.revision}"
 
 
-def test_by_hand_dev_can_be_taken_back(repository: Repository) -> None:
+def test_dev_can_be_moved_back_by_hand(repository: Repository) -> None:
     first, second = commits(repository, 2)
     for tag in (second, first):
         promote(tag, "dev", verified=of_its_commit)
@@ -188,8 +190,8 @@ def test_by_hand_dev_can_be_taken_back(repository: Repository) -> None:
     assert first == f"sha-{image.revision}"
 
 
-def test_a_commit_that_is_unknown_here_keeps_nothing_from_dev(repository: Repository) -> None:
-    """Such as one of a branch that was deleted."""
+def test_an_unknown_commit_does_not_block_dev(repository: Repository) -> None:
+    """Such as one of a deleted branch."""
     repository.record("dev", "1.0.0")
     [tag] = commits(repository, 1)
 
@@ -235,7 +237,7 @@ def test_a_record_with_uncommitted_changes_is_left_alone(repository: Repository,
 
 
 @pytest.mark.parametrize("end", ["\n", ""])
-def test_a_url_and_comments_stay_where_they_were(repository: Repository, end: str) -> None:
+def test_a_url_and_comments_stay_in_place(repository: Repository, end: str) -> None:
     repository.write("dev", f"# Größe: klein\nURL=https://dev.example\nVERSION=\n\nDIGEST=\n# last\nREVISION={end}")
 
     promote("1.0.0", "dev", verified=verified)
@@ -263,7 +265,7 @@ def test_only_the_record_is_committed(repository: Repository) -> None:
     assert repository.git("status", "--porcelain") == "A  staged\n?? untracked"
 
 
-def test_the_commit_holds_the_evidence(repository: Repository) -> None:
+def test_the_commit_message_has_the_evidence(repository: Repository) -> None:
     promote("1.0.0", "dev", verified=verified)
     dev = repository.head
     promote("1.0.0", "test", verified=verified)
@@ -277,7 +279,7 @@ def test_the_commit_holds_the_evidence(repository: Repository) -> None:
     ]
 
 
-def test_a_commit_names_what_it_replaces_and_where_that_was_verified(repository: Repository) -> None:
+def test_a_commit_names_the_release_it_replaces_and_the_registries(repository: Repository) -> None:
     for version in ("1.0.0", "1.1.0"):
         promote(version, "dev", verified=verified)
     rollback("dev", verified=verified)
@@ -290,7 +292,7 @@ def test_a_commit_names_what_it_replaces_and_where_that_was_verified(repository:
     ]
 
 
-def test_a_record_that_goes_away_while_a_commit_fails_is_to_be_checked_out_again(repository: Repository) -> None:
+def test_a_record_that_disappears_while_a_commit_fails_can_be_checked_out_again(repository: Repository) -> None:
     path = Record("dev").path
     hook(repository, "pre-commit", f"rm {path}; exit 1")
 
@@ -301,7 +303,7 @@ def test_a_record_that_goes_away_while_a_commit_fails_is_to_be_checked_out_again
     assert gone.value.remedy == f"git checkout {path}"
 
 
-def test_a_commit_that_fails_leaves_the_record_as_it_was(repository: Repository) -> None:
+def test_a_failed_commit_restores_the_record(repository: Repository) -> None:
     hook(repository, "pre-commit", "echo not today >&2; exit 1")
 
     with pytest.raises(Failure, match="not today"):
@@ -311,14 +313,14 @@ def test_a_commit_that_fails_leaves_the_record_as_it_was(repository: Repository)
     assert repository.git("status", "--porcelain") == ""
 
 
-def test_without_a_branch_nothing_is_committed(repository: Repository) -> None:
+def test_on_a_detached_head_nothing_is_committed(repository: Repository) -> None:
     repository.git("checkout", "--quiet", "--detach")
 
     with pytest.raises(Failure, match="no branch"):
         promote("1.0.0", "dev", verified=verified)
 
 
-def test_rolling_back_twice_goes_back_by_two_and_never_forward(repository: Repository) -> None:
+def test_two_rollbacks_go_back_by_two_releases(repository: Repository) -> None:
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         promote(version, "dev", verified=verified)
 
@@ -331,7 +333,7 @@ def test_rolling_back_twice_goes_back_by_two_and_never_forward(repository: Repos
         rollback("dev", verified=verified)
 
 
-def test_after_a_rollback_the_next_promotion_stands_on_what_was_gone_back_to() -> None:
+def test_a_promotion_after_a_rollback_can_be_rolled_back() -> None:
     for version in ("1.0.0", "1.1.0"):
         promote(version, "dev", verified=verified)
     rollback("dev", verified=verified)
@@ -342,7 +344,7 @@ def test_after_a_rollback_the_next_promotion_stands_on_what_was_gone_back_to() -
     assert recorded("dev") == "1.0.0"
 
 
-def test_what_is_gone_back_to_is_verified_again_by_its_digest(repository: Repository) -> None:
+def test_a_rollback_verifies_the_earlier_digest_again(repository: Repository) -> None:
     for version in ("1.0.0", "1.1.0"):
         promote(version, "dev", verified=verified)
     before = repository.head
@@ -358,13 +360,13 @@ def test_what_is_gone_back_to_is_verified_again_by_its_digest(repository: Reposi
     assert f"Verified: {release('1.0.0').digest}" in repository.git("log", "-1", "--format=%(trailers)")
 
 
-def test_with_nothing_recorded_there_is_nothing_to_go_back_to() -> None:
+def test_an_empty_record_cannot_be_rolled_back() -> None:
     with pytest.raises(Failure, match="nothing was promoted to prod yet"):
         rollback("prod", verified=verified)
 
 
-def test_a_rollback_that_cannot_be_verified_says_how_to_do_it_by_hand(repository: Repository) -> None:
-    """The commands that it names are run here, after a rollback: a plain `git revert` would go forward."""
+def test_an_unverifiable_rollback_says_how_to_do_it_by_hand(repository: Repository) -> None:
+    """The test runs the commands in the message, after a rollback: a plain `git revert` would go forward."""
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         promote(version, "dev", verified=verified)
     rollback("dev", verified=verified)
@@ -400,7 +402,7 @@ def test_a_rollback_that_cannot_be_verified_says_how_to_do_it_by_hand(repository
     ],
     ids=["promote", "rollback", "up"],
 )
-def test_a_record_that_breaks_the_format_is_refused_by_file_and_line(
+def test_a_malformed_record_is_refused_with_file_and_line(
     repository: Repository, act: Callable[[], str], content: str | bytes, line: int
 ) -> None:
     repository.record("dev", "1.0.0")
@@ -417,23 +419,23 @@ def test_a_record_that_breaks_the_format_is_refused_by_file_and_line(
     ("1.0.0", "version", "1.1.0"),
     (f"sha-{release('1.0.0').revision}", "revision", "f" * 40),
 ])  # fmt: skip
-def test_an_image_that_says_it_is_another_one_is_not_promoted(
+def test_an_image_that_claims_another_version_is_not_promoted(
     repository: Repository, asked: str, field: str, value: str
 ) -> None:
     before = repository.head
 
     with pytest.raises(Failure, match="is an image that says it is"):
-        promote(asked, "dev", verified=said(field, value))
+        promote(asked, "dev", verified=claims(field, value))
 
     assert repository.head == before
 
 
-def test_a_version_that_ends_like_that_of_the_image_is_another_one() -> None:
+def test_a_version_must_match_exactly() -> None:
     with pytest.raises(Failure, match=r"11\.0\.0 is an image that says it is 1\.0\.0"):
         promote("11.0.0", "dev", verified=lambda _: verified("1.0.0"))
 
 
-def test_what_a_record_could_not_hold_is_not_written(repository: Repository) -> None:
+def test_an_invalid_value_is_not_written(repository: Repository) -> None:
     image = release("1.0.0")
     false = Release("$(touch pwned)", image.digest, image.revision)  # type: ignore[arg-type]
 
@@ -444,7 +446,7 @@ def test_what_a_record_could_not_hold_is_not_written(repository: Repository) -> 
 
 
 @pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
-def test_a_false_record_of_a_digest_is_nothing_to_go_on_from(repository: Repository, field: str, value: str) -> None:
+def test_a_false_record_cannot_be_promoted_further(repository: Repository, field: str, value: str) -> None:
     repository.write("dev", text("1.0.0", **{field: value}))
     before = repository.head
 
@@ -455,7 +457,7 @@ def test_a_false_record_of_a_digest_is_nothing_to_go_on_from(repository: Reposit
 
 
 @pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
-def test_a_false_record_is_nothing_to_go_back_to(repository: Repository, field: str, value: str) -> None:
+def test_a_false_record_is_no_rollback_target(repository: Repository, field: str, value: str) -> None:
     hand = repository.write("dev", text("1.0.0", **{field: value}))
     before = repository.record("dev", "1.1.0")
 
@@ -468,7 +470,7 @@ def test_a_false_record_is_nothing_to_go_back_to(repository: Repository, field: 
 
 
 @pytest.mark.parametrize(("field", "value"), [("VERSION", "9.9.9"), ("REVISION", "f" * 40)])
-def test_a_false_record_is_mended_by_a_promotion(repository: Repository, field: str, value: str) -> None:
+def test_a_promotion_corrects_a_false_record(repository: Repository, field: str, value: str) -> None:
     repository.write("dev", text("1.0.0", **{field: value}))
 
     promote("1.0.0", "dev", verified=verified)
@@ -476,7 +478,7 @@ def test_a_false_record_is_mended_by_a_promotion(repository: Repository, field: 
     assert Record("dev").fields.release == release("1.0.0")
 
 
-def test_from_a_false_record_one_goes_back_to_the_true_one(repository: Repository) -> None:
+def test_a_rollback_from_a_false_record_reaches_the_true_one(repository: Repository) -> None:
     promote("1.0.0", "dev", verified=verified)
     repository.write("dev", text("1.0.0", VERSION="9.9.9"))
 
@@ -485,18 +487,18 @@ def test_from_a_false_record_one_goes_back_to_the_true_one(repository: Repositor
     assert Record("dev").fields.release == release("1.0.0")
 
 
-def test_an_image_of_another_digest_is_nothing_to_go_back_to(repository: Repository) -> None:
+def test_an_image_with_another_digest_is_no_rollback_target(repository: Repository) -> None:
     for version in ("1.0.0", "1.1.0"):
         before = repository.record("dev", version)
 
     with pytest.raises(Failure, match="and the image says"):
-        rollback("dev", verified=said("digest", release("1.2.0").digest))
+        rollback("dev", verified=claims("digest", release("1.2.0").digest))
 
     assert repository.head == before
 
 
 @pytest.mark.parametrize("given", [EMPTY, "", text("1.1.0")], ids=["empty lines", "no lines", "another release"])
-def test_what_somebody_writes_while_a_commit_fails_stays(repository: Repository, given: str) -> None:
+def test_concurrent_changes_survive_a_failed_commit(repository: Repository, given: str) -> None:
     if given != EMPTY:
         repository.write("dev", given)
     url = "URL=https://dev.example"
@@ -508,7 +510,7 @@ def test_what_somebody_writes_while_a_commit_fails_stays(repository: Repository,
     assert repository.file("dev").read_text() == f"{given}{url}\n"
 
 
-def test_what_somebody_writes_while_the_image_is_verified_is_not_committed(repository: Repository) -> None:
+def test_changes_made_during_verification_are_not_committed(repository: Repository) -> None:
     before = repository.head
     edited = EMPTY + "URL=https://dev.example\n"
 
@@ -523,7 +525,7 @@ def test_what_somebody_writes_while_the_image_is_verified_is_not_committed(repos
     assert repository.file("dev").read_text() == edited
 
 
-def test_a_hook_that_changes_what_is_committed_is_said(repository: Repository) -> None:
+def test_a_hook_that_changes_the_commit_is_reported(repository: Repository) -> None:
     path = Record("dev").path
     hook(repository, "pre-commit", f"sed -i s/VERSION=1.0.0/VERSION=9.9.9/ {path}; git add {path}")
 
@@ -545,17 +547,17 @@ promote("1.0.0", "dev", verified=verified)
 
 
 def wait_for(pipe: Path, act: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody writes into `pipe`, and no longer than `act` lives."""
+    """Wait until something is written to `pipe`, or `act` ends."""
     with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as end:
         while not select.select([end], [], [], 0.1)[0]:
             assert act.poll() is None, act.stderr and act.stderr.read()
 
 
 @pytest.mark.parametrize(("moment", "left"), [("pre-commit", None), ("post-commit", "1.0.0")])
-def test_ctrl_c_leaves_the_record_as_it_is_committed(
+def test_ctrl_c_leaves_the_record_as_committed(
     repository: Repository, tmp_path: Path, moment: str, left: str | None
 ) -> None:
-    """Before there is a commit as it was, and afterwards as the commit has it."""
+    """Before the commit the old content stays, afterwards that of the commit."""
     pipe = tmp_path / "started"
     os.mkfifo(pipe)
     hook(repository, moment, f"echo >{pipe}; exec sleep 60")
@@ -571,7 +573,7 @@ def test_ctrl_c_leaves_the_record_as_it_is_committed(
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file can be written to, of this process and what it starts."""
+    """Limit file sizes to 0 for this process and its children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -580,7 +582,7 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_where_nothing_can_be_written_the_record_stays_whole(repository: Repository) -> None:
+def test_a_full_disk_leaves_the_record_whole(repository: Repository) -> None:
     with full_disk(), pytest.raises(Failure, match=r"deploy/environments/dev\.env cannot be written: ") as full:
         promote("1.0.0", "dev", verified=verified)
 
@@ -589,8 +591,8 @@ def test_where_nothing_can_be_written_the_record_stays_whole(repository: Reposit
     assert repository.git("status", "--porcelain") == ""
 
 
-def test_a_record_is_replaced_by_a_file_beside_it(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Across file systems, as from /tmp, it could not be replaced in one step."""
+def test_a_record_is_replaced_atomically(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rename from another file system, such as /tmp, would not be atomic."""
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
 
     promote("1.0.0", "dev", verified=verified)
@@ -608,7 +610,7 @@ def test_a_record_keeps_its_mode(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "test", "prod"])
-def test_in_a_clone_without_its_whole_history_nothing_is_promoted_or_rolled_back(
+def test_a_shallow_clone_can_neither_promote_nor_roll_back(
     repository: Repository, environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for each in ("dev", "test", "prod"):
@@ -624,7 +626,7 @@ def test_in_a_clone_without_its_whole_history_nothing_is_promoted_or_rolled_back
         assert "git fetch --unshallow" in failure.value.remedy
 
 
-def test_who_is_nobody_to_git_is_told_what_git_wants(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_identity_the_error_is_from_git(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.delenv(f"GIT_{role}_NAME")
         monkeypatch.delenv(f"GIT_{role}_EMAIL")

@@ -1,4 +1,4 @@
-"""What has to be true before anything is pushed, and the order of what is."""
+"""`./ship publish`: what it requires, and the order in which it pushes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -49,7 +49,7 @@ class Layout:
 
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
-    """Empty registries, and a checkout with an image that is built, tested, scanned and not published."""
+    """Empty registries, and a checkout with an image that is built, tested and scanned."""
     shelf = Shelf().install(monkeypatch)
 
     def attest(repositories: Sequence[Repository], image: Built, who: Signer) -> None:
@@ -69,7 +69,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
     return shelf
 
 
-def test_the_bytes_go_everywhere_with_their_tag_and_then_the_evidence(shelf: Shelf) -> None:
+def test_the_image_is_pushed_and_tagged_everywhere_before_the_evidence(shelf: Shelf) -> None:
     assert publish.publish() == f"{COMMIT} is {OURS} in {HUB} and {GHCR}"
 
     done = [event for event in shelf.events if not event.startswith("ask")]
@@ -84,14 +84,14 @@ def test_the_bytes_go_everywhere_with_their_tag_and_then_the_evidence(shelf: She
     assert set(shelf.layouts) == {LAYOUT}
 
 
-def test_a_commit_alone_is_no_release_and_no_version_is_asked_for(shelf: Shelf) -> None:
+def test_a_commit_can_be_published_without_checking_its_version(shelf: Shelf) -> None:
     shelf.put(HUB, "1.0.0", THEIRS)
 
     assert publish.publish(commit_only=True) == f"{COMMIT} is {OURS} in {HUB} and {GHCR}"
     assert f"ask {HUB}:1.0.0" not in shelf.events
 
 
-def test_what_is_there_is_not_pushed_again(shelf: Shelf) -> None:
+def test_an_existing_image_is_not_pushed_again(shelf: Shelf) -> None:
     publish.publish()
     shelf.events.clear()
     publish.publish()
@@ -108,9 +108,7 @@ def no(reason: str) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("check", ["built", "tested", "scanned"])
-def test_what_is_not_built_tested_and_scanned_is_not_pushed(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, check: str
-) -> None:
+def test_an_image_must_be_built_tested_and_scanned(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, check: str) -> None:
     monkeypatch.setattr(publish, check, no(f"not {check}"))
 
     with pytest.raises(Failure, match=f"not {check}"):
@@ -118,7 +116,7 @@ def test_what_is_not_built_tested_and_scanned_is_not_pushed(
     assert shelf.events == []
 
 
-def test_a_layout_that_was_changed_is_not_pushed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_layout_is_not_pushed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Layout, "check", no("was changed"))
 
     with pytest.raises(Failure, match="was changed"):
@@ -134,7 +132,7 @@ def test_a_layout_that_was_changed_is_not_pushed(shelf: Shelf, monkeypatch: pyte
         (replace(IMAGE, version=Version("2.0.0")), "as version 2.0.0, and this is 1.0.0"),
     ],
 )
-def test_the_image_of_something_else_is_not_pushed(
+def test_the_image_of_another_commit_is_not_pushed(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, image: Built, reason: str
 ) -> None:
     monkeypatch.setattr(publish, "built", lambda: image)
@@ -157,7 +155,7 @@ def test_uncommitted_changes_are_not_published(shelf: Shelf, monkeypatch: pytest
 
 @pytest.mark.parametrize("place", [HUB, GHCR])
 @pytest.mark.parametrize("name", [COMMIT, "1.0.0"])
-def test_a_tag_that_is_taken_anywhere_keeps_everything_back(shelf: Shelf, place: Repository, name: str) -> None:
+def test_a_tag_taken_in_one_registry_stops_everything(shelf: Shelf, place: Repository, name: str) -> None:
     shelf.put(place, name, THEIRS)
 
     with pytest.raises(Failure, match=f"{place}:{name} is already {THEIRS}"):
@@ -166,10 +164,8 @@ def test_a_tag_that_is_taken_anywhere_keeps_everything_back(shelf: Shelf, place:
 
 
 @pytest.mark.parametrize("event", [f"ask {HUB}:{COMMIT}", f"push {HUB}@{OURS}"])
-def test_a_commit_that_is_tagged_meanwhile_is_not_overwritten(
-    shelf: Shelf, capsys: pytest.CaptureFixture[str], event: str
-) -> None:
-    """Copying the bytes takes its time, so they go there without a tag, and the tag is asked for once more."""
+def test_a_concurrent_tag_is_not_overwritten(shelf: Shelf, capsys: pytest.CaptureFixture[str], event: str) -> None:
+    """Copying takes time, so the image is pushed without a tag, and the tag is read again before it is written."""
 
     def then(happened: str) -> None:
         if happened == event:
@@ -184,14 +180,14 @@ def test_a_commit_that_is_tagged_meanwhile_is_not_overwritten(
     assert "WRONG" in capsys.readouterr().out
 
 
-def test_a_repository_that_the_first_push_makes_may_be_denied_until_then(shelf: Shelf) -> None:
+def test_a_denied_repository_may_be_created_by_the_push(shelf: Shelf) -> None:
     shelf.denied = {HUB, GHCR}
 
     assert publish.publish().startswith(COMMIT)
     assert {*shelf.names(HUB), *shelf.names(GHCR)} == {COMMIT}
 
 
-def test_a_registry_that_is_down_keeps_everything_back(shelf: Shelf) -> None:
+def test_a_registry_that_is_down_stops_everything(shelf: Shelf) -> None:
     shelf.down.add(GHCR)
 
     with pytest.raises(Failure, match=r"ghcr\.io gave no answer"):
@@ -200,7 +196,7 @@ def test_a_registry_that_is_down_keeps_everything_back(shelf: Shelf) -> None:
 
 
 @pytest.mark.usefixtures("shelf")
-def test_what_got_where_is_shown_when_signing_fails(
+def test_the_state_of_each_registry_is_printed_when_signing_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(publish, "attest", no("only GitHub can sign"))
@@ -210,7 +206,7 @@ def test_what_got_where_is_shown_when_signing_fails(
     assert capsys.readouterr().out.count("same") == 2
 
 
-def test_a_tag_that_somebody_moved_at_last_is_found_out(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tag_moved_by_others_is_noticed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "attest", lambda *_: shelf.put(GHCR, COMMIT, THEIRS))
 
     with pytest.raises(Failure) as refused:
@@ -220,7 +216,7 @@ def test_a_tag_that_somebody_moved_at_last_is_found_out(shelf: Shelf, monkeypatc
 
 
 @pytest.mark.parametrize(("named", "started"), [(None, True), ("localhost:5001/house-price", False), (f"{HUB}", False)])
-def test_the_local_registries_are_started_where_they_are_what_is_published_to(
+def test_the_local_registries_are_started_when_they_are_used(
     shelf: Shelf,
     monkeypatch: pytest.MonkeyPatch,
     named: str | None,
@@ -240,19 +236,19 @@ def test_the_tag_of_a_commit() -> None:
     assert tags.of_commit(REVISION) == f"sha-{REVISION}"
 
 
-def test_what_was_built_is_published(shelf: Shelf) -> None:
+def test_the_expected_digest_is_published(shelf: Shelf) -> None:
     assert publish.publish(commit_only=True, expected=OURS).startswith(COMMIT)
     assert shelf.names(HUB) == [COMMIT]
 
 
-def test_another_image_than_was_built_is_not_published(shelf: Shelf) -> None:
-    """On GitHub it comes from an artifact, and the digest from the job that built it."""
+def test_an_unexpected_digest_is_not_published(shelf: Shelf) -> None:
+    """On GitHub the image comes from an artifact, and the digest from the job that built it."""
     with pytest.raises(Failure, match=f"{THEIRS} was built, and build/image is {OURS}"):
         publish.publish(commit_only=True, expected=THEIRS)
     assert shelf.events == []
 
 
-def test_later_jobs_are_told_where_it_was_published(
+def test_the_repositories_are_an_output_for_later_jobs(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
@@ -279,19 +275,41 @@ def test_a_private_repository_is_refused_before_the_build(shelf: Shelf) -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_registries_on_this_machine_take_what_is_private(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_registries_accept_a_private_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHIP_REGISTRIES", "localhost:5001/x")
 
     assert publish.check() == "1.0.0 may go to localhost:5001/x"
-    assert shelf.events == []
+    assert shelf.written == []
 
 
 def test_the_check_publishes_nothing(shelf: Shelf) -> None:
     assert publish.check() == f"1.0.0 may go to {HUB} and {GHCR}"
-    assert shelf.events == []
+    assert shelf.written == []
 
 
-@pytest.mark.parametrize("named", ["", "me/x"])
+def test_the_check_refuses_a_registry_that_does_not_answer(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    shelf.down.add(GHCR)
+
+    with pytest.raises(Failure, match=f"{GHCR.registry} gave no answer"):
+        publish.check()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may have no login, and another does
+    assert publish.check() == f"1.0.0 may go to {HUB} and {GHCR}"
+    assert shelf.written == []
+
+
+def test_the_check_asks_no_registry_that_is_started_only_to_publish(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = [Repository("localhost:5001/x")]
+    monkeypatch.setenv("SHIP_REGISTRIES", ours[0])
+    monkeypatch.setattr(shipment, "local_repositories", lambda: ours)
+    shelf.down.update(ours)
+
+    assert publish.check() == "1.0.0 may go to localhost:5001/x"
+
+
+@pytest.mark.parametrize("named", [",", "me/x"])
 def test_the_check_refuses_what_is_no_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("SHIP_REGISTRIES", named)
 
@@ -309,7 +327,7 @@ def test_the_check_refuses_uncommitted_changes(shelf: Shelf, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("module", "name"), [(publish, "require_cosign"), (signer, "require_signer")])
-def test_what_cannot_be_signed_is_not_pushed(
+def test_an_image_that_cannot_be_signed_is_not_pushed(
     shelf: Shelf, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*asked: object) -> None:
@@ -322,13 +340,13 @@ def test_what_cannot_be_signed_is_not_pushed(
     assert shelf.events == []
 
 
-def test_the_check_refuses_what_cannot_be_signed_from_here(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_refuses_an_image_that_cannot_be_signed(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_repositories: object) -> None:
         raise Failure("only GitHub can sign")
 
     monkeypatch.setattr(signer, "require_signer", refuse)
     with pytest.raises(Failure, match="only GitHub can sign"):
         publish.check()
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may not sign, and another does
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # when another job signs
     assert publish.check().startswith("1.0.0 may go to")
     assert shelf.events == []

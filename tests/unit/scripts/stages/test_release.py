@@ -1,4 +1,4 @@
-"""Which tags a release takes, and where it goes."""
+"""`./ship release`: the tags of a release in every registry."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ VERSIONS = ["1.0.0", "1.0", "1", "latest"]
 
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
-    """A checkout of version 1.0.0 whose commit is published, with its evidence, and is no release yet."""
+    """A checkout of version 1.0.0 whose commit is published with evidence, but not released."""
     monkeypatch.setattr(artifacts, "BUILD", tmp_path / "build")
     for name in ("NOTES", "RELEASED_SBOM", "PROVENANCE"):
         monkeypatch.setattr(release, name, tmp_path / "build" / getattr(artifacts, name).relative_to(BUILD))
@@ -48,7 +48,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
 
 
 KEY = KeyPair(None, Key("cosign.pub"))
-# What hangs beside the image, and the kind of each as far as it is by who is trusted.
+# The bundles attached to the image, with the kind of those by the trusted signer.
 BUNDLES = {
     b'{"one": 1}': statements.SBOM,
     b'{"two": 2}\n': statements.PROVENANCE,
@@ -57,20 +57,20 @@ BUNDLES = {
 }
 
 
-def predicates(said: Referrers, who: Signer, kind: str) -> list[bytes]:
-    """Return, as cosign does, the predicates by who is trusted, and not which bundle they are from."""
+def predicates(attached: Referrers, who: Signer, kind: str) -> list[bytes]:
+    """Return the predicates by the trusted signer, like cosign, without their bundles."""
     assert who == KEY
-    return [b"{}" for bundle in said.bundles if BUNDLES[bundle] == kind]
+    return [b"{}" for bundle in attached.bundles if BUNDLES[bundle] == kind]
 
 
 def proven(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    """Let `./ship verify` find that the image of the commit says it is `version`."""
+    """Let the verified image of the commit claim `version`."""
     image = Verified(Release(Version(version), OURS, REVISION), (HUB, GHCR), sbom={"bomFormat": "CycloneDX"})
     monkeypatch.setattr(release, "verified", lambda name: {COMMIT: image}[name])
 
 
 def once(event: str, work: Callable[[], None]) -> Callable[[str], None]:
-    """Return what does `work` the first time that `event` happens."""
+    """Return a callback that does `work` the first time that `event` happens."""
     left = [work]
 
     def then(happened: str) -> None:
@@ -80,7 +80,7 @@ def once(event: str, work: Callable[[], None]) -> Callable[[str], None]:
     return then
 
 
-def test_a_release_has_its_version_and_what_follows_it_in_every_registry(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_release_gets_its_version_and_aliases_in_every_registry(shelf: Shelf, tmp_path: Path) -> None:
     assert release.release("v1.0.0") == f"1.0.0 is {OURS} in {HUB} and {GHCR}"
 
     for repository in (HUB, GHCR):
@@ -93,7 +93,7 @@ def test_a_release_has_its_version_and_what_follows_it_in_every_registry(shelf: 
     assert json.loads((tmp_path / "build/release/sbom.cdx.json").read_bytes()) == {"bomFormat": "CycloneDX"}
 
 
-def test_releasing_again_writes_nothing_and_asks_for_each_list_once(shelf: Shelf) -> None:
+def test_releasing_again_writes_nothing(shelf: Shelf) -> None:
     release.release()
     shelf.events.clear()
 
@@ -110,7 +110,7 @@ def test_a_release_that_one_registry_lacks_is_completed(shelf: Shelf) -> None:
     assert shelf.written == [f"{GHCR}:{name}" for name in VERSIONS]
 
 
-def test_what_moves_is_taken_over_from_the_release_before(shelf: Shelf) -> None:
+def test_aliases_move_from_the_previous_release(shelf: Shelf) -> None:
     for name in ("0.9.0", "1", "latest"):
         shelf.put(HUB, name, THEIRS)
     release.release()
@@ -119,21 +119,19 @@ def test_what_moves_is_taken_over_from_the_release_before(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["01.0.0", "\uff11.0.0", "1.0", "", "v", "vv1.0.0", "1.0.0\n", "latest"])
-def test_what_is_no_version_cannot_be_released(shelf: Shelf, wanted: str) -> None:
+def test_an_invalid_version_cannot_be_released(shelf: Shelf, wanted: str) -> None:
     with pytest.raises(Failure, match=r"the version to release: .* is not a version"):
         release.release(wanted)
     assert shelf.events == []
 
 
-def test_another_version_than_that_of_the_commit_cannot_be_released(shelf: Shelf) -> None:
+def test_the_version_must_be_that_of_the_commit(shelf: Shelf) -> None:
     with pytest.raises(Failure, match=r"v1\.0\.1 is to be released, and this commit is version 1\.0\.0"):
         release.release("v1.0.1")
     assert shelf.events == []
 
 
-def test_an_image_that_says_it_is_another_version_is_not_released(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_claims_another_version_is_not_released(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     proven(monkeypatch, "1.0.1")
 
     with pytest.raises(Failure, match=r"the image of commit c{12} is version 1\.0\.1, not 1\.0\.0"):
@@ -142,7 +140,7 @@ def test_an_image_that_says_it_is_another_version_is_not_released(
 
 
 @pytest.mark.parametrize("place", [HUB, GHCR])
-def test_a_version_that_is_taken_in_one_registry_is_written_in_none(shelf: Shelf, place: Repository) -> None:
+def test_a_version_taken_in_one_registry_is_written_in_none(shelf: Shelf, place: Repository) -> None:
     shelf.put(place, "1.0.0", THEIRS)
 
     with pytest.raises(Failure, match=f"{place}:1.0.0 is already {THEIRS}, this image is {OURS}"):
@@ -156,12 +154,12 @@ def test_where_the_version_is_taken_the_commit_may_stay_unreleased(shelf: Shelf)
 
     said = release.release(unless_taken=True)
 
-    assert said.startswith(f"not released: {GHCR}:1.0.0 is {THEIRS} already, and this image is {OURS}")
+    assert said.startswith(f"not released: {GHCR}:1.0.0 is already {THEIRS}")
     assert f"It is published as {COMMIT}; raise the version in ship.toml" in said
     assert shelf.written == []
 
 
-def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
+def test_a_version_that_appears_after_the_first_check_is_not_overwritten(
     shelf: Shelf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shelf.then = once(f"ask {GHCR}:1.0.0", lambda: shelf.put(GHCR, "1.0.0", THEIRS))
@@ -169,7 +167,7 @@ def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
     with pytest.raises(Failure, match=f"{GHCR}:1.0.0 is already {THEIRS}"):
         release.release()
     assert shelf.names(GHCR, THEIRS) == ["1.0.0"]
-    assert shelf.written == [f"{HUB}:1.0.0"], "nothing follows a version that is not everywhere"
+    assert shelf.written == [f"{HUB}:1.0.0"], "aliases wait until the version is everywhere"
     assert cells(capsys.readouterr().out) == [
         ["registry", "tag", "digest", ""],
         [HUB, COMMIT, OURS.short, "same"],
@@ -179,7 +177,7 @@ def test_a_version_that_appears_after_the_first_look_is_not_overwritten(
     ]
 
 
-def test_a_version_that_is_overwritten_in_the_last_moment_is_found_out(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_version_overwritten_at_the_last_moment_is_noticed(shelf: Shelf, tmp_path: Path) -> None:
     shelf.then = once(f"tag {HUB}:1.0.0", lambda: shelf.put(HUB, "1.0.0", THEIRS))
 
     with pytest.raises(Failure, match="does not give back the digest"):
@@ -187,8 +185,8 @@ def test_a_version_that_is_overwritten_in_the_last_moment_is_found_out(shelf: Sh
     assert not (tmp_path / "build/published.json").exists()
 
 
-def test_a_newer_release_that_comes_with_the_version_keeps_what_moves(shelf: Shelf) -> None:
-    """The list of tags is from after the version was written, not from before."""
+def test_a_newer_concurrent_release_keeps_the_aliases(shelf: Shelf) -> None:
+    """The tags are listed after the version was written, not before."""
     shelf.put(GHCR, "latest", THEIRS)
     shelf.then = once(f"tag {GHCR}:1.0.0", lambda: shelf.put(GHCR, "1.1.0", THEIRS))
 
@@ -199,7 +197,7 @@ def test_a_newer_release_that_comes_with_the_version_keeps_what_moves(shelf: She
     assert "latest" in shelf.names(HUB)
 
 
-def test_a_newer_release_that_comes_while_tags_move_is_named(shelf: Shelf) -> None:
+def test_a_newer_release_during_the_move_is_named(shelf: Shelf) -> None:
     shelf.then = once(f"tag {HUB}:latest", lambda: shelf.put(HUB, "1.1.0", THEIRS))
 
     with pytest.raises(Failure, match=f"1.1.0 was released to {HUB} meanwhile") as refused:
@@ -208,9 +206,7 @@ def test_a_newer_release_that_comes_while_tags_move_is_named(shelf: Shelf) -> No
 
 
 @pytest.mark.parametrize("name", [COMMIT, "1.0.0"])
-def test_a_list_that_lacks_what_is_there_moves_nothing(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_an_incomplete_tag_list_moves_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for repository in (HUB, GHCR):
         shelf.put(repository, "latest", THEIRS)
     monkeypatch.setattr(registry, "tags", lambda repository: [one for one in shelf.tags(repository) if one != name])
@@ -222,7 +218,7 @@ def test_a_list_that_lacks_what_is_there_moves_nothing(
         assert shelf.names(repository) == [COMMIT, "1.0.0"]
 
 
-def test_no_list_moves_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tag_list_moves_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_list(repository: Repository) -> list[Tag]:
         raise Failure(f"{repository} gives no list")
 
@@ -233,15 +229,13 @@ def test_no_list_moves_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) ->
     assert shelf.written == [f"{HUB}:1.0.0", f"{GHCR}:1.0.0"]
 
 
-def test_a_version_of_somebody_else_that_keeps_latest_is_named(
-    shelf: Shelf, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_foreign_version_that_keeps_latest_is_named(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
     shelf.put(GHCR, "99.0.0", THEIRS)
     release.release()
 
-    said = capsys.readouterr().out
-    assert f"{GHCR}:latest stays as it is: 99.0.0 is newer than 1.0.0" in said
-    assert f"{HUB}:latest stays" not in said
+    printed = capsys.readouterr().out
+    assert f"{GHCR}:latest stays as it is: 99.0.0 is newer than 1.0.0" in printed
+    assert f"{HUB}:latest stays" not in printed
     assert shelf.names(GHCR)[-2:] == ["1.0", "1"]
 
 
@@ -254,7 +248,7 @@ def test_a_pre_release_moves_nothing_and_needs_no_list(shelf: Shelf, monkeypatch
     assert not any(event.startswith("list") for event in shelf.events)
 
 
-def test_a_registry_that_denies_what_was_just_verified_gets_no_version(shelf: Shelf) -> None:
+def test_a_registry_that_denies_access_gets_no_version(shelf: Shelf) -> None:
     shelf.denied.add(GHCR)
 
     with pytest.raises(registry.Denied):
@@ -262,7 +256,7 @@ def test_a_registry_that_denies_what_was_just_verified_gets_no_version(shelf: Sh
     assert shelf.written == []
 
 
-def test_a_version_is_not_written_where_it_is_not_known_whether_it_is_taken(shelf: Shelf) -> None:
+def test_a_version_is_not_written_unless_it_is_known_to_be_free(shelf: Shelf) -> None:
     shelf.denied.add(HUB)
 
     with pytest.raises(registry.Denied):
@@ -270,7 +264,7 @@ def test_a_version_is_not_written_where_it_is_not_known_whether_it_is_taken(shel
     assert shelf.written == []
 
 
-def test_notes_tell_what_changed_and_how_to_pull(shelf: Shelf, tmp_path: Path) -> None:
+def test_notes_have_the_changes_and_how_to_pull(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "CHANGELOG.md").write_bytes(b"## [1.1.0]\nlater\n## [1.0.0] - 2026\nfirst \xff\n## [0.9.0]\nbefore\n")
     release.release()
     notes = (tmp_path / "build/release/notes.md").read_text(encoding="utf-8")
@@ -281,7 +275,7 @@ def test_notes_tell_what_changed_and_how_to_pull(shelf: Shelf, tmp_path: Path) -
     assert shelf.names(HUB)
 
 
-def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_release_page_attaches_the_verified_provenance(shelf: Shelf, tmp_path: Path) -> None:
     release.release()
 
     assert (tmp_path / "build/release/provenance.intoto.jsonl").read_bytes() == b'{"two": 2}\n{"four": 4}\n'
@@ -290,7 +284,7 @@ def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf, t
 
 
 @pytest.mark.parametrize(
-    ("version", "there", "said"),
+    ("version", "newer_in", "output"),
     [
         ("1.0.0", (), "latest=true\nprerelease=false\n"),
         ("1.0.0", (HUB, GHCR), "latest=false\nprerelease=false\n"),
@@ -298,22 +292,22 @@ def test_a_release_page_carries_the_provenance_that_was_verified(shelf: Shelf, t
         ("1.0.0rc1", (), "latest=false\nprerelease=true\n"),
     ],
 )
-def test_a_backport_and_a_pre_release_are_not_what_github_calls_latest(
+def test_a_backport_or_a_pre_release_is_not_the_latest_on_github(
     shelf: Shelf,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     version: str,
-    there: tuple[Repository, ...],
-    said: str,
+    newer_in: tuple[Repository, ...],
+    output: str,
 ) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     monkeypatch.setattr(shipment, "version", lambda: Version(version))
     proven(monkeypatch, version)
-    for repository in there:
+    for repository in newer_in:
         shelf.put(repository, "2.0.0", THEIRS)
     release.release()
 
-    assert (tmp_path / "output").read_text() == said
+    assert (tmp_path / "output").read_text() == output
 
 
 @pytest.mark.parametrize("content", [None, "# Changes\n", "## [1x0.0]\nno version\n"])
@@ -328,7 +322,7 @@ def test_notes_without_an_entry_say_so(shelf: Shelf, tmp_path: Path, content: st
 
 @pytest.mark.parametrize("wrong", [(HUB, COMMIT), (HUB, "1.0.0"), (GHCR, COMMIT), (GHCR, "1.0.0")])
 @pytest.mark.parametrize("missing", [True, False])
-def test_one_tag_in_one_registry_that_is_not_right_is_enough(
+def test_one_wrong_tag_in_one_registry_is_an_error(
     shelf: Shelf,
     capsys: pytest.CaptureFixture[str],
     wrong: tuple[Repository, str],
@@ -351,9 +345,7 @@ def test_one_tag_in_one_registry_that_is_not_right_is_enough(
     assert ("missing" if missing else THEIRS.short) in line
 
 
-def test_a_registry_that_gives_no_answer_is_not_waited_for_twice(
-    shelf: Shelf, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_silent_registry_is_asked_only_once(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
     shelf.down.add(HUB)
     names = [COMMIT, Tag("1.0.0")]
     shelf.put(GHCR, "1.0.0", OURS)
@@ -363,7 +355,7 @@ def test_a_registry_that_gives_no_answer_is_not_waited_for_twice(
     assert [shown for *_, shown, _ in cells(capsys.readouterr().out)[1:3]] == ["no answer"] * 2
 
 
-def test_where_it_is_narrow_nothing_in_the_table_is_cut(
+def test_a_narrow_table_cuts_nothing(
     shelf: Shelf, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console.console, "width", 40)
@@ -378,7 +370,7 @@ def test_where_it_is_narrow_nothing_in_the_table_is_cut(
     assert columns[2] == f"{OURS.short}{THEIRS.short}missing"
 
 
-def test_nothing_was_published_yet(shelf: Shelf) -> None:
+def test_before_the_first_publish_there_is_no_record(shelf: Shelf) -> None:
     with pytest.raises(Failure, match="nothing has been published from here yet"):
         published()
     assert shelf.events == []
@@ -406,7 +398,7 @@ TRUE = {"version": "1.0.0", "digest": OURS, "tags": {HUB: ["1.0.0"]}}
         b"[" * 100_000,
     ],
 )
-def test_a_damaged_record_is_one_sentence(shelf: Shelf, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_record_is_refused(shelf: Shelf, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "build/published.json").parent.mkdir()
     (tmp_path / "build/published.json").write_bytes(content)
 
@@ -416,7 +408,7 @@ def test_a_damaged_record_is_one_sentence(shelf: Shelf, tmp_path: Path, content:
     assert shelf.events == []
 
 
-def test_a_tag_that_somebody_wrote_while_a_registry_failed_is_not_overwritten(shelf: Shelf) -> None:
+def test_a_tag_written_during_a_retry_is_not_overwritten(shelf: Shelf) -> None:
     shelf.faults = 1
     shelf.then = lambda event: shelf.put(HUB, "1.0.0", THEIRS) if event == "fault" else None
 

@@ -1,4 +1,4 @@
-"""What is asked for a bill of materials, what of the answers stops a release, and what an exception changes."""
+"""`./ship scan`: its queries, which findings stop a release, and exceptions."""
 
 import json
 import sys
@@ -66,30 +66,30 @@ def found(query: Query, *of: Affected, **fields: Any) -> Finding:
         (found(OPENSSL, affected(OPENSSL), severity=(Severity("CVSS_V3", "nonsense"),)), False, "no fix yet"),
     ],
 )
-def test_what_stops_a_release(finding: Finding, stops: bool, why: str) -> None:  # noqa: FBT001
+def test_the_policy_says_what_stops_a_release(finding: Finding, stops: bool, why: str) -> None:  # noqa: FBT001
     assert (finding.stops, why in finding.why) == (stops, True)
 
 
-def test_a_fix_in_another_release_of_debian_is_no_fix_here() -> None:
+def test_a_fix_in_another_release_of_debian_does_not_count() -> None:
     finding = found(OPENSSL, affected(OPENSSL), affected(Query("Debian:14", "openssl", ""), "3.6.0-1"))
 
     assert finding.fixed == []
     assert not finding.stops
 
 
-def test_a_withdrawn_advisory_means_nothing() -> None:
+def test_a_withdrawn_advisory_is_ignored() -> None:
     advisory = Advisory("GHSA-1", withdrawn="2026-01-01T00:00:00Z", affected=(affected(FLASK),))
 
     assert assess({FLASK: [advisory]}, {FLASK: ["pkg:x"]}) == []
 
 
-def test_the_highest_score_of_any_version_of_cvss_counts() -> None:
+def test_the_highest_cvss_score_counts() -> None:
     newest = Severity("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N")
 
     assert found(FLASK, affected(FLASK), severity=(LOW, newest)).severity == 9.3
 
 
-def test_an_announcement_of_several_vulnerabilities_is_none_of_them() -> None:
+def test_an_announcement_of_several_vulnerabilities_is_no_alias_of_one() -> None:
     assert found(OPENSSL, upstream=("CVE-2026-1",)).aliases == ["CVE-2026-1"]
     assert found(OPENSSL, upstream=("CVE-2026-1", "CVE-2026-2")).aliases == []
 
@@ -103,7 +103,7 @@ STOPPING = found(OPENSSL, affected(OPENSSL, "3.5.8-1"), upstream=("CVE-2026-1",)
 REPORTED = found(OPENSSL, affected(OPENSSL))
 
 
-def test_an_exception_covers_a_vulnerability_by_any_of_its_names_until_it_expires() -> None:
+def test_an_exception_covers_a_vulnerability_by_any_name_until_it_expires() -> None:
     judged = exceptions.judge([STOPPING], [entry()], TODAY)
     assert [finding for finding, _ in judged.allowed] == [STOPPING]
     assert (judged.stopping, judged.unused) == ([], [])
@@ -145,13 +145,13 @@ def test_the_file_is_read_and_may_be_missing(tmp_path: Path) -> None:
     assert exceptions.read(tmp_path / "nowhere.toml", TODAY) == []
 
 
-def test_an_exception_may_end_on_the_latest_day(tmp_path: Path) -> None:
+def test_an_exception_may_expire_on_the_latest_day(tmp_path: Path) -> None:
     (tmp_path / "exceptions.toml").write_text(VALID.replace("2026-11-20", "2027-02-18"))
 
     assert exceptions.read(tmp_path / "exceptions.toml", TODAY) == [entry(expires=date(2027, 2, 18))]
 
 
-def test_this_project_s_own_file_is_well_formed() -> None:
+def test_the_file_of_this_project_is_valid() -> None:
     exceptions.read()
 
 
@@ -168,7 +168,7 @@ def test_this_project_s_own_file_is_well_formed() -> None:
         ("[[exception", "exceptions.toml"),
     ],
 )
-def test_a_malformed_file_says_what_is_wrong(text: str, complaint: str, tmp_path: Path) -> None:
+def test_a_malformed_file_is_refused_with_the_reason(text: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "exceptions.toml").write_text(text)
 
     with pytest.raises(Failure, match=complaint):
@@ -179,7 +179,7 @@ def component(purl: str, *properties: str) -> dict[str, Any]:
     return {"purl": purl, "properties": [{"name": name, "value": ""} for name in properties]}
 
 
-def test_debian_s_packages_are_asked_for_by_source_and_python_s_by_name() -> None:
+def test_debian_packages_are_queried_by_source_and_python_packages_by_name() -> None:
     gcc = "pkg:deb/debian/gcc-14-base@14.2.0-19?arch=amd64&distro=debian-13&upstream=gcc-14%4014.2.0-19"
     libgcc = "pkg:deb/debian/libgcc-s1@14.2.0-19%2Bb1?arch=amd64&distro=debian-13&upstream=gcc-14%4014.2.0-19"
     bill = [gcc, libgcc, "pkg:deb/debian/dash@0.5.12-12?arch=amd64&distro=debian-13", "pkg:pypi/flask@3.1.3"]
@@ -191,18 +191,18 @@ def test_debian_s_packages_are_asked_for_by_source_and_python_s_by_name() -> Non
     }
 
 
-def test_a_compiled_python_is_asked_for_and_debian_s_is_not() -> None:
+def test_a_compiled_python_is_queried_but_not_that_of_debian() -> None:
     python = "pkg:generic/cpython@3.13.15"
 
     assert queries({"components": [component(python)]}) == {Query("GIT", CPYTHON, "v3.13.15"): [python]}
     assert queries({"components": [component(python, "shipshape:installed-by")]}) == {}
 
 
-def test_components_that_are_no_packages_are_not_asked_for() -> None:
+def test_components_that_are_no_packages_are_not_queried() -> None:
     assert queries({"components": [{"name": "house-price", "type": "machine-learning-model"}]}) == {}
 
 
-def test_a_package_that_nobody_has_advisories_of_is_not_passed_over() -> None:
+def test_a_package_without_any_source_of_advisories_is_refused() -> None:
     with pytest.raises(Failure, match="pkg:deb/ubuntu/libc6"):
         queries({"components": [component("pkg:deb/ubuntu/libc6@2.39?arch=amd64&distro=ubuntu-24.04")]})
 
@@ -221,7 +221,7 @@ RECORD: dict[str, object] = {
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the record of a scan is, while the image DIGEST is built."""
+    """The path of the scan record, when the image DIGEST is built."""
     for module in (artifacts, pipeline):
         monkeypatch.setattr(module, "built", lambda: SimpleNamespace(digest=DIGEST))
     monkeypatch.setattr(artifacts, "BUILD", tmp_path)
@@ -229,13 +229,13 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("outcome", ["clean", "not checked"])
-def test_the_record_of_the_built_image_lets_it_through(outcome: str, written: Path) -> None:
+def test_a_scan_of_the_built_image_counts(outcome: str, written: Path) -> None:
     written.write_text(json.dumps({**RECORD, "outcome": outcome}))
 
     assert (artifacts.scanned().digest, artifacts.scanned().outcome) == (DIGEST, outcome)
 
 
-def test_without_a_record_of_the_built_image_it_has_not_been_scanned(written: Path) -> None:
+def test_a_scan_of_another_image_does_not_count(written: Path) -> None:
     with pytest.raises(Failure, match=f"{DIGEST} has not been scanned"):
         artifacts.scanned()
 
@@ -261,7 +261,7 @@ def test_without_a_record_of_the_built_image_it_has_not_been_scanned(written: Pa
         json.dumps({"digest": DIGEST}).encode(),
     ],
 )
-def test_a_damaged_record_is_none(content: bytes, written: Path) -> None:
+def test_a_damaged_record_is_refused(content: bytes, written: Path) -> None:
     written.write_bytes(content)
 
     with pytest.raises(Failure, match=r"scan\.json is malformed") as damaged:
@@ -269,9 +269,7 @@ def test_a_damaged_record_is_none(content: bytes, written: Path) -> None:
     assert damaged.value.remedy == "./ship scan"
 
 
-def test_integration_is_run_again_for_another_image_and_all_of_them_for_another_python(
-    written: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_integration_tests_depend_on_the_image_and_the_base(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not written.exists()
     monkeypatch.setattr(pipeline, "fingerprint", lambda: "files")
     before = [pipeline.key(stage) for stage in ("integration", "lint", "unit")]

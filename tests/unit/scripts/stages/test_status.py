@@ -1,4 +1,4 @@
-"""`./ship status`: what is recorded, and what is said of what runs."""
+"""`./ship status`: what is recorded and what runs."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from tests.unit.scripts.table import cells
 
 @pytest.fixture(autouse=True)
 def no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PATH on which there is git and nothing else."""
+    """A PATH with nothing but git."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "git").symlink_to(str(shutil.which("git")))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -29,7 +29,7 @@ def no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def docker(tmp_path: Path) -> Program:
-    """A Docker engine in which 1.0.0 runs, in each environment."""
+    """A Docker engine that runs 1.0.0 in each environment."""
     running = {"Config": {"Image": f"ghcr.io/me/x@{release('1.0.0').digest}"}, "State": {"Running": True}}
     docker = Program(tmp_path / "bin" / "docker")
     docker.answer({"ps": prints("one\n"), "container": prints(json.dumps([running]))})
@@ -38,7 +38,7 @@ def docker(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def three_days_later_in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Five and a half hours east of UTC, three days after what `repository` commits."""
+    """Five and a half hours east of UTC, three days after the commits of `repository`."""
     monkeypatch.setattr(time, "time", lambda: 1767323045.0 + 3 * 86400)
     with monkeypatch.context() as there:
         there.setenv("TZ", "IST-5:30")
@@ -48,14 +48,14 @@ def three_days_later_in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Return the cells of the table that `status` prints where there is room for it, the header first."""
+    """Return the cells of the table that `status` prints on a wide terminal, the header first."""
     monkeypatch.setattr(console.console, "width", 400)
     status()
     return cells(capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("docker", "three_days_later_in_india")
-def test_a_row_says_version_digest_since_by_whom_and_what_runs(
+def test_a_row_has_version_digest_time_author_and_state(
     repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = repository.record("test", "1.0.0")
@@ -70,7 +70,7 @@ def test_a_row_says_version_digest_since_by_whom_and_what_runs(
     assert refused.startswith("record refused: deploy/environments/prod.env, line 2: ")
 
 
-def test_uncommitted_changes_are_pointed_out(
+def test_uncommitted_changes_are_marked(
     repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.write("test", text("1.0.0", DIGEST="garbage"))
@@ -82,7 +82,7 @@ def test_uncommitted_changes_are_pointed_out(
     ]  # fmt: skip
 
 
-def test_the_same_for_programs(repository: Repository) -> None:
+def test_the_status_can_be_printed_as_json(repository: Repository) -> None:
     commit = repository.record("test", "1.0.0")
 
     dev, test, prod = json.loads(as_json(statuses()))
@@ -102,7 +102,7 @@ def test_the_same_for_programs(repository: Repository) -> None:
     }
 
 
-def test_what_is_for_programs_can_be_read_by_a_person_too() -> None:
+def test_the_json_is_readable() -> None:
     silent = Status("test", None, edited=True, running=Comparison(State.SILENT, "http://127.0.0.1:1: refused"))
 
     assert (
@@ -125,7 +125,7 @@ def test_what_is_for_programs_can_be_read_by_a_person_too() -> None:
 
 
 @pytest.mark.usefixtures("docker")
-def test_environments_where_something_else_runs_fail_the_check(repository: Repository) -> None:
+def test_drift_fails_the_check(repository: Repository) -> None:
     for environment, version in (("dev", "1.0.0"), ("test", "1.1.0"), ("prod", "1.2.0")):
         repository.record(environment, version)
 
@@ -136,7 +136,7 @@ def test_environments_where_something_else_runs_fail_the_check(repository: Repos
 
 
 @pytest.mark.usefixtures("docker")
-def test_a_record_that_is_refused_is_to_be_mended_before_anything_is_deployed(repository: Repository) -> None:
+def test_a_refused_record_must_be_corrected_first(repository: Repository) -> None:
     repository.write("dev", text("1.0.0", DIGEST="garbage"))
     repository.record("test", "1.1.0")
     repository.write("prod", text("1.0.0", URL="http://127.0.0.1:1"))
@@ -150,14 +150,14 @@ def test_a_record_that_is_refused_is_to_be_mended_before_anything_is_deployed(re
     assert failure.value.remedy == "mend the record and commit it"
 
 
-def test_what_is_not_known_is_no_drift(repository: Repository) -> None:
+def test_an_unknown_state_is_no_drift(repository: Repository) -> None:
     repository.record("test", "1.0.0")
 
     assert status(check=True) == "no drift is known"
 
 
 def test_an_environment_that_does_not_answer_fails_the_check(repository: Repository) -> None:
-    """Nobody listens on the first port."""
+    """Nothing listens on port 1."""
     repository.write("test", text("1.0.0", URL="http://127.0.0.1:1"))
 
     assert status() == "test does not answer"
@@ -175,7 +175,7 @@ def test_an_environment_that_does_not_answer_fails_the_check(repository: Reposit
         ("# Größe\n".encode("latin-1"), "test.env, line 1: b'# Gr"),
     ],
 )
-def test_a_record_that_breaks_the_format_is_said_beside_the_others(
+def test_a_malformed_record_is_shown_beside_the_others(
     repository: Repository, capsys: pytest.CaptureFixture[str], content: str | bytes, reason: str
 ) -> None:
     repository.record("dev", "1.0.0")
@@ -194,7 +194,7 @@ def test_a_record_that_breaks_the_format_is_said_beside_the_others(
     assert "does not run" not in failure.value.reason
 
 
-def test_a_missing_record_is_said_beside_the_others(repository: Repository) -> None:
+def test_a_missing_record_is_shown_beside_the_others(repository: Repository) -> None:
     repository.record("dev", "1.0.0")
     repository.git("rm", "--quiet", str(record.Record("test").path))
     repository.git("commit", "--quiet", "--message", "away")
@@ -203,7 +203,7 @@ def test_a_missing_record_is_said_beside_the_others(repository: Repository) -> N
     assert [row.running.state for row in statuses()] == [State.UNKNOWN, State.REFUSED, State.UNKNOWN]
 
 
-def test_what_head_has_is_shown_also_when_it_was_committed_by_hand(repository: Repository) -> None:
+def test_a_record_committed_by_hand_is_shown(repository: Repository) -> None:
     repository.record("test", "1.0.0")
     commit = repository.write("test", text("1.0.0", VERSION="9.9.9"))
 
@@ -212,7 +212,7 @@ def test_what_head_has_is_shown_also_when_it_was_committed_by_hand(repository: R
     assert (test["version"], test["digest"], test["commit"]) == ("9.9.9", release("1.0.0").digest, commit)
 
 
-def test_a_narrow_terminal_folds_and_cuts_no_version_and_no_digest(
+def test_a_narrow_terminal_cuts_no_version_and_no_digest(
     repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console.console, "width", 40)
@@ -226,7 +226,7 @@ def test_a_narrow_terminal_folds_and_cuts_no_version_and_no_digest(
     assert release("1.0.0").digest.short in digests
 
 
-def test_nothing_that_an_author_calls_himself_moves_the_cursor(
+def test_the_name_of_an_author_cannot_move_the_cursor(
     repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada\x1b[2A\u2028✓ test")
@@ -234,14 +234,12 @@ def test_nothing_that_an_author_calls_himself_moves_the_cursor(
 
     status()
 
-    said = capsys.readouterr().out
-    assert r"Ada\x1b[2A\u2028✓ test" in said
-    assert not {"\x1b", "\u2028"} & set(said)
+    printed = capsys.readouterr().out
+    assert r"Ada\x1b[2A\u2028✓ test" in printed
+    assert not {"\x1b", "\u2028"} & set(printed)
 
 
-def test_a_clone_without_its_whole_history_shows_nothing_even_where_nothing_is_recorded(
-    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shallow_clone_has_no_status(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run(
         ["git", "clone", "--quiet", "--depth=1", f"file://{repository.path}", tmp_path / "shallow"], check=True
     )
@@ -262,5 +260,5 @@ def test_a_clone_without_its_whole_history_shows_nothing_even_where_nothing_is_r
         (86400 * 400, "400 days"),
     ],
 )
-def test_an_age_is_said_in_its_largest_unit(seconds: float, words: str) -> None:
+def test_an_age_has_its_largest_unit(seconds: float, words: str) -> None:
     assert age(seconds) == words

@@ -1,4 +1,4 @@
-"""How a promotion gets to main: by a push, by a pull request, and never over something else."""
+"""`./ship submit`: how a promotion gets to main, by a push or a pull request."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from scripts.stages.promote import promote
 from scripts.stages.submit import GITHUB, HOST_KEY, submit
 from tests.unit.scripts.repository import Repository, release, verified
 
-# What GitHub's server says: https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/
+# The message of GitHub's server: https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/
 # managing-rulesets/troubleshooting-rules
 PROTECTED = """#!/bin/sh
 while read -r old new ref; do
@@ -24,7 +24,7 @@ done
 
 @pytest.fixture
 def hub(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """What stands for the repository on GitHub: bare, and where `repository` is from."""
+    """A bare repository in place of GitHub, the origin of `repository`."""
     for variable in ("SHIP_DEPLOY_KEY", "GH_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(submitting, "ROOT", repository.path)
@@ -46,14 +46,14 @@ def program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `gh` that opens pull requests; return where it writes down what it was asked."""
+    """A `gh` that opens pull requests; returns the file where it records its arguments."""
     asked = tmp_path / "asked"
     program(tmp_path / "bin", "gh", f'echo "$@" >>{asked}; echo https://github.com/me/x/pull/7', monkeypatch)
     return asked
 
 
 def protect(hub: Repository, ruled: str = "refs/heads/main") -> None:
-    """Let `main`, or whatever begins with `ruled`, be what a ruleset makes it: it takes no push."""
+    """Reject pushes to `main`, or to every branch that begins with `ruled`, like a ruleset."""
     path = hub.path / "hooks" / "pre-receive"
     path.parent.mkdir(exist_ok=True)
     path.write_text(PROTECTED.replace("RULED", ruled))
@@ -69,7 +69,7 @@ def branches(hub: Repository) -> list[str]:
 
 
 def commit_elsewhere(hub: Repository, tmp_path: Path, name: str, content: str) -> Repository:
-    """Let somebody else commit a file on top of main, in a clone of their own; return that."""
+    """Let somebody else commit a file on top of main in another clone; return that clone."""
     other = Repository(tmp_path / "other")
     hub.git("clone", "--quiet", str(hub.path), str(other.path))
     (other.path / name).write_text(content)
@@ -101,7 +101,7 @@ def test_nothing_to_push_is_no_failure(hub: Repository, gh: Path) -> None:
     assert not gh.exists()
 
 
-def test_what_was_merged_meanwhile_stays_below(hub: Repository, tmp_path: Path) -> None:
+def test_a_promotion_is_rebased_on_what_was_merged_meanwhile(hub: Repository, tmp_path: Path) -> None:
     promote("1.0.0", "dev", verified=verified)
     merge_elsewhere(hub, tmp_path, "README.md", "more\n")
 
@@ -110,12 +110,10 @@ def test_what_was_merged_meanwhile_stays_below(hub: Repository, tmp_path: Path) 
     assert hub.git("log", "--format=%s").splitlines()[:2] == ["Promote 1.0.0 to dev", "somebody else's"]
 
 
-def test_what_is_merged_between_the_look_and_the_push_is_looked_at_again(
-    hub: Repository, repository: Repository, tmp_path: Path
-) -> None:
+def test_a_merge_between_fetch_and_push_causes_a_retry(hub: Repository, repository: Repository, tmp_path: Path) -> None:
     promote("1.0.0", "dev", verified=verified)
     other = commit_elsewhere(hub, tmp_path, "README.md", "more\n")
-    # It arrives while the first push is under way, once.
+    # It arrives once, during the first push.
     hook = repository.path / ".git" / "hooks" / "pre-push"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\nrm $0\nunset GIT_DIR\ngit -C {other.path} push --quiet origin main\n")
@@ -125,9 +123,7 @@ def test_what_is_merged_between_the_look_and_the_push_is_looked_at_again(
     assert hub.git("log", "--format=%s").splitlines()[:2] == ["Promote 1.0.0 to dev", "somebody else's"]
 
 
-def test_a_record_that_was_changed_meanwhile_is_not_written_over(
-    hub: Repository, repository: Repository, tmp_path: Path
-) -> None:
+def test_a_record_changed_meanwhile_is_not_overwritten(hub: Repository, repository: Repository, tmp_path: Path) -> None:
     promote("1.0.0", "dev", verified=verified)
     merge_elsewhere(hub, tmp_path, str(Record("dev").path), "VERSION=9.9.9\n")
     before = hub.head
@@ -139,9 +135,7 @@ def test_a_record_that_was_changed_meanwhile_is_not_written_over(
 
 
 @pytest.mark.parametrize("pull_request", [False, True])
-def test_more_than_the_record_is_not_pushed(
-    repository: Repository, hub: Repository, gh: Path, *, pull_request: bool
-) -> None:
+def test_only_the_record_is_pushed(repository: Repository, hub: Repository, gh: Path, *, pull_request: bool) -> None:
     promote("1.0.0", "dev", verified=verified)
     (repository.path / "app.py").write_text("import os\n")
     repository.git("add", "--all")
@@ -155,14 +149,14 @@ def test_more_than_the_record_is_not_pushed(
 
 
 @pytest.mark.usefixtures("hub")
-def test_the_record_of_another_environment_is_more_than_the_record() -> None:
+def test_the_record_of_another_environment_is_not_pushed() -> None:
     promote("1.0.0", "dev", verified=verified)
 
     with pytest.raises(Failure, match=r"more is committed here than the record of test: deploy/environments/dev\.env"):
         submit("test")
 
 
-def test_where_main_is_protected_a_pull_request_is_opened(hub: Repository, gh: Path, repository: Repository) -> None:
+def test_a_protected_main_gets_a_pull_request(hub: Repository, gh: Path, repository: Repository) -> None:
     promote("1.0.0", "dev", verified=verified)
     protect(hub)
     branch = f"dev-{repository.head[:12]}"
@@ -174,7 +168,7 @@ def test_where_main_is_protected_a_pull_request_is_opened(hub: Repository, gh: P
     assert gh.read_text() == f"pr create --fill --base main --head {branch}\n"
 
 
-def test_a_pull_request_that_is_asked_for_leaves_an_open_main_alone(hub: Repository, gh: Path) -> None:
+def test_a_requested_pull_request_leaves_an_unprotected_main_alone(hub: Repository, gh: Path) -> None:
     promote("1.0.0", "dev", verified=verified)
     before = hub.head
 
@@ -183,7 +177,7 @@ def test_a_pull_request_that_is_asked_for_leaves_an_open_main_alone(hub: Reposit
     assert gh.exists()
 
 
-def test_where_no_pull_request_may_be_opened_either_a_warning_says_what_to_do(
+def test_if_no_pull_request_may_be_opened_a_warning_says_what_to_do(
     hub: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refusal = "echo GitHub Actions is not permitted to create or approve pull requests >&2; exit 1"
@@ -201,7 +195,7 @@ def test_where_no_pull_request_may_be_opened_either_a_warning_says_what_to_do(
         submit("dev", pull_request=True)
 
 
-def test_no_pull_request_is_opened_for_a_branch_that_was_refused(hub: Repository, gh: Path) -> None:
+def test_no_pull_request_is_opened_for_a_rejected_branch(hub: Repository, gh: Path) -> None:
     promote("1.0.0", "dev", verified=verified)
     protect(hub, "refs/heads/")
 
@@ -219,7 +213,7 @@ def test_a_hub_that_does_not_answer_is_a_failure(hub: Repository, repository: Re
 
 
 @pytest.mark.usefixtures("hub")
-def test_git_asks_for_the_token_of_a_workflow_and_has_it_in_no_argument(
+def test_git_gets_the_token_of_a_workflow_but_not_as_an_argument(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = tmp_path / "seen"
@@ -233,10 +227,10 @@ def test_git_asks_for_the_token_of_a_workflow_and_has_it_in_no_argument(
     assert "ghs_secret" not in seen.read_text()
 
 
-def test_a_deploy_key_is_used_over_ssh_to_a_host_whose_key_is_known(
+def test_a_deploy_key_is_used_over_ssh_with_a_known_host_key(
     hub: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program in ssh's place looks at what it is given, and is the server."""
+    """The replacement for ssh records its arguments and acts as the server."""
     seen = tmp_path / "seen"
     script = f"""
 for word; do
@@ -259,11 +253,11 @@ cd {hub.path.parents[1]} && eval "$(echo "$before" | sed "s: '/: ':")"
     assert all(f"-o {option}=yes" in lines[3] for option in ("StrictHostKeyChecking", "IdentitiesOnly", "BatchMode"))
     assert "git@github.com" in lines[3]
     key = lines[3].split("-i ")[1].split()[0]
-    assert not Path(key).exists(), "the key is gone when it has been used"
+    assert not Path(key).exists(), "the key is deleted after use"
     assert release("1.0.0").digest in dev(hub)
 
 
-def test_what_one_commit_adds_and_another_takes_away_is_not_pushed(hub: Repository, repository: Repository) -> None:
+def test_a_file_that_a_later_commit_deletes_is_not_pushed(hub: Repository, repository: Repository) -> None:
     before = hub.head
     (repository.path / "leak.txt").write_text("a secret\n")
     repository.git("add", "--all")
@@ -277,7 +271,7 @@ def test_what_one_commit_adds_and_another_takes_away_is_not_pushed(hub: Reposito
     assert hub.head == before
 
 
-def test_a_rebase_of_the_user_s_own_is_left_alone(hub: Repository, repository: Repository) -> None:
+def test_a_rebase_in_progress_is_left_alone(hub: Repository, repository: Repository) -> None:
     promote("1.0.0", "dev", verified=verified)
     under_way = repository.path / ".git" / "rebase-merge"
     under_way.mkdir()
@@ -289,7 +283,7 @@ def test_a_rebase_of_the_user_s_own_is_left_alone(hub: Repository, repository: R
 
 
 @pytest.mark.usefixtures("hub")
-def test_changes_that_are_not_committed_are_kept(repository: Repository) -> None:
+def test_uncommitted_changes_are_kept(repository: Repository) -> None:
     promote("1.0.0", "dev", verified=verified)
     head, record = repository.head, repository.path / Record("dev").path
     record.write_text(record.read_text() + "\n# a note\n")
@@ -300,8 +294,8 @@ def test_changes_that_are_not_committed_are_kept(repository: Repository) -> None
     assert record.read_text().endswith("# a note\n")
 
 
-def test_no_tag_goes_along(hub: Repository, repository: Repository) -> None:
-    """A tag of a version starts a release."""
+def test_tags_are_not_pushed(hub: Repository, repository: Repository) -> None:
+    """A version tag starts a release."""
     repository.git("config", "push.followTags", "true")
     promote("1.0.0", "dev", verified=verified)
     repository.git("tag", "--annotate", "--message", "mine", "v9.9.9")

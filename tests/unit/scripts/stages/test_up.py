@@ -1,18 +1,23 @@
-"""`./ship up`: what it refuses before anything starts, and the request that it shows."""
+"""`./ship up` and `./ship shell`: what they refuse, and the request that is printed."""
 
 import io
 import json
+import os
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from scripts.errors import Failure
-from scripts.stages.up import example, up
+from scripts.grammar import Reference
+from scripts.stages import up as stage
+from scripts.stages.up import example, shell, up
+from tests.unit.scripts.program import Program
 from tests.unit.scripts.repository import Repository
 
 
 def archive(content: bytes | None, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """What docker cp gives of a card with `content`: an archive of one file."""
+    """The output of docker cp for a card with `content`: an archive of one file."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as files:
         member = tarfile.TarInfo("card.json")
@@ -21,7 +26,7 @@ def archive(content: bytes | None, kind: bytes = tarfile.REGTYPE) -> bytes:
     return made.getvalue()
 
 
-def test_the_request_is_of_the_first_golden_row() -> None:
+def test_the_request_has_the_first_golden_row() -> None:
     rows = [{"features": {"area": 80, "town": "O'Brien", "garden": None, "new": True}}, {"features": {"area": 1}}]
 
     assert json.loads(example(archive(json.dumps({"golden": rows, "name": "x"}).encode()))) == rows[0]
@@ -40,19 +45,19 @@ def test_the_request_is_of_the_first_golden_row() -> None:
         b"\xff",
     ],
 )
-def test_a_damaged_card_is_said(card: bytes) -> None:
+def test_a_damaged_card_is_refused(card: bytes) -> None:
     with pytest.raises(Failure, match="the card of the model in the image is malformed"):
         example(archive(card))
 
 
 @pytest.mark.parametrize("given", [b"", b"no archive", archive(None, tarfile.DIRTYPE), archive(None, tarfile.SYMTYPE)])
-def test_a_card_that_is_no_file_is_said(given: bytes) -> None:
+def test_a_card_that_is_no_file_is_refused(given: bytes) -> None:
     with pytest.raises(Failure, match=r"the image has no file /model/card\.json"):
         example(given)
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "5020;id", "$(id)", "-1", " 5020", "5020\n", "٥٠٢٠"])
-def test_what_is_no_port_is_refused(repository: Repository, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_port_is_refused(repository: Repository, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.record("test", "1.0.0")
     monkeypatch.setenv("PORT", port)
 
@@ -64,3 +69,22 @@ def test_what_is_no_port_is_refused(repository: Repository, port: str, monkeypat
 def test_before_the_first_promotion_there_is_nothing_to_start() -> None:
     with pytest.raises(Failure, match="nothing was promoted to test yet"):
         up("test")
+
+
+def test_a_shell_is_opened_in_a_container_as_compose_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = Program(tmp_path / "bin/docker")
+    docker.answer({"compose": f'echo "$REPOSITORY@$DIGEST" >{tmp_path}/image; exit 3'})
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    image = Reference(f"ghcr.io/me/x@sha256:{1:064}")
+    monkeypatch.setattr(stage, "published", lambda: image)
+
+    assert shell() == 3
+
+    assert docker.calls == [["compose", "run", "--rm", "--no-TTY", "--entrypoint", "sh", "service"]]
+    assert (tmp_path / "image").read_text() == f"{image}\n"
+
+
+@pytest.mark.usefixtures("repository")
+def test_before_the_first_promotion_there_is_nothing_to_look_into() -> None:
+    with pytest.raises(Failure, match="nothing was promoted to test yet"):
+        shell("test")
