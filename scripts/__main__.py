@@ -236,7 +236,7 @@ def integration(only: str, platform: str | None, arguments: tuple[str, ...]) -> 
 
 @ship.command()
 @click.option("--commit-only", is_flag=True, help="Tag it sha-<commit> and nothing else; a release comes later.")
-@click.option("--digest", metavar="DIGEST", help="Publish this and nothing else, whatever build/image/ holds.")
+@click.option("--digest", metavar="DIGEST", help="Refuse to publish unless build/image/ holds this one.")
 @click.option("--check", is_flag=True, help="Publish nothing; refuse now what would be refused after build and tests.")
 def publish(*, commit_only: bool, digest: str | None, check: bool) -> None:
     """Copy the built image to every registry, sign it, attach its evidence, and release it."""
@@ -269,9 +269,7 @@ def reproduce(reference: str, *, commit: str, last: bool) -> None:
 
 @ship.command()
 @click.argument("version", required=False)
-@click.option(
-    "--unless-taken", is_flag=True, help="Where another digest has the version, say so, and leave it at that."
-)
+@click.option("--unless-taken", is_flag=True, help="Where another digest has the version, say so, and do not fail.")
 def release(version: str | None, *, unless_taken: bool) -> None:
     """Give the published image of this commit its version tags. Builds nothing; never moves a version.
 
@@ -327,7 +325,7 @@ def promote(version: str, environment: str, *, forward: bool) -> None:
 @click.argument("environment", type=ENVIRONMENT)
 @click.option("--pull-request", is_flag=True, help="Open a pull request even where main takes a push.")
 def submit(environment: str, *, pull_request: bool) -> None:
-    """Push the promotion that was committed for ENVIRONMENT to main, or open a pull request.
+    """Push the committed promotion of ENVIRONMENT to main, or open a pull request.
 
     For workflows: SHIP_DEPLOY_KEY is a key that main's ruleset lets through, GH_TOKEN the workflow's own token. Where
     main takes no push, a pull request is opened.

@@ -108,7 +108,7 @@ def find_trusted(repositories: Iterable[Repository]) -> Signer:
         return _workflow(Identity(own))
     raise Failure(
         "no trusted signer is known for these images",
-        "set COSIGN_PUBLIC_KEY to the key that signs them, or COSIGN_IDENTITY to the workflow",
+        "set COSIGN_KEY to sign; to verify, COSIGN_PUBLIC_KEY to the key that signs them, or COSIGN_IDENTITY",
     )
 
 

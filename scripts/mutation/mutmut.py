@@ -82,7 +82,7 @@ def choose_files(scope: Scope, path: str) -> list[str]:
     wanted = (ROOT / path).resolve()
     files = [file for file in files if file not in scope.apart_from and (ROOT / file).is_relative_to(wanted)]
     if not files:
-        raise Failure(f"nothing at {path} is in scope", remedy)
+        raise Failure(f"no code at {path} is mutated", remedy)
     return files
 
 

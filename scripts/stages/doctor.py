@@ -94,7 +94,7 @@ def _cosign() -> Check:
 
 
 def logins() -> list[Check]:
-    """Return who would publish from here, in each registry that SHIP_REGISTRIES names."""
+    """Return who would publish from here, in each registry that SHIP_REGISTRIES or ship.toml names."""
     try:
         repositories = shipment.repositories()
     except Failure as wrong:
@@ -103,7 +103,7 @@ def logins() -> list[Check]:
         return [
             left_open(
                 "registries",
-                "two on this machine, as SHIP_REGISTRIES is not set",
+                "two on this machine, as neither SHIP_REGISTRIES nor ship.toml names any",
                 'SHIP_REGISTRIES="docker.io/me/house-price ghcr.io/me/house-price" ./ship doctor',
             )
         ]

@@ -197,8 +197,8 @@ def test_without_a_repository_on_github_nobody_is_trusted(home: str, monkeypatch
 
     with pytest.raises(Failure, match=r"^no trusted signer is known for these images$") as nobody:
         signer.find_trusted(REMOTE)
-    ways = "COSIGN_PUBLIC_KEY to the key that signs them, or COSIGN_IDENTITY to the workflow"
-    assert nobody.value.remedy == f"set {ways}"
+    ways = "COSIGN_PUBLIC_KEY to the key that signs them, or COSIGN_IDENTITY"
+    assert nobody.value.remedy == f"set COSIGN_KEY to sign; to verify, {ways}"
 
 
 def test_a_signer_is_named_by_its_key_or_its_workflow() -> None:

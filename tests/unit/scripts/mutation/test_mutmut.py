@@ -160,7 +160,7 @@ def test_a_path_outside_the_scope_is_refused() -> None:
     )
     assert mutmut.choose_files(scope, "rooms/lift.py") == ["rooms/lift.py"]
     for path in ("tests", "rooms/hall.py"):
-        with pytest.raises(Failure, match=f"nothing at {path} is in scope"):
+        with pytest.raises(Failure, match=f"no code at {path} is mutated"):
             mutmut.choose_files(scope, path)
     with pytest.raises(Failure, match=r"names rooms/wall\.py, but there is no Python file"):
         mutmut.choose_files(mutmut.Scope(paths=["rooms", "rooms/wall.py"], apart_from=[], without=[]), "")
