@@ -144,7 +144,7 @@ def test_a_missing_tag_list_moves_nothing(
         done = publish(project, repository, liar.host)
 
     assert done.returncode == 1
-    assert "tag list" in done.stdout
+    assert "tag list" in done.stdout or "does not list the tags of" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert registry.digest(repository, "latest") == newest
     assert registry.digest(repository, "1.0") is None
@@ -171,7 +171,7 @@ def test_a_version_that_appears_after_the_check_is_not_overwritten(
     theirs = registry.digest(repository, version)
     assert done.returncode == 1
     assert theirs != project.image["digest"]
-    assert f"{version} is {theirs} already" in done.stdout
+    assert f"{version} is already {theirs}" in done.stdout
     assert registry.digest(repository, "latest") is None
 
 
