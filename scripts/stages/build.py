@@ -27,8 +27,8 @@ def build(
 ) -> str:
     """Build the image of what is shipped into `build/image/` and describe it in `build/image.json`.
 
-    It is built from an export of the commit, so that nothing else can be in it, whatever Git ignores or was told not to
-    look at; from the work tree only where that differs, and then the image says so and cannot be published.
+    It is built from an export of the commit, so that no ignored or hidden file can be in it; from the work tree only
+    when that differs, and then the image says so and cannot be published.
 
     For one platform it is that platform's manifest, for several an index of them; without `wanted`, for those that
     ship.toml names or this machine's. Both are replaced only when the build succeeded. With `cache`, an image that was

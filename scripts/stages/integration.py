@@ -77,7 +77,7 @@ def _suite(only: str, platform: Platform) -> str:
 
 
 def _environment(platform: Platform) -> Mapping[str, str]:
-    """Return what the tests are told."""
+    """Return the variables for the tests."""
     return {
         "SHIP_REGISTRY_IMAGE": images.reference(images.REGISTRY),
         "SHIP_PYTHON_IMAGE": images.reference(images.PYTHON),

@@ -55,7 +55,7 @@ def files(pip: Path) -> set[str]:
     ("model_format", "architecture", "lock", "machine"),
     [("onnx", "amd64", "requirements.txt", "x86_64"), ("joblib", "arm64", "joblib.txt", "aarch64")],
 )
-def test_the_model_s_packages_are_installed_for_the_target(
+def test_the_packages_of_the_model_format_are_installed_for_the_target(
     pip: Path, model_format: str, architecture: str, lock: str, machine: str
 ) -> None:
     done = install(pip, MODEL_FORMAT=model_format, TARGETARCH=architecture)

@@ -20,7 +20,7 @@ def test_the_first_sentence_of_a_command_fits_the_list(command: str) -> None:
 
 
 @pytest.mark.parametrize("words", [["-kheader"], ["-k", "header", "-x"], ["tests/unit/app", "-vv"], ["--lf", "--pdb"]])
-def test_what_follows_unit_is_pytest_s_as_it_was_typed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_unit_reach_pytest_as_typed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit, "unit_of", lambda arguments: 5 if list(arguments) == words else 0)
 
     assert CliRunner().invoke(ship, ["unit", *words]).exit_code == 5

@@ -28,7 +28,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_arguments_are_pytest_s_and_so_are_its_words_and_its_exit_status(
+def test_arguments_output_and_exit_status_are_those_of_pytest(
     checkout: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert suite.run_selected("tests/unit", ["-k", "wrong", "-x"]) == 1
