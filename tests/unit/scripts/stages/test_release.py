@@ -156,8 +156,21 @@ def test_where_the_version_is_taken_the_commit_may_stay_unreleased(shelf: Shelf)
 
     said = release.release(unless_taken=True)
 
-    assert said.startswith(f"not released: {GHCR}:1.0.0 is {THEIRS} already, and this image is {OURS}")
+    assert said.startswith(f"not released: {GHCR}:1.0.0 is already {THEIRS}")
     assert f"It is published as {COMMIT}; raise the version in ship.toml" in said
+    assert shelf.written == []
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(HUB, GHCR), (GHCR, HUB)])
+def test_registries_that_disagree_about_a_version_are_never_passed_over(
+    shelf: Shelf, ours: Repository, theirs: Repository
+) -> None:
+    """A release that somebody else's got ahead of half-way: the version is two images now."""
+    shelf.put(ours, "1.0.0", OURS)
+    shelf.put(theirs, "1.0.0", THEIRS)
+
+    with pytest.raises(Failure, match=f"{theirs}:1.0.0 is already {THEIRS}"):
+        release.release(unless_taken=True)
     assert shelf.written == []
 
 
