@@ -291,7 +291,7 @@ def test_the_check_publishes_nothing(shelf: Shelf) -> None:
     assert shelf.events == []
 
 
-@pytest.mark.parametrize("named", ["", "me/x"])
+@pytest.mark.parametrize("named", [",", "me/x"])
 def test_the_check_refuses_what_is_no_repository(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("SHIP_REGISTRIES", named)
 
@@ -331,4 +331,13 @@ def test_the_check_refuses_what_cannot_be_signed_from_here(shelf: Shelf, monkeyp
         publish.check()
     monkeypatch.setenv("GITHUB_ACTIONS", "true")  # where the job that builds may not sign, and another does
     assert publish.check().startswith("1.0.0 may go to")
+    assert shelf.events == []
+
+
+def test_a_repository_that_is_none_is_refused_before_the_build(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`./ship` would build and test for minutes first."""
+    monkeypatch.setenv("SHIP_REGISTRIES", "me/x")
+
+    with pytest.raises(Failure, match="SHIP_REGISTRIES"):
+        publish.check_publishable()
     assert shelf.events == []
