@@ -77,7 +77,7 @@ def test_an_absolute_path_is_the_same_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
-    """mypy takes it for two modules of one name."""
+    """Otherwise mypy takes it for two modules of one name."""
     install(tmp_path, f'echo "$@" >>{tmp_path}/read')
     lint.lint(["ship", "image/../ship"])
 
