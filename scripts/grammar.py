@@ -265,7 +265,7 @@ def toml(data: bytes, kind: type[Document], what: str, remedy: str = "") -> Docu
     """Return TOML as `kind`, like `document`."""
     try:
         return msgspec.toml.decode(data, type=kind, dec_hook=_token)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+    except (msgspec.DecodeError, ValueError, RecursionError) as wrong:  # ValueError: not UTF-8, or a huge number
         raise Failure(f"{what} is malformed: {wrong}", remedy) from wrong
 
 

@@ -49,7 +49,8 @@ def train(what: Shipment, model_format: Literal["onnx", "joblib"] = "onnx") -> b
         )
     except Failure as refused:
         raise Failure("there is no model: the trainer says above why", "./ship serve, once that is mended") from refused
-    _MADE_OF.write_text(fingerprint)
+    if _fingerprint(what, model_format) == fingerprint:  # nothing changed meanwhile
+        _MADE_OF.write_text(fingerprint)
     return True
 
 

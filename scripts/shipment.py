@@ -36,7 +36,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Name | None = None
     version: Version | None = None
-    table: RelativePath | None = None
+    table: str | None = None
     target: Column | None = None
     registries: list[Repository] = []
     platforms: list[Platform] = []
@@ -168,27 +168,37 @@ def _file() -> _File:
 
     Raises Failure when it is malformed.
     """
-    path = RelativePath.of(os.environ.get("SHIP_FILE") or "ship.toml", "SHIP_FILE", "its path inside the checkout")
-    top = root()
-    try:
-        content = (top / path).read_bytes()
-    except OSError:
-        content = b""
+    path, top = _path(), root()
+    if (top / path).is_symlink():
+        raise Failure(
+            f"{path} is a link, and the commit has no more than its name", "SHIP_FILE=… names the file itself"
+        )
+    content = (top / path).read_bytes() if (top / path).is_file() else None
     committed = git.contents([f"HEAD:./{path}"], root=top)[0]
-    if committed is not None and committed != content and not checkout.commit(top).dirty:
+    if committed != content and not checkout.commit(top).dirty:
+        if committed is None:
+            raise Failure(f"Git ignores {path}, so the commit does not have it", f"git add --force {path}; git commit")
         content = committed  # Git skips the change, or converts line ends
-    return toml(content, _File, str(path), _PAGE)
+    if content is None and os.environ.get("SHIP_FILE"):
+        raise Failure(f"there is no file {path} in {top}", "unset SHIP_FILE, or set it to a path inside the checkout")
+    return toml(content or b"", _File, str(path), _PAGE)
+
+
+def _path() -> RelativePath:
+    """Return the path of the file in the checkout."""
+    return RelativePath.of(os.environ.get("SHIP_FILE") or "ship.toml", "SHIP_FILE", "its path inside the checkout")
 
 
 def _stated(field: str, kind: type[Stated]) -> Stated:
     """Return the value of `field` from its variable or the file. Raises Failure when both lack it."""
     variable = f"SHIP_{field.upper()}"
-    if value := os.environ.get(variable):
-        return kind.of(value, variable, f"such as {_EXAMPLES[field]}")
-    stated: Stated | None = getattr(_file(), field)
+    value = os.environ.get(variable)
+    stated = value or getattr(_file(), field)
     if stated is None:
-        raise Failure(f"ship.toml in {root()} has no {field}", f'{field} = "{_EXAMPLES[field]}"; {_PAGE}')
-    return stated
+        raise Failure(f"{_path()} in {root()} has no {field}", f'{field} = "{_EXAMPLES[field]}"; {_PAGE}')
+    if field == "table":
+        stated = os.path.normpath(stated)  # as a shell completes it: ./data/wines.csv
+    return kind.of(stated, variable if value else f"{field} in {_path()}", f"such as {_EXAMPLES[field]}")
 
 
 def _check(found: Shipment) -> None:
@@ -216,4 +226,9 @@ def _files(table: Path) -> list[Path]:
 def _columns(table: Path) -> list[str]:
     """Return the column names; whether the rest is a valid table is for the trainer to check."""
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return next(filter(None, csv.reader(file)), [])
+        try:
+            return next(filter(None, csv.reader(file)), [])
+        except csv.Error as wrong:
+            raise Failure(
+                f"{table} has no header that can be read: {wrong}", "a table is CSV, with names on top"
+            ) from wrong

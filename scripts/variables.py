@@ -59,7 +59,7 @@ def check() -> None:
         if os.environ.get(old) and not (old == "NAME" and os.environ[old] == platform.node()):  # as WSL sets it
             raise Failure(f"{old} is set, but was renamed", f"unset {old} and set {new} instead")
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in MEANINGS:
+        if name.startswith(PREFIX) and name not in MEANINGS and os.environ[name]:
             close = difflib.get_close_matches(name, MEANINGS, n=1)
             raise Failure(
                 f"{name} is set, but nothing reads it", f"{close[0]}?" if close else "./ship --help lists them"

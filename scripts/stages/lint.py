@@ -59,7 +59,7 @@ def lint(files: Sequence[str] = ()) -> str:
 
     Raises Failure that names the checks that found something, and for a file that does not exist.
     """
-    checks = _checks([_from_the_top(file) for file in files])
+    checks = _checks(list(dict.fromkeys(map(_from_the_top, files))))
     if not checks:
         return "no linter is for these files"
     failed = []

@@ -84,13 +84,14 @@ def check() -> str:
 def check_publishable() -> Version:
     """Return the version to publish.
 
-    Raises Failure when this checkout cannot publish: uncommitted changes, or a version that is none.
+    Raises Failure when this checkout cannot publish: uncommitted changes, a version or a repository that is none.
     """
     if shipment.commit().dirty:
         raise Failure(
             "the work tree has uncommitted changes, so no commit would rebuild this image",
             "git commit them; ./ship test builds and tests without publishing",
         )
+    shipment.repositories()
     return shipment.version()
 
 

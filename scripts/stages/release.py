@@ -13,7 +13,7 @@ from scripts.evidence import cosign, referrers, signer, statements
 from scripts.evidence.verification import Verified, verified
 from scripts.github import actions
 from scripts.grammar import Tag, Version
-from scripts.oci import tags
+from scripts.oci import registry, tags
 
 
 def release(wanted: str | None = None, *, unless_taken: bool = False) -> str:
@@ -23,7 +23,7 @@ def release(wanted: str | None = None, *, unless_taken: bool = False) -> str:
     without a leading `v`. What a release page shows and carries is written to `build/release/`: the notes, the bill of
     materials, and the provenance as Sigstore bundles, one a line. GitHub's later steps can read the outputs `latest`,
     whether this is the newest release everywhere, and `prerelease`. With `unless_taken`, a version that is tagged with
-    another digest is left as it is, and what is returned says so.
+    another digest, and in no registry with this one, is left as it is, and what is returned says so.
 
     Raises Failure when the version is another, when `./ship verify` does not trust the image, when the version is
     tagged with another digest already, in any registry, and when a registry's list of tags does not say which release
@@ -39,7 +39,8 @@ def release(wanted: str | None = None, *, unless_taken: bool = False) -> str:
     try:
         tags.refuse_to_move(repositories, [Tag(version)], digest)
     except tags.Taken as taken:
-        if not unless_taken:
+        # One that has this digest already began to release it: now they disagree about what the version is.
+        if not unless_taken or any(registry.digest(one.at(Tag(version))) == digest for one in repositories):
             raise
         return f"not released: {taken.reason}. It is published as {tags.of_commit(revision)}; {taken.remedy}"
     given = {repository: [tags.of_commit(revision), Tag(version)] for repository in repositories}

@@ -38,6 +38,7 @@ _BEFORE_SHIP_TOML = {
     "SHIP_TARGET": "TARGET",
     "SHIP_NAME": "NAME",
     "SHIP_VERSION": "VERSION",
+    "SHIP_PYTHON_IMAGE": "PYTHON_IMAGE",
 }
 # What the rebuild sees of the environment. A base from a mirror is meant; all else could change what is built.
 KEPT = re.compile(
@@ -173,6 +174,8 @@ def _rebuilt(origin: Origin, folder: Path) -> Layout:
     if origin.platforms != [engine.platform()]:
         command += ["--platform", ",".join(origin.platforms)]
     if not (clone / "ship.toml").exists():
+        if base := os.environ.get("SHIP_PYTHON_IMAGE"):
+            model["SHIP_PYTHON_IMAGE"] = base
         model = {_BEFORE_SHIP_TOML[name]: value for name, value in model.items()}
     run(
         *command,

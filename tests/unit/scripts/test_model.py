@@ -78,6 +78,17 @@ def test_a_model_that_was_taken_away_is_made_again(what: Shipment) -> None:
     assert model.train(what)
 
 
+def test_a_model_whose_table_changed_meanwhile_is_trained_again(what: Shipment) -> None:
+    """It may be made of the table before or after, and that before may come back."""
+    before = what.path.read_text()
+    with (what.root / "training/__main__.py").open("a") as trainer:
+        trainer.write('pathlib.Path(options["data"]).write_text("acid,quality\\n9,9\\n")\n')
+    model.train(what)
+    what.path.write_text(before)
+
+    assert model.train(what)
+
+
 def test_after_a_refusal_there_is_no_model_until_the_table_is_mended(
     what: Shipment, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -272,6 +272,7 @@ def test_a_repository_can_have_a_file_for_each_model(wines: Path, monkeypatch: p
         ('registries = "ghcr.io/me/wine"', "Expected `array`"),
         ('registries = ["me/wine"]', "is not a repository"),
         ('platforms = ["linux"]', "is not a platform"),
+        (f"version = {'1' * 5000}", "ship.toml is malformed"),
         ("\xff", "ship.toml is malformed"),
     ],
 )
@@ -282,6 +283,69 @@ def test_a_malformed_file_is_refused(wines: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(Failure, match=reason) as refused:
         shipment()
     assert refused.value.remedy
+
+
+def test_a_file_that_does_not_exist_is_named(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+    monkeypatch.setenv("SHIP_FILE", "bear.toml")
+
+    with pytest.raises(Failure, match=f"there is no file bear.toml in {wines}") as refused:
+        shipment()
+    assert "SHIP_FILE" in refused.value.remedy
+
+
+def test_a_file_without_a_line_is_named(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (wines / "bare.toml").write_text('name = "bare"')
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+    monkeypatch.setenv("SHIP_FILE", "bare.toml")
+
+    with pytest.raises(Failure, match=f"bare.toml in {wines} has no table"):
+        shipment()
+
+
+def test_a_file_that_git_ignores_is_refused(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work tree counts as clean, so the image would name a commit that does not say what is shipped."""
+    (wines / ".git/info").mkdir(exist_ok=True)
+    (wines / ".git/info/exclude").write_text("ship.toml\n")
+    (wines / "ship.toml").write_text(WINE)
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+    assert not commit().dirty
+
+    with pytest.raises(Failure, match=r"Git ignores ship\.toml"):
+        shipment()
+
+
+def test_a_link_in_place_of_the_file_is_refused(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated(wines, WINE)
+    (wines / "ship.toml").rename(wines / "wine.toml")
+    (wines / "ship.toml").symlink_to("wine.toml")
+    git(wines, "add", "--all")
+    git(wines, "commit", "--quiet", "--message", "link")
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+
+    with pytest.raises(Failure, match=r"ship\.toml is a link"):
+        shipment()
+
+
+@pytest.mark.parametrize("path", ["./data/wines.csv", "data//wines.csv", "data/./wines.csv"])
+@pytest.mark.parametrize("place", ["file", "variable"])
+def test_a_path_can_be_written_in_other_ways(
+    wines: Path, monkeypatch: pytest.MonkeyPatch, path: str, place: str
+) -> None:
+    stated(wines, WINE.replace("data/wines.csv", path) if place == "file" else WINE)
+    monkeypatch.setenv("SHIP_SOURCE", str(wines))
+    if place == "variable":
+        monkeypatch.setenv("SHIP_TABLE", path)
+
+    assert shipment().table == "data/wines.csv"
+
+
+def test_a_table_with_an_endless_field_is_refused(environment: Environment, wines: Path) -> None:
+    (wines / "wide.csv").write_text("x" * 200_000 + ",quality\n")
+    environment(SHIP_TABLE="wide.csv")
+
+    with pytest.raises(Failure, match=r"wide\.csv has no header that can be read: field larger than field limit"):
+        shipment()
 
 
 def test_the_file_is_read_from_the_commit(wines: Path, monkeypatch: pytest.MonkeyPatch) -> None:

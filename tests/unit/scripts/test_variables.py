@@ -41,9 +41,12 @@ def test_a_former_name_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("VERSION", "1.0.0"), ("DIGEST", "x"), ("NAME", platform.node()), ("REGISTRIES", "")]
+    ("name", "value"),
+    [("VERSION", "1.0.0"), ("DIGEST", "x"), ("NAME", platform.node()), ("REGISTRIES", ""), ("SHIP_XYZ", "")],
 )
-def test_variables_of_other_programs_are_ignored(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_variables_of_other_programs_and_empty_ones_are_ignored(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
 
     variables.check()

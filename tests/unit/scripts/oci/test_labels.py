@@ -26,6 +26,12 @@ def test_labels_that_name_no_release_are_refused(changed: dict[str, str]) -> Non
         Release.labelled(DIGEST, LABELS | changed, "x")
 
 
+@pytest.mark.parametrize("label", [VERSION, REVISION])
+def test_a_missing_label_is_named(label: str) -> None:
+    with pytest.raises(Failure, match=f"the label {re.escape(label)} of x: '' is not a"):
+        Release.labelled(DIGEST, {name: text for name, text in LABELS.items() if name != label}, "x")
+
+
 def test_the_labels_that_are_read_are_those_that_the_build_writes() -> None:
     text = (ROOT / "Dockerfile").read_text("utf-8") + (ROOT / "docker-bake.hcl").read_text("utf-8")
     written = set(re.findall(r"(?:org\.opencontainers\.image|com\.shipshape)\.[a-z.]+", text))

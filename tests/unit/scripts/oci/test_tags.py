@@ -54,6 +54,7 @@ def test_a_tag_may_point_to_what_it_promises(tag: str, version: str) -> None:
         (f"SHA-{REVISION}", "1.0.3", "looks like a version or a commit"),
         (f"sha-{'b' * 40}", "1.0.3", f"labels say commit {REVISION}"),
         (f"sha-{REVISION[:-1]}", "1.0.3", "labels say commit"),
+        (f"sha-{REVISION}-2", "1.0.3", "labels say commit"),
         ("sha-", "1.0.3", "labels say commit"),
     ],
 )

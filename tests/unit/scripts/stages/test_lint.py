@@ -76,6 +76,14 @@ def test_an_absolute_path_is_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "read").read_text() == "ship\n"
 
 
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    """Otherwise mypy takes it for two modules of one name."""
+    install(tmp_path, f'echo "$@" >>{tmp_path}/read')
+    lint.lint(["ship", "image/../ship"])
+
+    assert (tmp_path / "read").read_text() == "ship\n"
+
+
 @pytest.mark.parametrize("name", ["nope.py", "app", "/etc/hostname", "../other/file.py"])
 def test_what_is_no_file_of_this_repository_is_refused(name: str) -> None:
     with pytest.raises(Failure, match=f"there is no file {name} in "):

@@ -350,3 +350,12 @@ def test_the_check_refuses_an_image_that_cannot_be_signed(shelf: Shelf, monkeypa
     monkeypatch.setenv("GITHUB_ACTIONS", "true")  # when another job signs
     assert publish.check().startswith("1.0.0 may go to")
     assert shelf.events == []
+
+
+def test_a_repository_that_is_none_is_refused_before_the_build(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`./ship` would build and test for minutes first."""
+    monkeypatch.setenv("SHIP_REGISTRIES", "me/x")
+
+    with pytest.raises(Failure, match="SHIP_REGISTRIES"):
+        publish.check_publishable()
+    assert shelf.events == []

@@ -159,6 +159,19 @@ def test_where_the_version_is_taken_the_commit_may_stay_unreleased(shelf: Shelf)
     assert shelf.written == []
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(HUB, GHCR), (GHCR, HUB)])
+def test_registries_that_disagree_about_a_version_are_never_passed_over(
+    shelf: Shelf, ours: Repository, theirs: Repository
+) -> None:
+    """A release that somebody else's got ahead of half-way: the version is two images now."""
+    shelf.put(ours, "1.0.0", OURS)
+    shelf.put(theirs, "1.0.0", THEIRS)
+
+    with pytest.raises(Failure, match=f"{theirs}:1.0.0 is already {THEIRS}"):
+        release.release(unless_taken=True)
+    assert shelf.written == []
+
+
 def test_a_version_that_appears_after_the_first_check_is_not_overwritten(
     shelf: Shelf, capsys: pytest.CaptureFixture[str]
 ) -> None:

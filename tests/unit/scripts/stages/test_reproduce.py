@@ -65,7 +65,7 @@ def test_a_named_release_comes_before_the_last_one(
     ("has_file", "stated"),
     [
         (True, {"SHIP_TABLE": "wines.csv", "SHIP_VERSION": "1.4.0", "SHIP_SOURCE": "source"}),
-        (False, {"DATA": "wines.csv", "VERSION": "1.4.0", "SOURCE": "source"}),
+        (False, {"DATA": "wines.csv", "VERSION": "1.4.0", "SOURCE": "source", "PYTHON_IMAGE": "mirror/python"}),
     ],
 )
 def test_a_rebuild_gets_the_variables_that_its_commit_knows(
@@ -81,12 +81,13 @@ def test_a_rebuild_gets_the_variables_that_its_commit_knows(
     monkeypatch.setattr(reproduce, "_checkout", lambda _clone, _revision, path: path)
     monkeypatch.setattr(reproduce, "run", lambda *_, env, **__: runs.append(env))
     monkeypatch.setattr(engine, "platform", lambda: Platform("linux/amd64"))
+    monkeypatch.setenv("SHIP_PYTHON_IMAGE", "mirror/python")  # reaches the rebuild by itself, as far as it knows it
     revision = Revision("a" * 40)
     model = {"SHIP_TABLE": "wines.csv", "SHIP_VERSION": "1.4.0"}
 
     reproduce._rebuilt(Origin(revision, "onnx", [Platform("linux/amd64")], revision, model), tmp_path)
 
     [env] = runs
-    assert {name: value for name, value in env.items() if value} == {
+    assert {name: value for name, value in env.items() if value is not None} == {
         name: value if value != "source" else str(tmp_path / "source") for name, value in stated.items()
     }
