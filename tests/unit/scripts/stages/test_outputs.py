@@ -26,8 +26,10 @@ def wines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of another repository's checkout, as a workflow has it: no variable says more than nothing."""
     root = tmp_path / "wines"
     root.mkdir()
-    subprocess.run(["git", "init", "--quiet", root], check=True)
     (root / "wines.csv").write_text("acidity,quality\n1,2\n")
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for command in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "first"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
     for variable in [name for name in os.environ if name.startswith(("SHIP_", "GITHUB_"))]:
         monkeypatch.delenv(variable)
     for variable in ("SHIP_REGISTRIES", "SHIP_PLATFORMS"):
