@@ -188,7 +188,7 @@ def test_the_tests_of_one_model_are_not_run_on_another(wines: Wines) -> None:
     [
         ({"SHIP_TABLE": "data/beers.csv"}, "there is no table data/beers.csv"),
         ({"SHIP_TARGET": "price"}, "has no column 'price'"),
-        ({"SHIP_FILE": "beers.toml"}, "has no table"),
+        ({"SHIP_FILE": "beers.toml"}, "there is no file beers.toml"),
         ({"SHIP_NAME": "Wine Quality"}, "is not a name"),
         ({"SHIP_VERSION": "$(touch pwned)"}, "is not a version"),
         ({"SHIP_SOURCE": "/"}, "is not a Git repository"),
