@@ -3,11 +3,13 @@
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from scripts import BUILD, ROOT, artifacts, checkout, git, shipment
 from scripts.artifacts import IMAGE, Built
+from scripts.checkout import Commit
 from scripts.console import size
 from scripts.errors import Failure
 from scripts.github import actions
@@ -20,6 +22,55 @@ from scripts.shipment import Shipment
 
 # A build fetches Python packages and, where it is not here, the base image.
 LIMIT = Limit(3600, "the build, or a mirror that it fetches from,")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is built, decided once: somebody may commit meanwhile."""
+
+    what: Shipment
+    at: Commit
+    """Of the source, after which the image is named."""
+    pipeline: Commit
+    """Of this checkout."""
+    platforms: Sequence[Platform]
+    model_format: Literal["onnx", "joblib"]
+    base: str
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What docker-bake.hcl takes, apart from paths."""
+        pipeline = self.pipeline.work_tree
+        return {
+            "DATA": self.what.table,
+            "TARGET": self.what.target,
+            "NAME": self.what.name,
+            "VERSION": self.what.version,
+            "REVISION": self.at.work_tree,
+            "PIPELINE": pipeline if pipeline != self.at.work_tree else "",
+            "CREATED": self.at.created,
+            "SOURCE_DATE_EPOCH": str(self.at.epoch),
+            "MODEL_FORMAT": self.model_format,
+            "PYTHON_IMAGE": self.base,
+            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+        }
+
+    def describe(self, layout: Layout) -> Built:
+        """Return the record of the image in `layout`."""
+        pulled = "@sha256:" in self.base
+        return Built(
+            digest=layout.digest,
+            platforms=layout.platforms,
+            size=layout.size,
+            version=self.what.version,
+            revision=self.at.work_tree,
+            model_format=self.model_format,
+            base=self.base if pulled else f"{self.base}@{engine.image_id(self.base)}",
+            pipeline=self.pipeline.work_tree,
+            name=self.what.name,
+            data=self.what.table,
+            target=self.what.target,
+        )
 
 
 def build(
@@ -35,7 +86,8 @@ def build(
     built of all this already is kept as it is. GitHub's later steps can read the outputs `digest` and `platforms`, a
     JSON list. Raises Failure when the base image is not here for a platform that it is needed for.
     """
-    context, what, native = _context(), shipment.shipment(), engine.platform()
+    at, pipeline = shipment.commit(), checkout.commit()
+    context, what, native = _context(pipeline), shipment.shipment(), engine.platform()
     wanted = wanted or shipment.platforms() or [native]
     table, loose, fresh = BUILD / "source", BUILD / "image.loose", BUILD / "image.new"
     what.copy_to(table)
@@ -44,18 +96,25 @@ def build(
     base = images.reference(images.python_image(context))
     if lacking := images.missing_platforms(images.PYTHON, [native, *wanted]):
         raise Failure(f"{base} is not here for {' and '.join(lacking)}", f"./ship setup --platform {','.join(wanted)}")
-    if cache and (last := _still_built(wanted, what, model_format, base)):
+    plan = _Plan(what, at, pipeline, wanted, model_format, base)
+    if cache and (last := _still_built(plan)):
         return f"nothing changed: {_hand_on(last)}"
     bake = ["docker", "buildx", "bake", "--file", f"{context}/docker-bake.hcl", "--builder", engine.builder()]
     bake += ["--set", f"image.context={context}", "--set", f"image.platform={','.join(wanted)}"]
     paths = {"SOURCE": str(table), "CA_BUNDLE": _ca_bundle(), "DESTINATION": str(loose)}
-    arguments = {**_arguments(what), **paths, "MODEL_FORMAT": model_format, "PYTHON_IMAGE": base}
     remedy = "mend what is said above; ./ship setup, when it is the base image that is missing"
     with engine.one_build_at_a_time():
-        run(*bake, *([] if cache else ["--no-cache"]), "image", env=arguments, remedy=remedy, limit=LIMIT)
+        run(
+            *bake,
+            *([] if cache else ["--no-cache"]),
+            "image",
+            env={**plan.arguments, **paths},
+            remedy=remedy,
+            limit=LIMIT,
+        )
     pack(loose, fresh)
     shutil.rmtree(loose)
-    built = _describe(Layout(fresh), what, model_format, base)
+    built = plan.describe(Layout(fresh))
     shutil.rmtree(IMAGE, ignore_errors=True)
     fresh.rename(IMAGE)
     artifacts.keep(built)
@@ -69,11 +128,9 @@ def _hand_on(image: Built) -> str:
     return f"{image.digest} ({size(image.size)})"
 
 
-def _still_built(
-    wanted: Sequence[Platform], what: Shipment, model_format: Literal["onnx", "joblib"], base: str
-) -> Built | None:
+def _still_built(plan: _Plan) -> Built | None:
     """Return what was built last, if that is of the same commits and of all else that is asked for, and whole."""
-    if shipment.commit().dirty:  # how a work tree differs from its commit is written down nowhere
+    if plan.at.dirty:  # how a work tree differs from its commit is written down nowhere
         return None
     layout = Layout(IMAGE)
     try:
@@ -81,40 +138,8 @@ def _still_built(
         layout.check()
     except Failure:
         return None
-    same = last == _describe(layout, what, model_format, base) and set(last.platforms) == set(wanted)
+    same = last == plan.describe(layout) and set(last.platforms) == set(plan.platforms)
     return last if same else None
-
-
-def _arguments(what: Shipment) -> dict[str, str]:
-    """Return what docker-bake.hcl takes from the commits and from `what` is shipped."""
-    at, pipeline = shipment.commit(), checkout.commit().work_tree
-    return {
-        "DATA": what.table,
-        "TARGET": what.target,
-        "NAME": what.name,
-        "VERSION": what.version,
-        "REVISION": at.work_tree,
-        "PIPELINE": pipeline if pipeline != at.work_tree else "",
-        "CREATED": at.created,
-        "SOURCE_DATE_EPOCH": str(at.epoch),
-        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-    }
-
-
-def _describe(layout: Layout, what: Shipment, model_format: Literal["onnx", "joblib"], base: str) -> Built:
-    return Built(
-        digest=layout.digest,
-        platforms=layout.platforms,
-        size=layout.size,
-        version=what.version,
-        revision=shipment.commit().work_tree,
-        model_format=model_format,
-        base=base if "@sha256:" in base else f"{base}@{engine.image_id(base)}",
-        pipeline=checkout.commit().work_tree,
-        name=what.name,
-        data=what.table,
-        target=what.target,
-    )
 
 
 def _ca_bundle() -> str:
@@ -123,9 +148,9 @@ def _ca_bundle() -> str:
     return str(shutil.copyfile(bundle, BUILD / bundle.name)) if bundle.exists() else ""
 
 
-def _context() -> Path:
-    """Return the folder to build in: an export of the commit, or the work tree where that differs."""
-    if (at := checkout.commit()).dirty:
+def _context(at: Commit) -> Path:
+    """Return the folder to build in: an export of the commit `at`, or the work tree where that differs."""
+    if at.dirty:
         return ROOT
     context = BUILD / "context"
     git.export(at.revision, context, root=ROOT)

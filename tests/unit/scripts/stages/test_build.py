@@ -4,11 +4,13 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts import artifacts, shipment
 from scripts import git as git_of_the_pipeline
+from scripts.checkout import commit as checked_out
 from scripts.grammar import ImageReference, Platform
 from scripts.host import engine, images
 from scripts.stages import build
@@ -63,7 +65,7 @@ def test_uncommitted_files_do_not_enter_the_image(
         git(checkout, "config", "status.showUntrackedFiles", "no")
     forged.write_text("answer = 0\n")
 
-    context = build._context()
+    context = build._context(checked_out())
 
     if hidden == "untracked are not shown":
         assert context == checkout  # Git reports this one, so the image is labelled as dirty
@@ -155,3 +157,19 @@ def test_what_is_uncommitted_is_built_each_time(checkout: Path, builds: list[str
         build.build()
 
     assert len(builds) == 2
+
+
+def test_a_commit_made_during_a_build_is_not_what_was_built(
+    checkout: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bake = vars(build)["run"]
+
+    def bake_slowly(*command: str, **options: Any) -> None:
+        bake(*command, **options)
+        commit(checkout)
+
+    monkeypatch.setattr(build, "run", bake_slowly)
+    build.build()
+
+    record = artifacts.built()
+    assert [record.revision, record.pipeline] == builds * 2
